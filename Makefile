@@ -1,0 +1,47 @@
+# Every command sets up what it needs: a machine with Python 3.11, make and git is enough.
+PYTHON ?= python3.11
+UV     := uv==0.13.9
+VENV   := .venv
+READY  := $(VENV)/.ready
+RUN    := $(VENV)/bin/python -m include
+DATA   ?= data
+PORT   ?= 8080
+export PYTHONPATH := $(CURDIR)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run ui test lint report clean
+
+help: ## what can be done
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+demo: $(READY) ## set up everything and run the whole pipeline once on the demo data
+	@$(RUN) demo --data "$(DATA)" $(if $(DATE),--date "$(DATE)")
+
+run: $(READY) ## run your own channels: make run CONFIG=dir DATE=yyyy-mm-dd [DATA=dir]
+	@$(RUN) run $(if $(CONFIG),--config "$(CONFIG)") $(if $(DATE),--date "$(DATE)") --data "$(DATA)"
+
+ui: $(READY) ## the Airflow UI on http://localhost:8080 [CONFIG=dir] [DATA=dir] [PORT=n]
+	@$(RUN) ui $(if $(CONFIG),--config "$(CONFIG)") --data "$(DATA)" --port "$(PORT)"
+
+test: $(READY) ## set up everything and run the tests
+	@$(VENV)/bin/python -m pytest $(PYTEST)
+
+lint: $(READY) ## ruff for Python, sqlfluff for SQL
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests dbt_project/macros
+
+report: $(READY) ## where the report of the current release lies
+	@$(RUN) report --data "$(DATA)"
+
+clean: ## remove the environment, Airflow's home and the demo's data; keys in .secrets stay
+	rm -rf $(VENV) .airflow data .pytest_cache .ruff_cache
+
+$(READY): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
+	  { echo "Tandem needs Python 3.11, and $(PYTHON) is not: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Setting up $(VENV): 200 packages, about 1 GB, once"
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
+	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python -r requirements.txt
+	@touch $@

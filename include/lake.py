@@ -1,0 +1,102 @@
+"""The layout of the DATA folder: every path that one step writes and another reads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Lake:
+    """Paths below one DATA folder. Folders are made by whoever writes, never by whoever reads."""
+
+    data: Path
+
+    @property
+    def root(self) -> Path:
+        return self.data / "lake"
+
+    @property
+    def warehouse(self) -> Path:
+        """dbt's own DuckDB file; nothing but dbt opens it for writing."""
+        return self.data / "warehouse.duckdb"
+
+    def landing(self, kind: str, channel: str | None = None, day: date | None = None) -> Path:
+        return _partition(self.root / "landing" / kind, channel, day)
+
+    def quarantine(self, kind: str, channel: str | None = None, day: date | None = None) -> Path:
+        return _partition(self.root / "quarantine" / kind, channel, day)
+
+    def receipts(self, channel: str | None = None, day: date | None = None) -> Path:
+        """What was received, landed and quarantined, one row per source file."""
+        return _partition(self.root / "receipts", channel, day)
+
+    def staged(self, table: str) -> Path:
+        """A hand-over from dbt to Python."""
+        return self.root / "staged" / f"{table}.parquet"
+
+    def identity(self, day: date, table: str) -> Path:
+        """What resolve hands to dbt, kept per business day because a day builds on the one before."""
+        return self.root / "identity" / f"date={day:%Y-%m-%d}" / f"{table}.parquet"
+
+    def ml(self, day: date, table: str) -> Path:
+        """What learn and expand hand to dbt, kept per business day."""
+        return self.root / "ml" / f"date={day:%Y-%m-%d}" / f"{table}.parquet"
+
+    def ops(self, day: date, table: str) -> Path:
+        """Gate results and costs of a run, kept per business day."""
+        return self.root / "ops" / f"date={day:%Y-%m-%d}" / f"{table}.parquet"
+
+    def table(self, side: str, table: str) -> Path:
+        """A published table as dbt wrote it, before a release takes it."""
+        return self.root / "tables" / side / f"{table}.parquet"
+
+    def quality_page(self, day: date, step: str) -> Path:
+        """The readable result of a gate."""
+        return self.data / "quality" / f"date={day:%Y-%m-%d}" / f"{step}.html"
+
+    def run_file(self, day: date, name: str) -> Path:
+        """A small file about the run itself: the dbt variables, the progress ledger, logs."""
+        return self.data / "runs" / f"date={day:%Y-%m-%d}" / name
+
+    @property
+    def published(self) -> Path:
+        return self.data / "published"
+
+    def building_release(self, day: date) -> Path:
+        """Where the release of a day is assembled and audited before any reader sees it."""
+        return self.published / "releases" / f".building-{day:%Y-%m-%d}"
+
+    @property
+    def current(self) -> Path:
+        """The pointer that readers follow: a symbolic link to one release."""
+        return self.published / "current"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it takes its place in one step.
+
+    A reader sees the old file or the new one, never half of one. On failure nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _partition(folder: Path, channel: str | None, day: date | None) -> Path:
+    if channel is not None:
+        folder = folder / f"channel={channel}"
+    if day is not None:
+        folder = folder / f"date={day:%Y-%m-%d}"
+    return folder

@@ -1,0 +1,85 @@
+"""The run's ledger: which step runs, what it handled, what it cost. It feeds the progress shown and `run_costs`."""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from typing import Any
+
+from include.lake import Lake
+
+
+class StepFailed(Exception):
+    """A step or gate that stops the run. The message is one line: what failed, why, where to look."""
+
+
+@dataclass
+class Entry:
+    """One line of the ledger: `rows` counts what the step handled, seconds are wall and CPU time,
+    `peak_memory_bytes` is the largest resident set so far of this process or of a child of it."""
+
+    step: str
+    part: str
+    status: str = "running"
+    rows: int | None = None
+    note: str = ""
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def recorded(lake: Lake, day: date, step: str, part: str = "") -> Iterator[Entry]:
+    """Write a line when the part begins and one when it ends, and turn its failure into one clear line.
+
+    The caller sets `entry.rows` and `entry.note`. Appending lines below a page in size is atomic, so
+    mapped tasks that run side by side share the file.
+    """
+    entry = Entry(step, part)
+    _append(lake, day, entry)
+    wall, cpu = time.monotonic(), _cpu_seconds()
+    try:
+        yield entry
+        entry.status = entry.status if entry.status != "running" else "done"
+    except BaseException as error:
+        entry.status = "failed"
+        entry.note = str(error).strip().splitlines()[0][:500] if str(error).strip() else type(error).__name__
+        raise
+    finally:
+        entry.wall_seconds = round(time.monotonic() - wall, 3)
+        entry.cpu_seconds = round(_cpu_seconds() - cpu, 3)
+        entry.peak_memory_bytes = _peak_memory_bytes()
+        _append(lake, day, entry)
+
+
+def read(lake: Lake, day: date) -> list[Entry]:
+    """Every line of the day's ledger, in the order written."""
+    path = lake.run_file(day, "ledger.jsonl")
+    if not path.exists():
+        return []
+    return [Entry(**json.loads(line)) for line in path.read_text().splitlines() if line.strip()]
+
+
+def _append(lake: Lake, day: date, entry: Entry) -> None:
+    path = lake.run_file(day, "ledger.jsonl")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as handle:
+        handle.write(json.dumps(asdict(entry)) + "\n")
+
+
+def _cpu_seconds() -> float:
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def _peak_memory_bytes() -> int:
+    return 1024 * max(
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
+    )

@@ -1,0 +1,1 @@
+"""Pseudonyms, and later consent, erasure and retention."""

@@ -1,0 +1,48 @@
+"""The one place that reads the environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+DEMO_CONFIG = PROJECT / "include" / "demo" / "config"
+DEFAULT_CONFIG = PROJECT / "include" / "config"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where a run reads and writes, and how much of the machine each engine may take."""
+
+    config: Path
+    data: Path
+    target: str
+    threads: int
+    memory_limit: str
+
+    @property
+    def demo_source(self) -> Path:
+        """The folder that the demo's channel files are written to, `{demo}` in `channels.yml`."""
+        return self.data / "demo"
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Read `TANDEM_CONFIG`, `TANDEM_DATA`, `TANDEM_TARGET`, `TANDEM_THREADS`, `TANDEM_MEMORY_LIMIT`.
+
+    Relative paths are relative to the project folder.
+    """
+    return Settings(
+        config=(PROJECT / os.environ.get("TANDEM_CONFIG", str(DEMO_CONFIG))).resolve(),
+        data=(PROJECT / os.environ.get("TANDEM_DATA", "data")).resolve(),
+        target=os.environ.get("TANDEM_TARGET", "duckdb"),
+        threads=int(os.environ.get("TANDEM_THREADS", "2")),
+        memory_limit=os.environ.get("TANDEM_MEMORY_LIMIT", "1200MB"),
+    )
+
+
+def pseudonym_key() -> bytes:
+    """The secret that makes visitor ids: `TANDEM_PSEUDONYM_KEY`, or empty when none is set."""
+    return os.environ.get("TANDEM_PSEUDONYM_KEY", "").encode()
