@@ -1,0 +1,138 @@
+"""
+# customer_audiences
+
+From raw channel files to published audiences, once a day: extract, stage, resolve, unify, learn, segment, expand,
+publish. Each step ends in a **gate** of quality checks.
+
+**What a failure means.** A step that fails, or a gate whose checks do not hold, stops everything after it. What
+readers see (`published/current`) stays the last good release. The task's log ends in one line that says what
+failed, how many rows, an example, and where the readable result lies.
+
+**How to re-run.** Mend the cause, then clear the failed task (its successors run too), or trigger the DAG for the
+same day again: a run is a function of its inputs, so a day may be run as often as you like and changes nothing
+that it did not change before.
+
+**To run another day** trigger the DAG with `day`. Files of later days are ignored; late files of earlier days are
+taken in.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta
+
+from airflow.sdk import Param, dag, task, task_group
+
+DAY = "{{ ti.xcom_pull(task_ids='open_run', key='day') }}"
+
+
+@dag(
+    schedule=os.environ.get("TANDEM_SCHEDULE", "@daily") or None,
+    start_date=datetime(2017, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    doc_md=__doc__,
+    tags=["tandem", "cdp", "dmp"],
+    default_args={"owner": "data-engineering", "retries": 0},
+    params={
+        "day": Param(
+            os.environ.get("TANDEM_DAY"),
+            type=["null", "string"],
+            format="date",
+            title="Business day",
+            description="All data up to the end of this day (UTC) is taken in. Empty: the day before the run.",
+        )
+    },
+)
+def customer_audiences():
+    @task
+    def open_run(**context) -> list[str]:
+        from include.business_day import business_day
+
+        run = context["dag_run"]
+        partition = getattr(run, "partition_key", None)
+        day = business_day(context["params"], partition, run.logical_date or run.run_after).isoformat()
+        context["ti"].xcom_push("day", day)
+        return _call("open_run", day)
+
+    # A source that is away for a moment is worth a second try; a broken contract is not.
+    @task(retries=1, retry_delay=timedelta(seconds=10), map_index_template="{{ task.op_kwargs['channel'] }}")
+    def land(day: str, channel: str) -> dict[str, int]:
+        return _call("extract", day, channel)
+
+    @task
+    def run(function: str, day: str) -> str:
+        return _call(function, day)
+
+    @task(pool="warehouse")
+    def build(step: str, day: str) -> int:
+        return _call("build", day, step)
+
+    @task(pool="warehouse")
+    def gate(step: str, day: str) -> str:
+        return _call("check", day, step)
+
+    channels = open_run()
+
+    @task_group
+    def extract():
+        landed = land.partial(day=DAY).expand(channel=channels)
+        complete = run.override(task_id="complete")("complete_landing", DAY)
+        landed >> complete >> gate("extract", DAY)
+
+    @task_group
+    def stage():
+        build("stage", DAY) >> gate("stage", DAY)
+
+    @task_group
+    def resolve():
+        run.override(task_id="identify")("resolve", DAY) >> gate("resolve", DAY)
+
+    @task_group
+    def unify():
+        build("unify", DAY) >> gate("unify", DAY)
+
+    @task_group
+    def learn():
+        models = [
+            run.override(task_id="segmentation")("learn_segments", DAY),
+            run.override(task_id="propensity")("learn_propensity", DAY),
+        ]
+        models >> gate("learn", DAY)
+
+    @task_group
+    def segment():
+        build("segment", DAY) >> gate("segment", DAY)
+
+    @task_group
+    def expand():
+        run.override(task_id="lookalikes")("expand", DAY) >> gate("expand", DAY)
+
+    @task_group
+    def publish():
+        write = run.override(task_id="write")("write_release", DAY)
+        swap = run.override(task_id="swap")("swap_release", DAY)
+        build("publish", DAY) >> write >> gate("publish", DAY) >> swap
+
+    extract() >> stage() >> resolve() >> unify() >> learn() >> segment() >> expand() >> publish()
+
+
+def _call(function: str, day: str, *arguments: str):
+    """Call one function of `include.pipeline`. What a second try cannot mend is not tried again."""
+    from datetime import date
+
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from include import pipeline
+    from include.airflow_home import adopt_pseudonym_key
+    from include.config import ConfigError
+    from include.ledger import StepFailed
+
+    adopt_pseudonym_key()
+    try:
+        return getattr(pipeline, function)(date.fromisoformat(day), *arguments)
+    except (StepFailed, ConfigError) as error:
+        raise AirflowFailException(str(error)) from None
+
+
+customer_audiences()

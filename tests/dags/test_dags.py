@@ -1,0 +1,98 @@
+"""The DAGs are exactly these, wired as the design says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+STEPS = ["extract", "stage", "resolve", "unify", "learn", "segment", "expand", "publish"]
+TASKS = {
+    "open_run": set(),
+    "extract.land": {"open_run"},
+    "extract.complete": {"extract.land"},
+    "extract.gate": {"extract.complete"},
+    "stage.build": {"extract.gate"},
+    "stage.gate": {"stage.build"},
+    "resolve.identify": {"stage.gate"},
+    "resolve.gate": {"resolve.identify"},
+    "unify.build": {"resolve.gate"},
+    "unify.gate": {"unify.build"},
+    "learn.segmentation": {"unify.gate"},
+    "learn.propensity": {"unify.gate"},
+    "learn.gate": {"learn.segmentation", "learn.propensity"},
+    "segment.build": {"learn.gate"},
+    "segment.gate": {"segment.build"},
+    "expand.lookalikes": {"segment.gate"},
+    "expand.gate": {"expand.lookalikes"},
+    "publish.build": {"expand.gate"},
+    "publish.write": {"publish.build"},
+    "publish.gate": {"publish.write"},
+    "publish.swap": {"publish.gate"},
+}
+
+
+@pytest.fixture(scope="session")
+def dag_bag(airflow_database):
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(PROJECT / "dags")
+
+
+def test_every_dag_file_imports(dag_bag):
+    assert dag_bag.import_errors == {}
+
+
+def test_the_dags_are_exactly_these(dag_bag):
+    assert set(dag_bag.dags) == {"customer_audiences"}
+
+
+def test_tasks_and_their_order_are_those_of_the_design(dag_bag):
+    dag = dag_bag.dags["customer_audiences"]
+    assert {task.task_id: set(task.upstream_task_ids) for task in dag.tasks} == TASKS
+
+
+def test_nothing_runs_before_the_gate_of_the_step_before(dag_bag):
+    dag = dag_bag.dags["customer_audiences"]
+    for earlier, later in zip(STEPS, STEPS[1:], strict=False):
+        first = [t for t in dag.tasks if t.task_id.startswith(f"{later}.")]
+        assert first
+        for task in first:
+            assert f"{earlier}.gate" in task.get_flat_relative_ids(upstream=True)
+
+
+def test_a_task_that_opens_the_warehouse_takes_the_one_slot_pool(dag_bag):
+    dag = dag_bag.dags["customer_audiences"]
+    pooled = {task.task_id for task in dag.tasks if task.pool == "warehouse"}
+    assert pooled == {task for task in TASKS if task.endswith((".build", ".gate"))}
+
+
+def test_a_dag_file_has_the_dags_name_its_page_and_less_than_a_hundred_lines_of_code(dag_bag):
+    for path in (PROJECT / "dags").glob("*.py"):
+        dag = dag_bag.dags[path.stem]
+        text = path.read_text()
+        assert "What a failure means" in dag.doc_md
+        assert "How to re-run" in dag.doc_md
+        code = [line for line in text.split('"""', 2)[2].splitlines() if line.strip()]
+        assert len(code) < 100
+
+
+def test_a_dag_file_imports_nothing_heavy_when_it_is_parsed():
+    code = (
+        "import sys; sys.path.insert(0, 'dags'); import customer_audiences; "
+        "print([m for m in ('pandas', 'sklearn', 'great_expectations', 'dbt', 'duckdb') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_the_table_of_dags_tells_the_truth(dag_bag):
+    table = (PROJECT / "dags" / "README.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| `(\S+)` \|", table, flags=re.MULTILINE)
+    assert {name: schedule for name, schedule in rows} == {
+        name: str(dag.schedule) for name, dag in dag_bag.dags.items()
+    }
