@@ -43,5 +43,5 @@ $(READY): requirements.txt
 	@echo "Setting up $(VENV): 200 packages, about 1 GB, once"
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
-	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python -r requirements.txt
+	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(VENV)/bin/python -r requirements.txt
 	@touch $@

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ os.environ["GX_ANALYTICS_ENABLED"] = "false"
 os.environ["DO_NOT_TRACK"] = "1"
 os.environ.setdefault("TANDEM_PSEUDONYM_KEY", "a key for the tests alone")
 
+from tests.company import DAYS, HOUSEHOLDS, STRANGERS, Company
+
 
 @pytest.fixture(scope="session")
 def airflow_database() -> None:
@@ -23,3 +27,38 @@ def airflow_database() -> None:
     from airflow.utils.db import initdb
 
     initdb()
+
+
+@pytest.fixture(scope="session")
+def make_company(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Company]:
+    """Make a company with the small demo's channels; the channel files are made once and copied."""
+    from include.demo import prepare
+    from include.settings import DEMO_CONFIG
+
+    source = tmp_path_factory.mktemp("source")
+    prepare(source / "demo", households=HOUSEHOLDS, strangers=STRANGERS, days=4)
+
+    def make(name: str) -> Company:
+        folder = tmp_path_factory.mktemp(name)
+        shutil.copytree(source, folder / "data")
+        shutil.copytree(DEMO_CONFIG, folder / "config")
+        return Company(folder / "config", folder / "data", folder / "data" / "demo_truth")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def three_days(make_company: Callable[[str], Company]) -> Company:
+    """The company after three business days and a second run of the third."""
+    company = make_company("three_days")
+    for day in [*DAYS, DAYS[-1]]:
+        company.run(day)
+    return company
+
+
+@pytest.fixture(scope="session")
+def rebuilt(make_company: Callable[[str], Company]) -> Company:
+    """The same company whose first run is the third day's."""
+    company = make_company("rebuilt")
+    company.run(DAYS[-1])
+    return company

@@ -69,7 +69,7 @@ def kinds() -> dict[str, Kind]:
 def _kind(name: str, spec: dict, identifiers: list[str]) -> Kind:
     columns = dict(spec["columns"])
     if spec.get("identifiers"):
-        columns |= {identifier: "string" for identifier in identifiers}
+        columns |= dict.fromkeys(identifiers, "string")
     return Kind(
         name=name,
         grain=spec["grain"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def test_tasks_and_their_order_are_those_of_the_design(dag_bag):
 
 def test_nothing_runs_before_the_gate_of_the_step_before(dag_bag):
     dag = dag_bag.dags["customer_audiences"]
-    for earlier, later in zip(STEPS, STEPS[1:], strict=False):
+    for earlier, later in itertools.pairwise(STEPS):
         first = [t for t in dag.tasks if t.task_id.startswith(f"{later}.")]
         assert first
         for task in first:
@@ -86,13 +87,13 @@ def test_a_dag_file_imports_nothing_heavy_when_it_is_parsed():
         "import sys; sys.path.insert(0, 'dags'); import customer_audiences; "
         "print([m for m in ('pandas', 'sklearn', 'great_expectations', 'dbt', 'duckdb') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip().splitlines()[-1] == "[]"
 
 
 def test_the_table_of_dags_tells_the_truth(dag_bag):
     table = (PROJECT / "dags" / "README.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| `(\S+)` \|", table, flags=re.MULTILINE)
-    assert {name: schedule for name, schedule in rows} == {
-        name: str(dag.schedule) for name, dag in dag_bag.dags.items()
-    }
+    assert dict(rows) == {name: str(dag.schedule) for name, dag in dag_bag.dags.items()}

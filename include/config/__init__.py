@@ -1,0 +1,44 @@
+"""The configuration: YAML in, checked and frozen objects out, every problem reported at once."""
+
+from include.config.errors import ConfigError, Problem
+from include.config.loading import load_configuration
+from include.config.schema import (
+    Audience,
+    Channel,
+    Configuration,
+    Destination,
+    FileSource,
+    IdentityRules,
+    IdType,
+    Lookalike,
+    LookalikeModel,
+    MapEntry,
+    Models,
+    Privacy,
+    Purchase,
+    Segmentation,
+    TraitRule,
+)
+from include.config.variables import dbt_variables
+
+__all__ = [
+    "Audience",
+    "Channel",
+    "ConfigError",
+    "Configuration",
+    "Destination",
+    "FileSource",
+    "IdType",
+    "IdentityRules",
+    "Lookalike",
+    "LookalikeModel",
+    "MapEntry",
+    "Models",
+    "Privacy",
+    "Problem",
+    "Purchase",
+    "Segmentation",
+    "TraitRule",
+    "dbt_variables",
+    "load_configuration",
+]

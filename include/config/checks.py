@@ -1,0 +1,193 @@
+"""What has to agree between the keys of a file: looked at in the values as written, so that every problem shows
+even when another key of the same entry is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import duckdb
+
+from include.config.conditions import (
+    Condition,
+    ConditionError,
+    check_source,
+    compile_customer_condition,
+    compile_event_condition,
+    compile_source,
+    compile_visitor_condition,
+    text_literal,
+)
+from include.config.document import Document, KeyPath
+from include.config.errors import Problem, refusal, refusal_of
+from include.extract.kinds import Kind, kinds
+
+CSV_OPTIONS = ("delimiter", "quote", "escape", "header", "null_values")
+TEXT_OPTIONS = ("encoding",)
+UNPIVOTED = ("trait", "value")
+
+
+def check_channels(document: Document, connection: duckdb.DuckDBPyConnection) -> Iterator[Problem]:
+    """What a channel maps against what its kind has, and whether its SQL can be evaluated."""
+    for name, channel in _entries(document.data, "channels"):
+        path = ("channels", name)
+        if not isinstance(channel, dict):
+            continue
+        kind = kinds().get(channel.get("kind")) if isinstance(channel.get("kind"), str) else None
+        if kind is not None:
+            yield from _check_columns(document, path, channel, kind)
+        yield from _check_options(document, path, channel)
+        for column, entry in _entries(channel, "map"):
+            sql = entry.get("sql") if isinstance(entry, dict) else None
+            reason = _source_reason(sql, connection) if isinstance(sql, str) else None
+            if reason:
+                yield document.problem((*path, "map", column, "sql"), reason)
+
+
+def _check_columns(document: Document, path: KeyPath, channel: dict, kind: Kind) -> Iterator[Problem]:
+    columns = [column.name for column in kind.columns]
+    mapped, unpivot = dict(_entries(channel, "map")), channel.get("unpivot")
+    for column in mapped:
+        if column not in columns:
+            yield document.problem((*path, "map", column), refusal_of(column, columns, "the column"))
+    if channel.get("spec") == "segment" and kind.name != "events":
+        yield document.problem((*path, "spec"), refusal("segment", f"mapped for the kind {kind.name}"))
+    if unpivot is not None:
+        if kind.name != "traits":
+            yield document.problem(
+                (*path, "unpivot"), f"found with the kind {kind.name}, allowed: with traits"
+            )
+        for column in UNPIVOTED:
+            if column in mapped:
+                message = refusal(column, "no entry, because unpivot fills trait and value")
+                yield document.problem((*path, "map", column), message)
+    if channel.get("spec") == "mapped" and isinstance(channel.get("map", {}), dict):
+        filled = {*mapped, *(UNPIVOTED if unpivot is not None else ())}
+        required = [column.name for column in kind.columns if column.required]
+        missing = [column for column in required if column not in filled]
+        if missing:
+            message = f"found no {', '.join(missing)}, allowed: a map with {', '.join(required)}"
+            yield document.problem((*path, "map"), message)
+
+
+def _check_options(document: Document, path: KeyPath, channel: dict) -> Iterator[Problem]:
+    source = channel.get("source")
+    if not isinstance(source, dict):
+        return
+    not_for = {"jsonl": CSV_OPTIONS, "parquet": CSV_OPTIONS + TEXT_OPTIONS}.get(str(source.get("format")), ())
+    for option in not_for:
+        if option in source:
+            message = f"found with the format {source['format']}, allowed: with {_formats_of(option)}"
+            yield document.problem((*path, "source", option), message)
+
+
+def _formats_of(option: str) -> str:
+    return "csv" if option in CSV_OPTIONS else "csv and jsonl"
+
+
+def _source_reason(sql: str, connection: duckdb.DuckDBPyConnection) -> str | None:
+    try:
+        compile_source(sql)
+    except ConditionError:
+        return None  # the schema reports what is not on the allow-list
+    try:
+        check_source(sql, connection)
+    except ConditionError as error:
+        return str(error)
+    return None
+
+
+def check_identity(document: Document, connection: duckdb.DuckDBPyConnection) -> Iterator[Problem]:
+    """Priorities differ, and every pattern is one that DuckDB can match."""
+    by_priority: dict[int, str] = {}
+    for name, rules in _entries(document.data, "id_types"):
+        if not isinstance(rules, dict):
+            continue
+        path, priority = ("id_types", name), rules.get("priority")
+        if isinstance(priority, int):
+            other = by_priority.setdefault(priority, name)
+            if other != name:
+                message = refusal(priority, f"a priority of its own, {other} has this one")
+                yield document.problem((*path, "priority"), message)
+        yield from _check_patterns(document, path, rules, connection)
+    yield from _check_patterns(document, (), document.data, connection)
+
+
+def _check_patterns(
+    document: Document, path: KeyPath, rules: dict, connection: duckdb.DuckDBPyConnection
+) -> Iterator[Problem]:
+    patterns = [
+        ((*path, "blocked_patterns", index), item) for index, item in _items(rules, "blocked_patterns")
+    ]
+    for where, pattern in [*patterns, ((*path, "valid_pattern"), rules.get("valid_pattern"))]:
+        if not isinstance(pattern, str):
+            continue
+        try:
+            connection.execute(f"select regexp_matches('', {text_literal(pattern)})").fetchall()
+        except duckdb.Error as error:
+            reason = str(error).strip().splitlines()[0]
+            yield document.problem(where, refusal(pattern, f"a regular expression (RE2): {reason}"))
+
+
+def check_audiences(
+    document: Document,
+    customer_columns: Mapping[str, str],
+    destinations: tuple[str, ...],
+    connection: duckdb.DuckDBPyConnection,
+) -> Iterator[Problem]:
+    """Ids differ, conditions compile, destinations exist."""
+    yield from check_ids(document, "traits")
+    yield from check_ids(document, "audiences")
+    for index, trait in _items(document.data, "traits"):
+        if isinstance(trait, dict) and isinstance(trait.get("where"), str):
+            found = _try(lambda where: compile_event_condition(where, connection), trait["where"])
+            yield from _reasons(document, ("traits", index, "where"), found)
+    for index, audience in _items(document.data, "audiences"):
+        if not isinstance(audience, dict):
+            continue
+        path, where = ("audiences", index), audience.get("where")
+        if isinstance(where, str) and audience.get("side") == "cdp":
+            found = _try(lambda where: compile_customer_condition(where, customer_columns, connection), where)
+            yield from _reasons(document, (*path, "where"), found)
+        if isinstance(where, str) and audience.get("side") == "dmp":
+            found = _try(lambda where: compile_visitor_condition(where, connection), where)
+            yield from _reasons(document, (*path, "where"), found)
+        for position, destination in _items(audience, "destinations"):
+            if isinstance(destination, str) and destination not in destinations:
+                message = refusal_of(destination, destinations, "the destination")
+                yield document.problem((*path, "destinations", position), f"{message}; see destinations.yml")
+
+
+def check_ids(document: Document, key: str) -> Iterator[Problem]:
+    """The ids of the list under `key` differ."""
+    first: dict[str, int] = {}
+    for index, item in _items(document.data, key):
+        name = item.get("id") if isinstance(item, dict) else None
+        if isinstance(name, str) and first.setdefault(name, index) != index:
+            line = document.line((key, first[name], "id"))
+            yield document.problem(
+                (key, index, "id"), refusal(name, f"an id of its own, line {line} has this one")
+            )
+
+
+def _try(compile_text: Callable[[str], Condition], text: str) -> Condition | ConditionError:
+    try:
+        return compile_text(text)
+    except ConditionError as error:
+        return error
+
+
+def _reasons(document: Document, path: KeyPath, found: Condition | ConditionError) -> Iterator[Problem]:
+    if isinstance(found, ConditionError):
+        for reason in found.reasons:
+            yield document.problem(path, reason)
+
+
+def _entries(data: Any, key: str) -> list[tuple[str, Any]]:
+    value = data.get(key) if isinstance(data, dict) else None
+    return list(value.items()) if isinstance(value, dict) else []
+
+
+def _items(data: Any, key: str) -> list[tuple[int, Any]]:
+    value = data.get(key) if isinstance(data, dict) else None
+    return list(enumerate(value)) if isinstance(value, list) else []

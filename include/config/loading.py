@@ -1,0 +1,258 @@
+"""Loads a folder of configuration: reads every file, checks all of it, and reports all that is wrong at once."""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from include.config.checks import check_audiences, check_channels, check_identity, check_ids
+from include.config.columns import customer_columns as columns_of_contract
+from include.config.conditions import binding
+from include.config.document import Document, KeyPath, read_document
+from include.config.errors import ConfigError, Problem, refusal, refusal_of
+from include.config.schema import (
+    AudiencesFile,
+    ChannelsFile,
+    Configuration,
+    DestinationsFile,
+    IdentityRules,
+    Model,
+    Models,
+    Named,
+    Privacy,
+)
+from include.settings import DEFAULT_CONFIG
+
+FILES: dict[str, type[Model]] = {
+    "channels.yml": ChannelsFile,
+    "identity.yml": IdentityRules,
+    "audiences.yml": AudiencesFile,
+    "models.yml": Models,
+    "destinations.yml": DestinationsFile,
+    "privacy.yml": Privacy,
+}
+# Entries of these are objects with a name, which is their key in the file.
+NAMED_ENTRIES = {"channels.yml": "channels", "identity.yml": "id_types"}
+# pydantic's names of errors, in our words.
+EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "tuple_type": "a list",
+    "greater_than": "above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+    "string_too_short": "at least {min_length} character",
+    "string_too_long": "at most {max_length} characters",
+}
+
+
+def load_configuration(folder: Path, customer_columns: Mapping[str, str] | None = None) -> Configuration:
+    """Load the configuration in `folder`; a file that it does not have is the project's default.
+
+    `customer_columns` (name to DuckDB type) are what conditions of the cdp side may name; not given, they are those
+    of the published contract. Raises ConfigError with every problem of every file, one per line.
+    """
+    folder = Path(folder).resolve()
+    _require_folder(folder)
+    columns = dict(columns_of_contract() if customer_columns is None else customer_columns)
+    documents = {file: _document(folder, file) for file in FILES}
+    loaded: dict[str, Any] = {}
+    problems: list[Problem] = _stray_files(folder)
+    for file, document in documents.items():
+        problems += document.problems
+        if document.problems and document.data is None:
+            continue
+        document.data = {} if document.data is None else document.data
+        loaded[file], found = _validated(FILES[file], file, document)
+        problems += found
+    problems += _disagreements(documents, loaded, columns)
+    if problems:
+        order = {file: number for number, file in enumerate(FILES)}
+        unique = dict.fromkeys(problems)
+        raise ConfigError(sorted(unique, key=lambda problem: (order.get(problem.file, -1), problem.line)))
+    return _configuration(folder, loaded, columns)
+
+
+def _configuration(folder: Path, loaded: dict[str, Any], columns: dict[str, str]) -> Configuration:
+    privacy: Privacy = loaded["privacy.yml"]
+    audiences: AudiencesFile = loaded["audiences.yml"]
+    return Configuration(
+        folder=folder,
+        channels=loaded["channels.yml"].channels,
+        identity=_with_common_rules(loaded["identity.yml"]),
+        audiences=tuple(
+            audience if audience.min_size else audience.model_copy(update={"min_size": privacy.minimum_cell})
+            for audience in audiences.audiences
+        ),
+        traits=audiences.traits,
+        models=loaded["models.yml"],
+        destinations=loaded["destinations.yml"].destinations,
+        privacy=privacy,
+        customer_columns=columns,
+    )
+
+
+def _with_common_rules(rules: IdentityRules) -> IdentityRules:
+    """Every id type with the blocked values and patterns that count for all of them."""
+    id_types = {
+        name: id_type.model_copy(
+            update={
+                "blocked_values": tuple(dict.fromkeys(rules.blocked_values + id_type.blocked_values)),
+                "blocked_patterns": tuple(dict.fromkeys(rules.blocked_patterns + id_type.blocked_patterns)),
+            }
+        )
+        for name, id_type in rules.id_types.items()
+    }
+    return rules.model_copy(update={"id_types": id_types})
+
+
+def _require_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "no such folder"
+        raise ConfigError(
+            [Problem(str(folder), 1, "folder", f"found {found}, allowed: a folder of configuration")]
+        )
+
+
+def _document(folder: Path, file: str) -> Document:
+    own = folder / file
+    if own.exists() or own.is_symlink():
+        return read_document(own)
+    return _default_document(file)
+
+
+@lru_cache(maxsize=len(FILES))
+def _default_document(file: str) -> Document:
+    return read_document(DEFAULT_CONFIG / file)
+
+
+def _stray_files(folder: Path) -> list[Problem]:
+    """A file that nobody reads is most likely a misspelt one, whose place a default would take in silence."""
+    names = sorted(path.name for path in folder.iterdir() if path.suffix in (".yml", ".yaml"))
+    return [
+        Problem(name, 1, "file", refusal_of(name, FILES, "the file"))
+        for name in names
+        if name not in FILES and not name.startswith(".")
+    ]
+
+
+def _disagreements(
+    documents: dict[str, Document], loaded: dict[str, Any], columns: Mapping[str, str]
+) -> list[Problem]:
+    usable = {file: document for file, document in documents.items() if isinstance(document.data, dict)}
+    destinations = loaded.get("destinations.yml")
+    problems: list[Problem] = []
+    with binding() as connection:
+        if document := usable.get("channels.yml"):
+            problems += check_channels(document, connection)
+        if document := usable.get("identity.yml"):
+            problems += check_identity(document, connection)
+        if document := usable.get("destinations.yml"):
+            problems += check_ids(document, "destinations")
+        if document := usable.get("audiences.yml"):
+            known = tuple(item.destination_id for item in destinations.destinations) if destinations else ()
+            problems += check_audiences(document, columns, known, connection)
+    return problems
+
+
+# From pydantic's errors to ours
+
+
+def _validated(model: type[Model], file: str, document: Document) -> tuple[Model | None, list[Problem]]:
+    if not isinstance(document.data, dict):
+        return None, [
+            document.problem((), refusal(document.data, f"a mapping with {', '.join(_keys(model))}"))
+        ]
+    data, problems = _with_names(document, NAMED_ENTRIES.get(file))
+    try:
+        return model.model_validate(data, by_alias=True, by_name=False), problems
+    except ValidationError as error:
+        return None, problems + [
+            _translated(model, document, item) for item in error.errors(include_url=False)
+        ]
+
+
+def _with_names(document: Document, key: str | None) -> tuple[dict[str, Any], list[Problem]]:
+    """The data with each entry under `key` told its own name."""
+    entries = document.data.get(key) if key else None
+    if not isinstance(entries, dict):
+        return document.data, []
+    problems = [
+        document.problem((key, name, "name"), refusal("name", "no such key: the entry's key is its name"))
+        for name, entry in entries.items()
+        if isinstance(entry, dict) and "name" in entry
+    ]
+    named = {
+        name: {**entry, "name": name} if isinstance(entry, dict) else entry for name, entry in entries.items()
+    }
+    return {**document.data, key: named}, problems
+
+
+def _translated(model: type[Model], document: Document, error: Mapping[str, Any]) -> Problem:
+    path: KeyPath = tuple(part for part in error["loc"] if part != "[key]")
+    kind, found, context = error["type"], error["input"], error.get("ctx", {})
+    if kind == "refused":
+        message = context["message"]
+    elif kind == "extra_forbidden":
+        message = refusal_of(path[-1], _keys(_at(model, path[:-1])[0]), "the key")
+    elif kind == "missing":
+        message = f"found nothing, allowed: {_expected(_at(model, path)[1])}"
+    elif kind == "literal_error":
+        message = refusal_of(found, re.findall(r"'([^']*)'", context["expected"]))
+    elif kind in EXPECTED:
+        message = refusal(found, EXPECTED[kind].format(**context))
+    else:
+        message = refusal(found, error["msg"])
+    return document.problem(path, message)
+
+
+def _keys(model: Any) -> list[str]:
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return []
+    hidden = {"name"} if issubclass(model, Named) else set()
+    return [field.alias or name for name, field in model.model_fields.items() if name not in hidden]
+
+
+def _expected(field: FieldInfo | None) -> str:
+    annotation = _plain(field.annotation) if field else None
+    if get_origin(annotation) is Literal:
+        return ", ".join(get_args(annotation))
+    return (field.description if field else None) or "a value, the key is required"
+
+
+def _at(model: type[Model], path: Iterable[str | int]) -> tuple[Any, FieldInfo | None]:
+    """The type, and the field if it is one, that a path of keys leads to."""
+    annotation: Any = model
+    field = None
+    for part in path:
+        annotation = _plain(annotation)
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            fields = {item.alias or name: item for name, item in annotation.model_fields.items()}
+            field = fields.get(str(part))
+            annotation = field.annotation if field else None
+        else:
+            arguments = [item for item in get_args(annotation) if item is not Ellipsis]
+            annotation, field = (arguments[-1] if arguments else None), None
+    return _plain(annotation), field
+
+
+def _plain(annotation: Any) -> Any:
+    """The type inside `Annotated[…]` and `… | None`."""
+    if get_origin(annotation) is Annotated:
+        return _plain(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        others = [item for item in get_args(annotation) if item is not type(None)]
+        return _plain(others[-1]) if others else annotation
+    return annotation

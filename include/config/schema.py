@@ -1,0 +1,467 @@
+"""The configuration as frozen objects. Each class is one mapping of a file; its fields are the keys allowed there."""
+
+from __future__ import annotations
+
+import codecs
+import datetime
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from include.config.conditions import ConditionError, compile_source
+from include.config.errors import ConfigError, Problem, refusal, refusal_of
+from include.extract.kinds import kinds
+
+NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,62}")
+RESERVED_NAMES = ("none",)
+PATH_PLACEHOLDERS = ("{date}", "{demo}", "{config}")
+ID_TYPES = (
+    "customer_number", "loyalty_number", "user_id", "national_id", "email", "phone",
+    "anonymous_id", "device_id", "advertising_id",
+)  # fmt: skip
+MAXIMUM_SHARE = 0.5
+PURPOSE_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9 _.:-]{0,62}")
+
+
+def _problem(message: str) -> PydanticCustomError:
+    return PydanticCustomError("refused", "{message}", {"message": message})
+
+
+def _name(value: str) -> str:
+    """A name that becomes part of paths and SQL: words of lower-case letters, digits and underscores."""
+    if value in RESERVED_NAMES:
+        raise _problem(refusal(value, "any name but 'none', which stands for no channel"))
+    if not NAME_PATTERN.fullmatch(value):
+        raise _problem(refusal(value, "a to z, 0 to 9 and _, a letter first, at most 63"))
+    return value
+
+
+def _printable(value: str) -> str:
+    if re.search(r"[\x00-\x1f\x7f]|\{\{|\{%|\{#", value):
+        raise _problem(refusal(value, "one line of text without {{, {% and {#"))
+    return value
+
+
+def _one_of(allowed: Callable[[], Mapping[str, Any] | tuple[str, ...]]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in allowed():
+            raise _problem(refusal_of(value, allowed()))
+        return value
+
+    return AfterValidator(check)
+
+
+def _text_of(value: Any) -> Any:
+    """An unquoted number or word is the text as which it is compared: `-1` and '-1' block the same value."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Line = Annotated[str, AfterValidator(_printable)]
+Share = Annotated[float, Field(strict=True)]
+BlockedValue = Annotated[str, BeforeValidator(_text_of)]
+KindName = Annotated[str, _one_of(kinds)]
+Days = Annotated[StrictInt, Field(ge=1, le=3650)]
+
+
+class Model(BaseModel):
+    """Frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+
+
+class Named(Model):
+    """An entry of a mapping, named by its key."""
+
+    name: str = ""
+
+
+# channels.yml
+
+
+class MapEntry(Model):
+    """Where a canonical column comes from: exactly one of a source column, an SQL expression, a constant.
+
+    `sql` is generated from the syntax tree of what was written, in DuckDB's dialect, and reads `columns`.
+    """
+
+    column: str | None = None
+    sql: str | None = None
+    value: str | StrictInt | float | StrictBool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _exactly_one(cls, entry: Any) -> Any:
+        if isinstance(entry, MapEntry):
+            return entry
+        if isinstance(entry, str):
+            entry = {"column": entry}
+        allowed = "a source column, {sql: expression} or {value: constant}"
+        if not isinstance(entry, dict):
+            raise _problem(refusal(entry, allowed))
+        unknown = [key for key in entry if key not in cls.model_fields]
+        if unknown:
+            raise _problem(refusal_of(unknown[0], cls.model_fields))
+        given = {key: value for key, value in entry.items() if value is not None}
+        if len(given) != 1:
+            raise _problem(refusal(entry, allowed))
+        ((key, value),) = given.items()
+        if key == "value":
+            if isinstance(value, datetime.date):
+                value = value.isoformat()
+            if (
+                not isinstance(value, str | int | float)
+                or value in (float("inf"), float("-inf"))
+                or value != value
+            ):
+                raise _problem(refusal(value, "a constant"))
+        elif not isinstance(value, str) or not value.strip():
+            raise _problem(refusal(value, "text"))
+        return {key: value}
+
+    @field_validator("column", "value")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        return _printable(value) if isinstance(value, str) else value
+
+    @field_validator("sql")
+    @classmethod
+    def _compiled(cls, text: str | None) -> str | None:
+        if text is None:
+            return None
+        try:
+            return compile_source(text)[0]
+        except ConditionError as error:
+            raise _problem(str(error)) from error
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The source columns that the entry reads."""
+        if self.column is not None:
+            return (self.column,)
+        return compile_source(self.sql)[1] if self.sql is not None else ()
+
+
+class FileSource(Model):
+    """Files of one layout. `delimiter`, `quote`, `escape`, `header` and `null_values` are of csv only.
+
+    `encoding` is any that Python knows, for csv and jsonl. `null_values` are the texts that mean "no value".
+    """
+
+    connector: Literal["file"] = "file"
+    path: str = Field(description="the path of a file, with * and {date} where it varies")
+    format: Literal["csv", "jsonl", "parquet"]
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    quote: str = Field(default='"', max_length=1)
+    escape: str = Field(default='"', min_length=1, max_length=1)
+    header: StrictBool = True
+    null_values: tuple[BlockedValue, ...] = ("",)
+    encoding: str = "utf-8"
+    compression: Literal["auto", "none", "gzip", "zstd"] = "auto"
+
+    @field_validator("path")
+    @classmethod
+    def _usable_path(cls, path: str) -> str:
+        _printable(path)
+        if not path.strip() or path != path.strip():
+            raise _problem(refusal(path, "the path of a file, with * and {date} where it varies"))
+        if "://" in path:
+            raise _problem(refusal(path, "a path of this machine"))
+        rest = path
+        for placeholder in PATH_PLACEHOLDERS:
+            rest = rest.replace(placeholder, "")
+        wrong = re.search(r"\{[^}]*\}?|\}", rest)
+        if wrong:
+            raise _problem(refusal_of(wrong.group(), PATH_PLACEHOLDERS, "the placeholder"))
+        for placeholder in ("{demo}", "{config}"):
+            if placeholder in path[1:]:
+                raise _problem(refusal(path, f"{placeholder} at the beginning of a path only"))
+        return path
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str) -> str:
+        try:
+            is_text = codecs.lookup(encoding)._is_text_encoding
+        except (LookupError, ValueError):
+            is_text = False
+        if not is_text:
+            raise _problem(refusal_of(encoding, ("utf-8", "utf-16", "latin-1", "cp1252"), "the encoding"))
+        return encoding.lower()
+
+    @field_validator("delimiter", "quote", "escape")
+    @classmethod
+    def _single_byte(cls, value: str) -> str:
+        if not value.isascii() or re.search(r"[\r\n\x00]", value):
+            raise _problem(refusal(value, "an ASCII sign that does not end a line"))
+        return value
+
+    @model_validator(mode="after")
+    def _signs_differ(self) -> FileSource:
+        if self.delimiter in (self.quote, self.escape):
+            raise _problem(refusal(self.delimiter, "a delimiter that is neither the quote nor the escape"))
+        return self
+
+
+class Channel(Named):
+    """Where one kind of record comes from, and how its columns become canonical ones.
+
+    `tolerance` is the share of a file's rows that may be quarantined before the channel fails.
+    """
+
+    party: Literal["first", "second", "third"]
+    kind: KindName = Field(description="a record kind, e.g. customers or events")
+    source: FileSource = Field(description="{connector: file, path: …, format: …}")
+    spec: Literal["mapped", "segment"]
+    map: dict[str, MapEntry] = {}
+    unpivot: Literal["all"] | tuple[str, ...] | None = None
+    attributes: Literal["keep"] = "keep"
+    required: StrictBool = True
+    tolerance: Share = Field(default=0.05, ge=0, le=1)
+
+    @field_validator("unpivot", mode="before")
+    @classmethod
+    def _all_or_columns(cls, unpivot: Any) -> Any:
+        is_list = (
+            isinstance(unpivot, list | tuple) and unpivot and all(isinstance(item, str) for item in unpivot)
+        )
+        if unpivot is None or unpivot == "all":
+            return unpivot
+        if not is_list:
+            raise _problem(refusal(unpivot, "all, or a list of source columns"))
+        return tuple(unpivot)
+
+
+class ChannelsFile(Model):
+    """`channels.yml`"""
+
+    channels: dict[Name, Channel] = {}
+
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _none_is_empty(cls, channels: Any) -> Any:
+        return {} if channels is None else channels
+
+
+# identity.yml
+
+
+class IdType(Named):
+    """The rules of one id type. `priority` 1 is the strongest; `limit` is how many values one customer may have;
+    `unique` forbids a merge of two customers that have different values of it.
+
+    Values are compared without regard to case and outer spaces. A blocked pattern may match anywhere in a value,
+    the valid pattern must match all of it.
+    """
+
+    priority: StrictInt = Field(ge=1, description="1 for the strongest, 2 for the next …")
+    limit: StrictInt = Field(default=5, ge=1)
+    unique: StrictBool = False
+    blocked_values: tuple[BlockedValue, ...] = ()
+    blocked_patterns: tuple[str, ...] = ()
+    valid_pattern: str | None = None
+
+
+class IdentityRules(Model):
+    """`identity.yml`. Once loaded, each id type has the common blocked values and patterns beside its own."""
+
+    blocked_values: tuple[BlockedValue, ...] = ()
+    blocked_patterns: tuple[str, ...] = ()
+    id_types: dict[Annotated[str, _one_of(lambda: ID_TYPES)], IdType] = Field(
+        description="the rules of each id type"
+    )
+
+    @model_validator(mode="after")
+    def _at_least_one(self) -> IdentityRules:
+        if not self.id_types:
+            raise _problem(refusal({}, f"id_types: at least one of {', '.join(ID_TYPES)}"))
+        return self
+
+
+# audiences.yml
+
+
+class Lookalike(Model):
+    """Strangers who resemble an audience: the best `size` (a share of the eligible), or a `level` of it."""
+
+    size: Share | None = Field(default=None, gt=0, le=MAXIMUM_SHARE)
+    level: Literal["narrow", "balanced", "broad"] | None = None
+
+    @model_validator(mode="after")
+    def _size_or_level(self) -> Lookalike:
+        if (self.size is None) == (self.level is None):
+            found = "both size and level" if self.size is not None else "neither size nor level"
+            allowed = f"{{size: above 0, at most {MAXIMUM_SHARE}}} or {{level: narrow, balanced or broad}}"
+            raise _problem(f"found {found}, allowed: {allowed}")
+        return self
+
+
+class Audience(Model):
+    """People chosen by a condition. Without `min_size` the minimum cell of `privacy.yml` counts."""
+
+    audience_id: Name = Field(alias="id", description="the name of the audience")
+    side: Literal["cdp", "dmp"]
+    where: str = Field(description="a condition")
+    name: Line = ""
+    description: Line = ""
+    ttl_days: Days = 30
+    min_size: StrictInt | None = Field(default=None, ge=1)
+    destinations: tuple[str, ...] = ()
+    lookalike: Lookalike | None = None
+
+
+class TraitRule(Model):
+    """A trait that every consented event which satisfies `where` gives to its visitor, for `ttl_days`."""
+
+    trait_id: Name = Field(alias="id", description="the name of the trait")
+    where: str = Field(description="a condition")
+    name: Line = ""
+    description: Line = ""
+    ttl_days: Days = 30
+
+
+class AudiencesFile(Model):
+    """`audiences.yml`"""
+
+    traits: tuple[TraitRule, ...] = ()
+    audiences: tuple[Audience, ...] = ()
+
+
+# models.yml
+
+
+class Purchase(Model):
+    """The propensity to buy: the label is an order within `horizon_days` after the day."""
+
+    horizon_days: StrictInt = Field(default=28, ge=1, le=365)
+
+
+class Segmentation(Model):
+    """Customer segments: the number of them is chosen between `k_min` and `k_max`, on at most `sample_rows`."""
+
+    k_min: StrictInt = Field(default=2, ge=2, le=50)
+    k_max: StrictInt = Field(default=8, ge=2, le=50)
+    sample_rows: StrictInt = Field(default=20_000, ge=100)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Segmentation:
+        if self.k_max < self.k_min:
+            raise _problem(refusal(self.k_max, f"k_max of at least k_min, which is {self.k_min}"))
+        return self
+
+
+class LookalikeModel(Model):
+    """Look-alikes: fewer than `min_seed` people are not learned from; `hold_out_share` of them only judge."""
+
+    min_seed: StrictInt = Field(default=100, ge=20)
+    hold_out_share: Share = Field(default=0.3, ge=0.1, le=0.5)
+    ttl_days: Days = 30
+    bootstrap_rounds: StrictInt = Field(default=200, ge=10, le=10_000)
+
+
+class Models(Model):
+    """`models.yml`. `seed` starts every random draw."""
+
+    seed: StrictInt = Field(default=7, ge=0, le=2**31 - 1)
+    purchase: Purchase = Purchase()
+    segmentation: Segmentation = Segmentation()
+    lookalike: LookalikeModel = LookalikeModel()
+
+
+# destinations.yml and privacy.yml
+
+
+class Destination(Model):
+    """Somewhere audiences are sent. Layouts and hashing come with activation."""
+
+    destination_id: Name = Field(alias="id", description="the name of the destination")
+    description: Line = ""
+
+
+class DestinationsFile(Model):
+    """`destinations.yml`"""
+
+    destinations: tuple[Destination, ...] = ()
+
+
+class Privacy(Model):
+    """`privacy.yml`. `purposes` says by which names in consent records a purpose is asked for; all must be granted.
+
+    `control_share` of the people of an audience are held back; a visitor is forgotten after `visitor_idle_days`,
+    an event of the dmp side after `event_days`; `minimum_cell` is the least number of people that leaves the bridge.
+    """
+
+    purposes: dict[Name, tuple[str, ...]] = Field(
+        description="the names of each purpose, e.g. {advertising: [ads]}"
+    )
+    control_share: Share = Field(default=0.1, ge=0, le=MAXIMUM_SHARE)
+    visitor_idle_days: Days = 120
+    event_days: Days = 60
+    minimum_cell: StrictInt = Field(default=50, ge=50)
+    keep_releases_days: Days = 30
+
+    @field_validator("purposes")
+    @classmethod
+    def _advertising_is_named(cls, purposes: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        if not purposes.get("advertising"):
+            raise _problem(
+                refusal(purposes, "advertising with at least one name: without it nobody is a visitor")
+            )
+        for names in purposes.values():
+            for name in names:
+                if not PURPOSE_PATTERN.fullmatch(name):
+                    raise _problem(refusal(name, "letters, digits, spaces and . _ : -, a letter first"))
+        return purposes
+
+
+class Configuration(Model):
+    """Everything that one folder says, checked. Files that it does not have are the project's defaults.
+
+    `folder` is what relative paths are relative to; `customer_columns` are the columns that conditions of the cdp
+    side were checked against, name to DuckDB type.
+    """
+
+    folder: Path
+    channels: dict[str, Channel]
+    identity: IdentityRules
+    audiences: tuple[Audience, ...]
+    traits: tuple[TraitRule, ...]
+    models: Models
+    destinations: tuple[Destination, ...]
+    privacy: Privacy
+    customer_columns: dict[str, str]
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of what the configuration says, whatever its layout, comments and place."""
+        return _hash(self.model_dump(mode="json", exclude={"folder", "customer_columns"}))
+
+    def require_channels(self) -> None:
+        """Raise ConfigError when there is no channel: a run would have nothing to read."""
+        if not self.channels:
+            message = "found no channels, allowed: at least one; describe where your data is in channels.yml"
+            raise ConfigError([Problem("channels.yml", 1, "channels", message)])
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -1,0 +1,128 @@
+"""What dbt is told of a configuration: plain values that survive JSON, with every condition compiled to SQL."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import date
+from typing import Any
+
+from include.config.conditions import (
+    Atom,
+    Condition,
+    atom_aliases,
+    binding,
+    compile_customer_condition,
+    compile_event_condition,
+    compile_visitor_condition,
+)
+from include.config.schema import Audience, Configuration
+from include.lake import Lake
+
+SESSION_TIMEOUT_MINUTES = 30  # the field's convention since the first web analytics, also of GA4
+VERSION_CHARACTERS = 12
+
+
+def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[str, Any]:
+    """The dbt variables of one run.
+
+    `audiences[].predicate` of the cdp side reads the columns of `customers` and `customer_features`, `scores` and
+    `segment_ids`; of the dmp side the aliases in `atoms`. `traits[].predicate` reads the events of the dmp side.
+    """
+    with binding() as connection:
+        rules = {
+            rule.trait_id: compile_event_condition(rule.where, connection) for rule in configuration.traits
+        }
+        conditions = {
+            audience.audience_id: compile_customer_condition(
+                audience.where, configuration.customer_columns, connection
+            )
+            if audience.side == "cdp"
+            else compile_visitor_condition(audience.where, connection)
+            for audience in configuration.audiences
+        }
+    aliases = atom_aliases(list(conditions.values()))
+    privacy = configuration.privacy
+    return {
+        "as_of_date": f"{day:%Y-%m-%d}",
+        "lake": str(lake.root.resolve()),
+        "horizon_days": configuration.models.purchase.horizon_days,
+        "session_timeout_minutes": SESSION_TIMEOUT_MINUTES,
+        "visitor_idle_days": privacy.visitor_idle_days,
+        "event_days": privacy.event_days,
+        "control_share": privacy.control_share,
+        "minimum_cell": privacy.minimum_cell,
+        "consent_purposes": {purpose: list(names) for purpose, names in privacy.purposes.items()},
+        "advertising_purposes": list(privacy.purposes["advertising"]),
+        "audiences": [
+            _audience(audience, conditions[audience.audience_id], aliases, configuration, rules)
+            for audience in configuration.audiences
+        ],
+        "traits": [
+            {
+                "trait_id": rule.trait_id,
+                "name": rule.name or _readable(rule.trait_id),
+                "predicate": rules[rule.trait_id].predicate(),
+                "ttl_days": rule.ttl_days,
+            }
+            for rule in configuration.traits
+        ],
+        "atoms": [_atom(atom, alias) for atom, alias in aliases.items()],
+        "channels": [
+            {"channel": name, "party": channel.party, "kind": channel.kind}
+            for name, channel in configuration.channels.items()
+        ],
+    }
+
+
+def definition_version(
+    audience: Audience, condition: Condition, configuration: Configuration, rules: dict[str, Condition]
+) -> str:
+    """A short hash of what decides who is in an audience: layout, names and comments do not change it.
+
+    A rule trait that the condition asks for is part of the definition, so its change is a new version too.
+    """
+    asked = {atom.trait_id for atom in condition.atoms}
+    content = {
+        "side": audience.side,
+        "where": condition.normalised,
+        "ttl_days": audience.ttl_days,
+        "min_size": audience.min_size,
+        "lookalike": audience.lookalike.model_dump() if audience.lookalike else None,
+        "traits": {
+            rule.trait_id: [rules[rule.trait_id].normalised, rule.ttl_days]
+            for rule in configuration.traits
+            if rule.trait_id in asked
+        },
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:VERSION_CHARACTERS]
+
+
+def _audience(
+    audience: Audience,
+    condition: Condition,
+    aliases: dict[Atom, str],
+    configuration: Configuration,
+    rules: dict[str, Condition],
+) -> dict[str, Any]:
+    return {
+        "audience_id": audience.audience_id,
+        "side": audience.side,
+        "name": audience.name or _readable(audience.audience_id),
+        "description": audience.description,
+        "definition": " ".join(audience.where.split()),
+        "definition_version": definition_version(audience, condition, configuration, rules),
+        "predicate": condition.predicate(aliases),
+        "ttl_days": audience.ttl_days,
+        "min_size": audience.min_size,
+        "lookalike": audience.lookalike is not None,
+    }
+
+
+def _atom(atom: Atom, alias: str) -> dict[str, Any]:
+    kind = "value" if atom.kind == "trait" else atom.kind
+    return {"alias": alias, "trait_id": atom.trait_id, "kind": kind, "days": atom.days}
+
+
+def _readable(name: str) -> str:
+    return name.replace("_", " ").capitalize()

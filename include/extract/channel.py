@@ -1,0 +1,241 @@
+"""One channel up to one business day: find its files, read what is new or changed, check it, land it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from include.extract.delimited import Dialect
+from include.extract.files import SourceFile, find_files, hash_file
+from include.extract.kinds import Kind, kinds
+from include.extract.landing import Part, Receipt, read_receipts, replace_partition, write_rows
+from include.extract.lines import open_text
+from include.extract.reading import SOURCE, Source, open_csv, open_json_lines, open_parquet
+from include.extract.specs import Canonical
+from include.extract.specs.mapped import check_keys_exist, map_columns
+from include.extract.specs.segment import find_keys, map_segment
+from include.extract.validation import checked
+from include.lake import Lake
+from include.ledger import StepFailed
+from include.settings import Settings
+
+if TYPE_CHECKING:
+    from include.config import Channel
+
+READING_VERSION = (
+    1  # raise it when the same file and map become other rows, so that all files are landed again
+)
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What one run of a channel did: `files` were landed with `received`, `landed` and `quarantined` rows,
+    `skipped_files` had not changed since they were landed before."""
+
+    channel: str
+    files: int
+    received: int
+    landed: int
+    quarantined: int
+    skipped_files: int
+
+
+def extract_channel(channel: Channel, day: date, lake: Lake, settings: Settings) -> Extracted:
+    """Land a channel's files up to `day` that are new or changed; a second run of the day changes nothing.
+
+    A file with a date in its path lands under that date, however late it comes; any other under the day of the run
+    that first sees its content. Rows that break the kind's contract go to quarantine; landed + quarantined =
+    received, always.
+    Raises StepFailed for a missing, empty or unreadable file and for a missing column.
+    """
+    kind = kinds()[channel.kind]
+    files = find_files(channel, day, settings)
+    spec_hash = _spec_hash(channel, kind)
+    with _engine(lake, settings) as (connection, folder):
+        receipts = read_receipts(connection, lake, channel.name)
+        parts: dict[date, list[Part]] = defaultdict(list)
+        for number, file in enumerate(files):
+            file_hash = hash_file(file.path)
+            delivered_on = _delivery(receipts, file, day, file_hash, spec_hash)
+            if delivered_on is None:
+                continue
+            receipt = Receipt(
+                channel.name, kind.name, channel.party, file.name, delivered_on, file_hash, spec_hash, 0, 0, 0
+            )
+            part_folder = folder / str(number)
+            part_folder.mkdir()
+            parts[delivered_on].append(_land_file(connection, channel, kind, file, receipt, part_folder))
+        for delivered_on in sorted(parts):
+            new = {part.receipt.source_file for part in parts[delivered_on]}
+            kept = [
+                receipt
+                for receipt in receipts
+                if receipt.delivered_on == delivered_on and receipt.source_file not in new
+            ]
+            replaced = [receipt for receipt in receipts if receipt.delivered_on == delivered_on]
+            stale = {receipt.kind for receipt in replaced} - {kind.name}
+            replace_partition(connection, lake, channel.name, delivered_on, parts[delivered_on], kept, stale)
+    landed = [part.receipt for day_parts in parts.values() for part in day_parts]
+    return Extracted(
+        channel=channel.name,
+        files=len(landed),
+        received=sum(receipt.received for receipt in landed),
+        landed=sum(receipt.landed for receipt in landed),
+        quarantined=sum(receipt.quarantined for receipt in landed),
+        skipped_files=len(files) - len(landed),
+    )
+
+
+def _delivery(
+    receipts: list[Receipt], file: SourceFile, day: date, file_hash: str, spec_hash: str
+) -> date | None:
+    """The day to land a file under; None when it is landed already."""
+    own = [receipt for receipt in receipts if receipt.source_file == file.name]
+    if file.day is not None:
+        known = [receipt for receipt in own if receipt.delivered_on == file.day]
+        is_known = any((receipt.file_hash, receipt.spec_hash) == (file_hash, spec_hash) for receipt in known)
+        return None if is_known else file.day
+    if any(receipt.delivered_on > day and receipt.file_hash == file_hash for receipt in own):
+        return None  # this content came after the day that is run again
+    last = max((receipt for receipt in own if receipt.delivered_on <= day), key=_delivered_on, default=None)
+    if last is None or last.file_hash != file_hash:
+        return day
+    return None if last.spec_hash == spec_hash else last.delivered_on
+
+
+def _delivered_on(receipt: Receipt) -> date:
+    return receipt.delivered_on
+
+
+def _land_file(
+    connection: duckdb.DuckDBPyConnection, channel: Channel, kind: Kind, file: SourceFile, receipt: Receipt,
+    folder: Path,
+) -> Part:  # fmt: skip
+    """Read, check and write one file. Raises StepFailed, naming channel and file."""
+    # Pushing the filter on the reason below the parse would make it parse twice, and the common parts of two
+    # expressions would be evaluated outside the `try` that is around each.
+    with_sql = any(entry.sql is not None for entry in channel.map.values())
+    disabled = "filter_pushdown, common_subexpressions" if with_sql else "filter_pushdown"
+    connection.execute(f"set disabled_optimizers = '{disabled}'")
+    try:
+        source, canonical = _open(connection, channel, kind, file)
+        types = _types(connection, channel, source, canonical)
+        query = checked(kind, canonical, types, channel.party, file.name)
+        landing, quarantine, received, landed, quarantined = write_rows(
+            connection, source, query, kind, file.name, folder, canonical.is_unpivoted
+        )
+        if channel.source.format == "jsonl" and channel.spec == "mapped" and received and not landed:
+            _explain_missing_keys(connection, channel, kind, source, file)
+    except StepFailed as failure:
+        message = str(failure)
+        raise StepFailed(
+            message if message.startswith("channel ") else f"channel {channel.name}: {message}"
+        ) from failure.__cause__
+    except duckdb.Error as error:
+        raise StepFailed(
+            f"channel {channel.name}: {file.name} cannot be landed ({_first_line(error)})"
+        ) from error
+    counted = replace(receipt, received=received, landed=landed, quarantined=quarantined)
+    return Part(counted, landing, quarantine)
+
+
+def _open(
+    connection: duckdb.DuckDBPyConnection, channel: Channel, kind: Kind, file: SourceFile
+) -> tuple[Source, Canonical]:
+    layout = channel.source
+    if layout.format == "parquet":
+        source = open_parquet(connection, file)
+    else:
+        if channel.required and _is_empty(file.path, layout.encoding):
+            raise StepFailed(f"{file.path} is empty; set required: false if the day may be without data")
+        if layout.format == "csv":
+            source = _open_csv(connection, channel, file)
+        else:
+            source = open_json_lines(file, layout.encoding)
+    if channel.spec == "mapped":
+        return source, map_columns(channel, source, file.name)
+    if layout.format != "jsonl" or kind.name != "events":
+        raise StepFailed("spec segment reads JSON lines (format: jsonl) of kind events only")
+    return source, map_segment(channel, find_keys(connection, source))
+
+
+def _open_csv(connection: duckdb.DuckDBPyConnection, channel: Channel, file: SourceFile) -> Source:
+    layout = channel.source
+    escape = layout.quote if layout.escape in ('"', layout.quote) else layout.escape
+    dialect = Dialect(layout.delimiter, layout.quote, escape, layout.encoding, layout.header)
+    return open_csv(connection, file, dialect)
+
+
+def _is_empty(path: Path, encoding: str) -> bool:
+    with open_text(path, encoding) as stream:
+        return not stream.read(1)
+
+
+def _types(
+    connection: duckdb.DuckDBPyConnection, channel: Channel, source: Source, canonical: Canonical
+) -> dict[str, str]:
+    """The types of the canonical columns; this is also where an expression that cannot be evaluated shows."""
+    try:
+        described = source.run(connection, f"describe {canonical.query}")
+    except duckdb.Error as error:
+        raise StepFailed(
+            f"channel {channel.name}: the map cannot be evaluated ({_first_line(error)})"
+        ) from error
+    return {name: kind for name, kind, *_ in described}
+
+
+def _explain_missing_keys(
+    connection: duckdb.DuckDBPyConnection, channel: Channel, kind: Kind, source: Source, file: SourceFile
+) -> None:
+    rows = source.run(
+        connection,
+        f"""
+        select distinct unnest(try(json_keys(tandem_line))) as name
+        from {SOURCE}
+        where tandem_is_object
+        order by name
+        """,
+    )
+    present = [name for (name,) in rows if name is not None]
+    if present:
+        required = {column.name for column in kind.columns if column.required}
+        check_keys_exist(channel, required, present, file.name)
+
+
+def _spec_hash(channel: Channel, kind: Kind) -> str:
+    """Changes when the same file would become other rows; not when only `required` or `tolerance` do."""
+    definition = channel.model_dump(mode="json", exclude={"required", "tolerance"})
+    rules = [[getattr(column, name) for name in column.__dataclass_fields__] for column in kind.columns]
+    content = json.dumps([READING_VERSION, definition, kind.name, rules], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+@contextmanager
+def _engine(lake: Lake, settings: Settings) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+    """A DuckDB of its own with bounded memory, and a folder for parts and spilled data that is gone afterwards."""
+    parent = lake.data / "tmp"
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="extract-", dir=parent))
+    try:
+        with duckdb.connect(":memory:", config={"threads": settings.threads}) as connection:
+            connection.execute(f"set memory_limit = '{settings.memory_limit}'")
+            connection.execute("set temp_directory = ?", [str(folder / "spill")])
+            connection.execute("set timezone = 'UTC'")
+            yield connection, folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,216 @@
+"""Landed files, quarantine and receipts in the lake: one Parquet file per channel and day of delivery."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from include.extract.kinds import Kind, kinds
+from include.extract.reading import RAW, Source
+from include.extract.sql import identifier, literal
+from include.extract.validation import REASON
+from include.lake import Lake, replacing
+from include.ledger import StepFailed
+
+QUARANTINE_SCHEMA = {"raw": "varchar", "reason": "varchar", "source_file": "varchar", "source_row": "bigint"}
+RECEIPT_SCHEMA = {
+    "channel": "varchar",
+    "kind": "varchar",
+    "party": "varchar",
+    "source_file": "varchar",
+    "delivered_on": "date",
+    "file_hash": "varchar",
+    "spec_hash": "varchar",
+    "received": "bigint",
+    "landed": "bigint",
+    "quarantined": "bigint",
+}
+EMPTY_CHANNEL, EMPTY_DAY = "none", date(1970, 1, 1)
+PARQUET = "format parquet, compression zstd, row_group_size 122880"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of one source file: `received` rows are its `landed` and `quarantined` ones together. Of an
+    unpivoted file the rows are its statements (row and trait), and its rows that could not be read at all."""
+
+    channel: str
+    kind: str
+    party: str
+    source_file: str
+    delivered_on: date
+    file_hash: str
+    spec_hash: str
+    received: int
+    landed: int
+    quarantined: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows of one source file, on their way to the lake: two Parquet files and what they hold."""
+
+    receipt: Receipt
+    landing: Path
+    quarantine: Path
+
+
+def complete_landing(lake: Lake) -> None:
+    """Write an empty typed file per kind, of landing and of quarantine, and one of receipts, so that a pattern over
+    all channels always matches. Files that are there stay as they are."""
+    with duckdb.connect(":memory:") as connection:
+        for kind in kinds().values():
+            _write_empty(connection, lake.landing(kind.name, EMPTY_CHANNEL, EMPTY_DAY), kind.landing_schema())
+            _write_empty(connection, lake.quarantine(kind.name, EMPTY_CHANNEL, EMPTY_DAY), QUARANTINE_SCHEMA)
+        _write_empty(
+            connection, lake.receipts(EMPTY_CHANNEL, EMPTY_DAY), RECEIPT_SCHEMA, file_name="receipts.parquet"
+        )
+
+
+def write_rows(
+    connection: duckdb.DuckDBPyConnection, source: Source, query: str, kind: Kind, source_file: str,
+    folder: Path, is_unpivoted: bool,
+) -> tuple[Path, Path, int, int, int]:  # fmt: skip
+    """Write the good rows of a checked query to one Parquet file and the others to another, below `folder`.
+
+    The rows that were refused are looked for only when some are missing, in a second pass over nothing else.
+    Returns both paths and the counts received, landed and quarantined.
+    Raises StepFailed when rows were lost, which would be a fault of this program.
+    """
+    landing, quarantine = folder / "landing.parquet", folder / "quarantine.parquet"
+    columns = ", ".join(identifier(name) for name in kind.landing_schema())
+    landed = source.run(
+        connection,
+        f"copy (select {columns} from ({query}) where {REASON} is null) to {literal(str(landing))} ({PARQUET})",
+    )[0][0]
+    expected = source.tally.good
+    if is_unpivoted:
+        (expected,) = source.run(connection, f"select count(*) from ({query})")[0]
+    if landed == expected and not source.tally.rejects:
+        _write_nothing(connection, quarantine, QUARANTINE_SCHEMA)
+        quarantined = 0
+    else:
+        connection.register("tandem_rejects", source.rejects())
+        quarantined = source.run(
+            connection,
+            f"""copy (
+                select
+                    raw::varchar as raw,
+                    reason::varchar as reason,
+                    {literal(source_file)} as source_file,
+                    source_row::bigint as source_row
+                from (
+                    select {RAW} as raw, {REASON} as reason, source_row from ({query}) where {REASON} is not null
+                    union all by name
+                    select raw, reason, source_row from tandem_rejects
+                )
+                order by source_row, raw, reason
+            ) to {literal(str(quarantine))} ({PARQUET})""",
+            landed=None if is_unpivoted else landing,
+        )[0][0]
+    received = expected + len(source.tally.rejects)
+    if landed + quarantined != received:
+        raise StepFailed(
+            f"{source_file}: {received} rows received, but {landed} landed and {quarantined} quarantined: "
+            "this is a fault of Tandem, please report it with the file"
+        )
+    return landing, quarantine, received, landed, quarantined
+
+
+def read_receipts(connection: duckdb.DuckDBPyConnection, lake: Lake, channel: str) -> list[Receipt]:
+    """Every receipt of a channel, by day of delivery and file."""
+    paths = sorted(lake.receipts(channel).glob("date=*/receipts.parquet"))
+    if not paths:
+        return []
+    listed = ", ".join(literal(str(path)) for path in paths)
+    rows = connection.execute(
+        f"select {', '.join(RECEIPT_SCHEMA)} from read_parquet([{listed}], hive_partitioning = false)"
+        " order by delivered_on, source_file"
+    ).fetchall()
+    return [Receipt(*row) for row in rows]
+
+
+def replace_partition(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, channel: str, day: date,
+    parts: list[Part], kept: list[Receipt], stale: set[str],
+) -> None:  # fmt: skip
+    """Put new parts into the files of one channel and day, beside the rows of the `kept` receipts, and remove
+    those of the `stale` kinds that the channel had before.
+
+    Receipts come last: if the run dies in between, the same files are simply landed again.
+    """
+    kind = parts[0].receipt.kind
+    names = [receipt.source_file for receipt in kept if receipt.kind == kind]
+    for folder, new, key in (
+        (lake.landing(kind, channel, day), [part.landing for part in parts], "source_file, source_row"),
+        (
+            lake.quarantine(kind, channel, day),
+            [part.quarantine for part in parts],
+            "source_file, source_row, raw",
+        ),
+    ):
+        target = folder / "part.parquet"
+        with replacing(target) as temporary:
+            if len(new) == 1 and not names:
+                shutil.copyfile(new[0], temporary)
+            else:
+                _merge(connection, new, target if names else None, names, key, temporary)
+    for old in sorted(stale):
+        for folder in (lake.landing(old, channel, day), lake.quarantine(old, channel, day)):
+            (folder / "part.parquet").unlink(missing_ok=True)
+    receipts = [receipt for receipt in kept if receipt.kind == kind] + [part.receipt for part in parts]
+    _write_receipts(connection, lake.receipts(channel, day) / "receipts.parquet", receipts)
+
+
+def _merge(
+    connection: duckdb.DuckDBPyConnection,
+    new: list[Path],
+    old: Path | None,
+    names: list[str],
+    key: str,
+    target: Path,
+) -> None:
+    listed = ", ".join(literal(str(path)) for path in new)
+    rows = f"select * from read_parquet([{listed}], hive_partitioning = false)"
+    if old is not None:
+        kept = ", ".join(literal(name) for name in names)
+        rows += f"""
+            union all
+            select * from read_parquet({literal(str(old))}, hive_partitioning = false) where source_file in ({kept})
+        """
+    connection.execute(f"copy (select * from ({rows}) order by {key}) to {literal(str(target))} ({PARQUET})")
+
+
+def _write_receipts(connection: duckdb.DuckDBPyConnection, path: Path, receipts: list[Receipt]) -> None:
+    schema = ", ".join(f"{name} {kind}" for name, kind in RECEIPT_SCHEMA.items())
+    connection.execute(f"create or replace temp table tandem_receipts ({schema})")
+    places = ", ".join("?" * len(RECEIPT_SCHEMA))
+    connection.executemany(
+        f"insert into tandem_receipts values ({places})",
+        [[getattr(receipt, name) for name in RECEIPT_SCHEMA] for receipt in receipts],
+    )
+    with replacing(path) as temporary:
+        connection.execute(
+            f"copy (from tandem_receipts order by source_file) to {literal(str(temporary))} ({PARQUET})"
+        )
+
+
+def _write_empty(
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    schema: dict[str, str],
+    file_name: str = "part.parquet",
+) -> None:
+    path = folder / file_name
+    if not path.exists():
+        with replacing(path) as temporary:
+            _write_nothing(connection, temporary, schema)
+
+
+def _write_nothing(connection: duckdb.DuckDBPyConnection, path: Path, schema: dict[str, str]) -> None:
+    columns = ", ".join(f"null::{kind} as {identifier(name)}" for name, kind in schema.items())
+    connection.execute(f"copy (select {columns} where false) to {literal(str(path))} ({PARQUET})")

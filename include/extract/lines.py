@@ -1,0 +1,217 @@
+"""Text files as blocks of whole lines, split on bytes, so that no damage in one line can hide another.
+
+The engines' own readers lose lines: DuckDB's JSON reader blanks what it cannot parse and stops at deep nesting,
+its CSV reader swallows the lines after an open quote and shows undecodable bytes as `?`. Here every physical
+line keeps its number and its bytes, and a line that is no text is set apart before an engine sees it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+from include.ledger import StepFailed
+
+BLOCK_BYTES = 8 << 20
+MAX_LINE_BYTES = 16 << 20  # DuckDB refuses longer JSON objects too
+MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+NEWLINE, SPACE = 10, 32
+
+GOOD, BLANK, ENCODING, MALFORMED = 0, 1, 2, 3
+REASONS = {ENCODING: "encoding", MALFORMED: "malformed"}
+SCHEMA = pa.schema([("source_row", pa.int64()), ("line", pa.large_string())])
+REJECT_SCHEMA = pa.schema([("raw", pa.large_string()), ("reason", pa.string()), ("source_row", pa.int64())])
+
+
+@dataclass
+class Block:
+    """Consecutive lines: line `i` is `data[offsets[i]:offsets[i + 1]]` with its line end, its number in the
+    file (from 1) is `rows[i]` and its state `status[i]` one of GOOD, BLANK, ENCODING, MALFORMED."""
+
+    data: bytes
+    offsets: np.ndarray
+    rows: np.ndarray
+    status: np.ndarray
+
+    def line(self, position: int) -> bytes:
+        return self.data[self.offsets[position] : self.offsets[position + 1]]
+
+    def records(self) -> pa.RecordBatch:
+        """The good lines as an Arrow batch of `source_row, line` that shares the block's memory."""
+        lines = pa.LargeStringArray.from_buffers(
+            len(self.rows), pa.py_buffer(self.offsets), pa.py_buffer(self.data)
+        )
+        batch = pa.RecordBatch.from_arrays([pa.array(self.rows), lines], schema=SCHEMA)
+        good = self.status == GOOD
+        return batch if good.all() else batch.take(pa.array(np.flatnonzero(good)))
+
+
+@dataclass
+class Tally:
+    """What passed while a file was read: `good` lines handed on, and the `rejects` that never were."""
+
+    good: int = 0
+    rejects: list[tuple[str, str, int]] = field(default_factory=list)
+
+    @property
+    def received(self) -> int:
+        return self.good + len(self.rejects)
+
+    def add(self, block: Block) -> None:
+        """Count a block; bytes that are no UTF-8 are kept as Latin-1, which gives every byte back."""
+        self.good += int((block.status == GOOD).sum())
+        for position in np.flatnonzero(block.status >= ENCODING):
+            reason = REASONS[int(block.status[position])]
+            raw = block.line(position).rstrip(b"\r\n").decode("latin-1" if reason == "encoding" else "utf-8")
+            self.rejects.append((raw, reason, int(block.rows[position])))
+
+    def rejects_table(self) -> pa.Table:
+        columns = list(zip(*self.rejects, strict=True)) or [(), (), ()]
+        return pa.table(
+            [pa.array(c, f.type) for c, f in zip(columns, REJECT_SCHEMA, strict=True)], REJECT_SCHEMA
+        )
+
+
+@contextmanager
+def open_text(path: Path, encoding: str) -> Iterator[BinaryIO]:
+    """Open a file as a stream of UTF-8 bytes, unpacked if its first bytes say gzip or zstd, whatever its name
+    says, and without a byte order mark.
+
+    Bytes that the encoding does not know pass through as they are and show as invalid UTF-8 later on.
+    Raises StepFailed when packed data is cut off or damaged, or the encoding cannot be read at all.
+    """
+    with path.open("rb") as plain:
+        packing = packing_of(path)
+        stream = plain
+        if packing == "gzip":
+            stream = io.BufferedReader(gzip.GzipFile(fileobj=plain), 1 << 20)
+        elif packing == "zstd":
+            stream = io.BufferedReader(pa.input_stream(plain, compression="zstd"), 1 << 20)
+        try:
+            start = stream.peek(4)[:4]
+            name = _encoding(encoding, start)
+            if name is not None:
+                yield io.BufferedReader(_Recoded(stream, name))
+            else:
+                if start.startswith(codecs.BOM_UTF8):
+                    stream.read(len(codecs.BOM_UTF8))
+                yield stream
+        except (EOFError, OSError, zlib.error) as error:
+            if not packing:
+                raise
+            raise StepFailed(f"{path} is cut off or damaged {packing} ({error}): deliver it again") from error
+        except UnicodeError as error:
+            raise StepFailed(f"{path} cannot be read as {encoding} ({error}): check encoding") from error
+
+
+def packing_of(path: Path) -> str | None:
+    """`gzip`, `zstd`, or None for a plain file."""
+    with path.open("rb") as handle:
+        start = handle.read(max(map(len, MAGIC)))
+    return next((packing for magic, packing in MAGIC.items() if start.startswith(magic)), None)
+
+
+def read_blocks(stream: BinaryIO) -> Iterator[Block]:
+    """The stream's lines in blocks of some megabytes. A line beyond MAX_LINE_BYTES is MALFORMED and cut there."""
+    row, rest, skipping = 1, b"", False
+    while True:
+        data = stream.read(BLOCK_BYTES)
+        last = not data
+        if skipping:  # inside a line that was cut
+            end = data.find(b"\n")
+            if end < 0 and not last:
+                continue
+            data, skipping = data[end + 1 :], False
+        data = rest + data
+        end = len(data) if last else data.rfind(b"\n") + 1
+        rest = data[end:]
+        if len(rest) > MAX_LINE_BYTES:
+            data, rest, skipping = data[:end] + rest[:MAX_LINE_BYTES], b"", True
+            end = len(data)
+        if end:
+            block = _split(data[:end] if end < len(data) else data, row)
+            row += len(block.rows)
+            yield block
+        if last:
+            return
+
+
+def _split(data: bytes, row: int) -> Block:
+    view = np.frombuffer(data, dtype=np.uint8)
+    ends = np.flatnonzero(view == NEWLINE).astype(np.int64) + 1
+    if len(ends) == 0 or ends[-1] != len(data):
+        ends = np.append(ends, len(data))
+    offsets = np.concatenate((np.zeros(1, np.int64), ends))
+    count = len(ends)
+    block = Block(data, offsets, np.arange(row, row + count, dtype=np.int64), np.zeros(count, np.uint8))
+    _mark_blank(block, view)
+    if not data.isascii():
+        _mark_undecodable(block)
+    if b"\0" in data:
+        nul = np.searchsorted(offsets, np.flatnonzero(view == 0), side="right") - 1
+        block.status[nul] = ENCODING
+    sizes = np.diff(offsets)
+    block.status[(sizes >= MAX_LINE_BYTES) & (block.status == GOOD)] = MALFORMED
+    return block
+
+
+def _mark_blank(block: Block, view: np.ndarray) -> None:
+    """A line of nothing but white space is no row."""
+    starts = block.offsets[:-1]
+    if (view[starts] <= SPACE).any():  # only a line that starts with white space can be one
+        printable = (view > SPACE) | (view == 0)
+        block.status[~np.logical_or.reduceat(printable, starts)] = BLANK
+
+
+def _mark_undecodable(block: Block) -> None:
+    try:
+        block.data.decode("utf-8")
+    except UnicodeDecodeError:
+        points = np.frombuffer(
+            block.data.decode("utf-8", "surrogateescape").encode("utf-32-le", "surrogatepass"),
+            dtype=np.uint32,
+        )
+        damaged = np.flatnonzero((points >= 0xDC80) & (points <= 0xDCFF))
+        newlines = np.flatnonzero(points == NEWLINE)
+        block.status[np.searchsorted(newlines, damaged)] = ENCODING
+
+
+def _encoding(declared: str, start: bytes) -> str | None:
+    """The codec to recode from; None for UTF-8. A byte order mark of UTF-16 wins over what is declared."""
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    name = codecs.lookup(declared or "utf-8").name
+    return None if name in ("utf-8", "utf-8-sig", "ascii") else name
+
+
+class _Recoded(io.RawIOBase):
+    """Another encoding's bytes as UTF-8; what cannot be decoded stays the byte that it was."""
+
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(encoding)("surrogateescape")
+        self._pending = b""
+        self._ended = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: bytearray | memoryview) -> int:
+        while not self._pending and not self._ended:
+            data = self._stream.read(1 << 20)
+            self._ended = not data
+            self._pending = self._decoder.decode(data, final=not data).encode("utf-8", "surrogateescape")
+        size = min(len(target), len(self._pending))
+        target[:size] = self._pending[:size]
+        self._pending = self._pending[size:]
+        return size

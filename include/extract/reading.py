@@ -1,0 +1,249 @@
+"""A source file as a relation in DuckDB: raw columns, the raw text of each row, and its row number.
+
+Every reader keeps one promise: `received` rows are exactly the rows of the relation and the `rejects` together,
+and `received` is counted from the bytes, not from what the engine gave back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from include.extract.delimited import Dialect, Scan, scan, split_records
+from include.extract.files import SourceFile
+from include.extract.lines import BLANK, GOOD, SCHEMA, Block, Tally, open_text, read_blocks
+from include.extract.sql import identifier, literal
+from include.ledger import StepFailed
+
+SOURCE, LINES, STARTS = (
+    "tandem_source",
+    "tandem_lines",
+    "tandem_starts",
+)  # names that a file's columns hardly have
+ROW, RAW, IS_MALFORMED = "tandem_row", "tandem_raw", "tandem_is_malformed"
+MAX_CSV_LINE_BYTES = 16 << 20
+WHITE_SPACE = "e' \\t\\r\\n'"
+
+
+@dataclass
+class Source:
+    """One file as a relation.
+
+    `query` selects `tandem_row, tandem_raw, tandem_is_malformed` and the file's `columns` (name to DuckDB type);
+    of JSON lines the columns are not known, its query has `tandem_line` and `tandem_is_object` instead. Queries
+    read it as `tandem_source`. `register` runs before each of them, because a stream can be read only once.
+    `tally` is complete after the first query has run.
+    """
+
+    query: str
+    columns: dict[str, str]
+    register: Callable[[duckdb.DuckDBPyConnection], None]
+    tally: Tally
+    failures: list[StepFailed] = field(default_factory=list)
+
+    def run(self, connection: duckdb.DuckDBPyConnection, sql: str, landed: Path | None = None) -> list[tuple]:
+        """Run a query over `tandem_source`: the file, without the rows of a `landed` Parquet file if one is given.
+
+        Raises StepFailed when it was the file that could not be read.
+        """
+        query = self.query
+        if landed is not None:
+            rows = f"select source_row as {ROW} from read_parquet({literal(str(landed))})"
+            query = f"select * from ({query}) anti join ({rows}) using ({ROW})"
+        self.register(connection)
+        try:
+            connection.execute(f"create or replace temp view {SOURCE} as {query}")
+            return connection.execute(sql).fetchall()
+        except duckdb.Error:
+            if self.failures:
+                raise self.failures[0] from None
+            raise
+
+    def rejects(self) -> pa.Table:
+        """Rows that are no text or no record: `raw, reason, source_row`."""
+        return self.tally.rejects_table()
+
+
+def open_json_lines(file: SourceFile, encoding: str) -> Source:
+    """JSON lines: one row per line that is not blank.
+
+    Only lines known to be objects may be parsed further: `try` would catch the others too, but takes every block
+    with one failure in it apart row by row, which costs five times as much as asking first.
+    """
+    tally, failures = Tally(), []
+    query = f"""
+        select
+            source_row as {ROW},
+            rtrim(line, e'\\r\\n') as {RAW},
+            line as tandem_line,
+            (starts_with(line, '{{') or starts_with(ltrim(line, {WHITE_SPACE}), '{{')) and json_valid(line)
+                as tandem_is_object
+        from {LINES}
+    """
+    return Source(
+        query, {}, _line_stream(file, encoding, tally, failures, lambda blocks: blocks), tally, failures
+    )
+
+
+def open_csv(connection: duckdb.DuckDBPyConnection, file: SourceFile, dialect: Dialect) -> Source:
+    """CSV: DuckDB's reader for a clean file; one with damaged rows is split here, so that none is lost.
+
+    Raises StepFailed for a file without a header.
+    """
+    look = scan(file.path, dialect)
+    if look.is_clean and dialect.encoding.lower() in ("utf-8", "utf8"):
+        source = _clean_csv(file, dialect, look)
+        try:
+            (count,) = source.run(connection, f"select count({ROW}) from {SOURCE}")[0]
+        except duckdb.Error:
+            count = None
+        if count == len(look.starts):
+            return source
+    return _damaged_csv(file, dialect, look)
+
+
+def open_parquet(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> Source:
+    """Parquet, with its own types. Raises StepFailed when it cannot be read."""
+    relation = f"read_parquet({literal(str(file.path))}, file_row_number = true, hive_partitioning = false)"
+    try:
+        described = connection.execute(
+            f"describe select * exclude (file_row_number) from {relation}"
+        ).fetchall()
+        footer = f"select num_rows from parquet_file_metadata({literal(str(file.path))})"
+        (received,) = connection.execute(footer).fetchone()
+    except duckdb.Error as error:
+        raise StepFailed(f"{file.path} is no readable Parquet file ({_first_line(error)})") from error
+    columns = {name: kind for name, kind, *_ in described}
+    names = ", ".join(identifier(name) for name in columns)
+    query = f"""
+        select
+            file_row_number + 1 as {ROW},
+            {_as_json(columns)} as {RAW},
+            false as {IS_MALFORMED},
+            {names}
+        from {relation}
+    """
+    return Source(query, columns, lambda _: None, Tally(good=received))
+
+
+def _clean_csv(file: SourceFile, dialect: Dialect, look: Scan) -> Source:
+    columns = dict.fromkeys(look.header, "VARCHAR")
+    types = ", ".join(f"{literal(name)}: 'varchar'" for name in columns)
+    relation = f"""read_csv(
+        {literal(str(file.path))}, columns = {{{types}}}, auto_detect = false, header = {dialect.has_header},
+        delim = {literal(dialect.delimiter)}, quote = {literal(dialect.quote)}, escape = {literal(dialect.escape)},
+        strict_mode = true, max_line_size = {MAX_CSV_LINE_BYTES}, hive_partitioning = false
+    )"""
+    first = int(dialect.has_header) + 1
+    count = len(look.starts)
+    is_plain = bool(np.array_equal(look.starts, np.arange(first, first + count)))
+    starts = pa.table({"source_row": look.starts})
+    row = f"row_number() over () + {first - 1}" if is_plain else "source_row"
+    names = ", ".join(identifier(name) for name in columns)
+    query = f"""
+        select {row} as {ROW}, {_as_json(columns)} as {RAW}, false as {IS_MALFORMED}, {names}
+        from {relation}{"" if is_plain else f" positional join {STARTS}"}
+    """
+    return Source(query, columns, lambda c: c.register(STARTS, starts) and None, Tally(good=count))
+
+
+def _damaged_csv(file: SourceFile, dialect: Dialect, look: Scan) -> Source:
+    if len(dialect.delimiter) > 1:
+        raise StepFailed(
+            f"{file.path} has damaged rows, and around those only a delimiter of one sign can be split"
+        )
+    tally, failures, width = Tally(), [], len(look.header)
+
+    def records(blocks: Iterator[Block]) -> Iterator[Block]:
+        for block in split_records(blocks, dialect, width):
+            if block.rows[0] <= look.header_lines:
+                block.status[block.rows <= look.header_lines] = BLANK
+            yield block
+
+    quote, delimiter = literal(dialect.quote), literal(dialect.delimiter)
+    pattern = literal(re.escape(dialect.delimiter) + f"({dialect.field})")
+    # A match takes a delimiter and a field; when all of them together are as long as the row, nothing was skipped.
+    fields = f"string_split({RAW}, {delimiter})"
+    if dialect.quote:
+        fields = f"""case
+            when contains({RAW}, {quote}) then regexp_extract_all({delimiter} || {RAW}, {pattern}, 1)
+            else {fields}
+        end"""
+    values = ",\n            ".join(
+        f"{_unquoted(f'tandem_fields[{position}]', dialect)} as {identifier(name)}"
+        for position, name in enumerate(look.header, start=1)
+    )
+    query = f"""
+        select
+            {ROW},
+            {RAW},
+            len(tandem_fields) <> {width}
+            or list_sum(list_transform(tandem_fields, lambda item: length(item))) + {width} - 1 <> length({RAW})
+                as {IS_MALFORMED},
+            {values}
+        from (
+            select *, {fields} as tandem_fields
+            from (select source_row as {ROW}, rtrim(line, e'\\r\\n') as {RAW} from {LINES})
+        )
+    """
+    register = _line_stream(file, dialect.encoding, tally, failures, records)
+    return Source(query, dict.fromkeys(look.header, "VARCHAR"), register, tally, failures)
+
+
+def _unquoted(item: str, dialect: Dialect) -> str:
+    if not dialect.quote:
+        return f"nullif({item}, '')"
+    quote = literal(dialect.quote)
+    inner = f"substr(trim({item}), 2, length(trim({item})) - 2)"
+    unescaped = f"replace({inner}, {literal(dialect.escape + dialect.quote)}, {quote})"
+    return f"nullif(case when starts_with(ltrim({item}), {quote}) then {unescaped} else {item} end, '')"
+
+
+def _line_stream(
+    file: SourceFile,
+    encoding: str,
+    tally: Tally,
+    failures: list[StepFailed],
+    records: Callable[[Iterator[Block]], Iterator[Block]],
+) -> Callable[[duckdb.DuckDBPyConnection], None]:
+    """Register the file's good lines as a stream `tandem_lines`; `tally` counts them on the first reading.
+
+    An error in a stream reaches us as text inside DuckDB's own, so the original is kept in `failures`.
+    """
+    is_counted = False
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        nonlocal is_counted
+        counts = not is_counted
+        is_counted = True
+        try:
+            with open_text(file.path, encoding) as stream:
+                for block in records(read_blocks(stream)):
+                    if counts:
+                        tally.add(block)
+                    if (block.status == GOOD).any():
+                        yield block.records()
+        except StepFailed as failure:
+            failures.append(failure)
+            raise
+
+    def register(connection: duckdb.DuckDBPyConnection) -> None:
+        connection.register(LINES, pa.RecordBatchReader.from_batches(SCHEMA, batches()))
+
+    return register
+
+
+def _as_json(columns: dict[str, str]) -> str:
+    """The row as a JSON object: what a quarantined row of a table keeps as its raw text."""
+    pairs = ", ".join(f"{literal(name)}, {identifier(name)}" for name in columns)
+    return f"json_object({pairs})::varchar"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,17 @@
+"""Specs: how the rows of a format become the canonical columns of a record kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """A query over a source that gives `tandem_row, tandem_raw, tandem_is_malformed, attributes` and canonical
+    columns. `columns` names those it gives; a spec that has read a value itself gives it typed, with the text that
+    it came from in `<column>__text`; where an expression failed, `<column>__source` says on what.
+    `is_unpivoted` says that one source row may become several."""
+
+    query: str
+    columns: tuple[str, ...]
+    is_unpivoted: bool = False

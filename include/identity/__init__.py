@@ -1,0 +1,5 @@
+"""Who is who: evidence of identifiers in, customers with stable ids out."""
+
+from include.identity.resolve import Resolved, resolve
+
+__all__ = ["Resolved", "resolve"]

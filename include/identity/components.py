@@ -1,0 +1,132 @@
+"""Connected components as set-based statements: what ties records together, found in a few rounds.
+
+Every identifier is contracted to the smallest of its nodes first, so that only edges between nodes survive. Then
+each node hooks onto its smallest neighbour, pointers jump until every tree is flat, and the edges between the
+trees that remain go into the next round. A node that is the smallest among its neighbours either takes one of them
+into its tree or has a smaller neighbour in the round after: two rounds at least halve the nodes, and a tree of
+depth d is flat after log2(d) jumps. (Hooking and jumping: Shiloach and Vishkin, 1982.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from include.identity.engine import Engine
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What finding the components took: rounds of hooking and, over all rounds, pointer jumps."""
+
+    rounds: int
+    jumps: int
+
+
+def connect(engine: Engine, edges: str, result: str) -> Effort:
+    """Make the table `result(node, component)` of the nodes that are not the smallest of their component.
+
+    `edges` names a relation with the columns `node` and `value`, of any ordered type: nodes that share a value are
+    connected. A component is named by its smallest node; a node that is not in `result` is its own component.
+    """
+    engine.create_table(f"{result}_root", f"select value, min(node) as root from {edges} group by value")
+    engine.create_table(
+        f"{result}_pair_0",
+        f"""
+        select distinct
+            edges.node as high,
+            roots.root as low
+        from {edges} as edges
+        inner join {result}_root as roots on edges.value = roots.value
+        where edges.node > roots.root
+        """,
+    )
+    engine.drop(f"{result}_root")
+    if engine.scalar(f"select count(*) from {result}_pair_0") == 0:
+        engine.create_table(result, f"select high as node, low as component from {result}_pair_0")
+        engine.drop(f"{result}_pair_0")
+        return Effort(0, 0)
+
+    rounds, jumps, remaining = 0, 0, 1
+    while remaining > 0:
+        pairs, tree = f"{result}_pair_{rounds}", f"{result}_tree_{rounds}"
+        jumps += _grow_trees(engine, pairs, tree)
+        _leave_pairs_between_trees(engine, pairs, tree, f"{result}_pair_{rounds + 1}")
+        engine.drop(pairs)
+        rounds += 1
+        remaining = engine.scalar(f"select count(*) from {result}_pair_{rounds}")
+    engine.drop(f"{result}_pair_{rounds}")
+    _lead_to_last_root(engine, rounds, f"{result}_tree", result)
+    return Effort(rounds, jumps)
+
+
+def _grow_trees(engine: Engine, pairs: str, tree: str) -> int:
+    """Hook every node onto its smallest neighbour and jump until each points to its root; count the jumps.
+
+    Stopping before nothing moves any more would lose merges, so the end is checked, never estimated.
+    """
+    engine.create_table(f"{tree}_jump_0", f"select high as node, min(low) as root from {pairs} group by high")
+    jumps, moved = 0, 1
+    while moved > 0:
+        engine.create_table(
+            f"{tree}_jump_{jumps + 1}",
+            f"""
+            select
+                trees.node,
+                coalesce(above.root, trees.root) as root,
+                case when above.root is null then 0 else 1 end as has_moved
+            from {tree}_jump_{jumps} as trees
+            left join {tree}_jump_{jumps} as above on trees.root = above.node
+            """,
+        )
+        engine.drop(f"{tree}_jump_{jumps}")
+        jumps += 1
+        moved = engine.scalar(f"select sum(has_moved) from {tree}_jump_{jumps}")
+    engine.create_table(tree, f"select node, root from {tree}_jump_{jumps}")
+    engine.drop(f"{tree}_jump_{jumps}")
+    return jumps
+
+
+def _leave_pairs_between_trees(engine: Engine, pairs: str, tree: str, result: str) -> None:
+    engine.create_table(
+        result,
+        f"""
+        with relabelled as (
+            select
+                coalesce(high_trees.root, pairs.high) as one_root,
+                coalesce(low_trees.root, pairs.low) as other_root
+            from {pairs} as pairs
+            left join {tree} as high_trees on pairs.high = high_trees.node
+            left join {tree} as low_trees on pairs.low = low_trees.node
+        )
+        select distinct
+            greatest(one_root, other_root) as high,
+            least(one_root, other_root) as low
+        from relabelled
+        where one_root <> other_root
+        """,
+    )
+
+
+def _lead_to_last_root(engine: Engine, rounds: int, tree: str, result: str) -> None:
+    """Follow the trees from the last round back: a node hooks once, and later rounds know only roots."""
+    known = f"{result}_known_{rounds}"
+    engine.create_table(known, f"select node, root as component from {tree}_{rounds - 1} where 1 = 0")
+    for number in range(rounds - 1, -1, -1):
+        wider = f"{result}_known_{number}" if number else result
+        engine.create_table(
+            wider,
+            f"""
+            select
+                trees.node,
+                coalesce(later.component, trees.root) as component
+            from {tree}_{number} as trees
+            left join {known} as later on trees.root = later.node
+            union all
+            select
+                node,
+                component
+            from {known}
+            """,
+        )
+        engine.drop(known, f"{tree}_{number}")
+        known = wider

@@ -1,0 +1,58 @@
+"""What a release says, as a hash of values: two files with the same rows are the same, whatever their bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from include.publish.tables import RUN_TABLES
+
+HASH_CHARACTERS = 12
+
+
+@dataclass(frozen=True)
+class TableContent:
+    """One table file of a release: `name` is `<side>/<table>`, `columns` map name to DuckDB type, and `content_hash`
+    depends on columns and rows but not on the rows' order."""
+
+    name: str
+    rows: int
+    columns: dict[str, str]
+    content_hash: str
+
+
+def read_contents(release: Path, connection: duckdb.DuckDBPyConnection) -> tuple[TableContent, ...]:
+    """The content of every `<side>/<table>.parquet` of a release, by name."""
+    files = sorted(release.glob("*/*.parquet"))
+    return tuple(_read_content(f"{path.parent.name}/{path.stem}", path, connection) for path in files)
+
+
+def hash_of_release(contents: dict[str, str]) -> str:
+    """The hash that names a release: of its tables' content hashes, without the tables about the run itself."""
+    lines = [f"{name} {content}" for name, content in sorted(contents.items()) if name not in RUN_TABLES]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _read_content(name: str, path: Path, connection: duckdb.DuckDBPyConnection) -> TableContent:
+    source = f"read_parquet('{_quoted(path)}', hive_partitioning = false)"
+    described = connection.execute(f"describe select * from {source}").fetchall()
+    columns = {row[0]: row[1] for row in described}
+    # Sums of whole numbers do not depend on order and, unlike xor, count a row that is there twice.
+    rows, upper, lower = connection.execute(
+        f"""
+        select
+            count(*),
+            coalesce(sum(cast(md5_number_upper(row_text) as hugeint)), 0),
+            coalesce(sum(cast(md5_number_lower(row_text) as hugeint)), 0)
+        from (select cast(to_json(published) as varchar) as row_text from {source} as published)
+        """
+    ).fetchone()
+    content_hash = hashlib.sha256(f"{columns} {rows} {upper} {lower}".encode()).hexdigest()
+    return TableContent(name, rows, columns, content_hash)
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")

@@ -1,0 +1,59 @@
+"""`tandem.duckdb`: a release's tables in one file that a BI tool opens."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from include.lake import Lake
+from include.settings import settings
+
+DATABASE = "tandem.duckdb"
+
+
+def build_database(lake: Lake, release: Path) -> Path:
+    """Write `tandem.duckdb` into a release: a schema per side, tables with dbt's descriptions as comments.
+
+    The file is made fresh, has no keys or indexes, and is checkpointed and closed: there is no log to replay.
+    """
+    path = release / DATABASE
+    path.unlink(missing_ok=True)
+    descriptions = _descriptions(lake)
+    config = {"threads": settings().threads, "memory_limit": settings().memory_limit}
+    with duckdb.connect(str(path), config=config) as connection:
+        for file in sorted(release.glob("*/*.parquet")):
+            side, table = file.parent.name, file.stem
+            connection.execute(f'create schema if not exists "{side}"')
+            connection.execute(
+                f'create table "{side}"."{table}" as '
+                f"select * from read_parquet('{str(file).replace(chr(39), chr(39) * 2)}', hive_partitioning = false)"
+            )
+            _comment(connection, f'"{side}"."{table}"', descriptions.get(table))
+        connection.execute("checkpoint")
+    return path
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, relation: str, model: dict[str, Any] | None) -> None:
+    if not model:
+        return
+    connection.execute(f"comment on table {relation} is {_literal(model['description'])}")
+    present = {row[0] for row in connection.execute(f"describe {relation}").fetchall()}
+    for name, column in model["columns"].items():
+        if name in present and column["description"]:
+            connection.execute(f'comment on column {relation}."{name}" is {_literal(column["description"])}')
+
+
+def _descriptions(lake: Lake) -> dict[str, dict[str, Any]]:
+    """dbt's models by name, from the manifest of the last dbt call; empty when there is none."""
+    path = lake.data / "dbt" / "target" / "manifest.json"
+    if not path.exists():
+        return {}
+    nodes = json.loads(path.read_text(encoding="utf-8"))["nodes"].values()
+    return {node["name"]: node for node in nodes if node["resource_type"] == "model"}
+
+
+def _literal(text: str) -> str:
+    return "'" + " ".join(text.split()).replace("'", "''") + "'"

@@ -1,0 +1,236 @@
+"""The manifest of a release: what is in it, from which rows it came, under which code and configuration."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from include.lake import Lake
+from include.publish.content import HASH_CHARACTERS, TableContent, hash_of_release
+from include.quality.suites import STEPS
+from include.settings import PROJECT
+
+if TYPE_CHECKING:
+    from include.config import Configuration
+
+MANIFEST = "manifest.json"
+SCHEMA_VERSION = 1
+CODE_FOLDERS = ("dags", "dbt_project", "include", "ml")
+CODE_SUFFIXES = {".py", ".sql", ".yml", ".html"}
+
+
+def build_manifest(
+    lake: Lake,
+    day: date,
+    configuration: Configuration,
+    release: Path,
+    contents: tuple[TableContent, ...],
+    connection: duckdb.DuckDBPyConnection,
+) -> dict[str, Any]:
+    """Everything about a release that is sealed, but its manifest. Nothing in it is read from the clock."""
+    content_hash = hash_of_release({each.name: each.content_hash for each in contents})
+    inputs, flow = _inputs(lake, day, connection), _row_flow(lake, day, connection)
+    by_file = {f"{each.name}.parquet": each for each in contents}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "release_id": f"{day:%Y-%m-%d}_{content_hash[:HASH_CHARACTERS]}",
+        "business_day": f"{day:%Y-%m-%d}",
+        "content_hash": content_hash,
+        "configuration": configuration.hash,
+        "code": {"commit": _commit(), "files": _code_hash()},
+        "inputs": inputs,
+        "row_flow": flow,
+        "gates": _gates(lake, day, connection),
+        "files": [_file(path, release, by_file) for path in _files(release)],
+    }
+
+
+def write_manifest(release: Path, manifest: dict[str, Any]) -> None:
+    """Write `manifest.json` into a release."""
+    (release / MANIFEST).write_text(
+        json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+
+
+def read_manifest(release: Path) -> dict[str, Any]:
+    """The manifest of a release. Raises FileNotFoundError, or ValueError when it is no JSON."""
+    return json.loads((release / MANIFEST).read_text(encoding="utf-8"))
+
+
+def verify_release(release: Path) -> tuple[str, ...]:
+    """What is wrong with a release, one line each; empty when every file is what the manifest says.
+
+    Bytes and SHA-256 of each file are compared, and the release's id with the hashes that it is made of.
+    """
+    try:
+        manifest = read_manifest(release)
+    except FileNotFoundError:
+        return (f"{MANIFEST} is missing",)
+    except ValueError as error:
+        return (f"{MANIFEST} cannot be read: {error}",)
+    listed = {entry["path"]: entry for entry in manifest["files"]}
+    found = {path.relative_to(release).as_posix(): path for path in _files(release)}
+    problems = [f"{path} is missing" for path in sorted(listed.keys() - found.keys())]
+    problems += [f"{path} is not in the manifest" for path in sorted(found.keys() - listed.keys())]
+    for path in sorted(listed.keys() & found.keys()):
+        if found[path].stat().st_size != listed[path]["bytes"]:
+            problems.append(
+                f"{path} has {found[path].stat().st_size} bytes, the manifest says {listed[path]['bytes']}"
+            )
+        elif _sha256(found[path]) != listed[path]["sha256"]:
+            problems.append(f"{path} does not have the hash that the manifest says")
+    tables = {entry["table"]: entry["content_hash"] for entry in manifest["files"] if "table" in entry}
+    expected = f"{manifest['business_day']}_{hash_of_release(tables)[:HASH_CHARACTERS]}"
+    if manifest["release_id"] != expected:
+        problems.append(f"{MANIFEST} names the release {manifest['release_id']}, its tables say {expected}")
+    return tuple(problems)
+
+
+def _files(release: Path) -> list[Path]:
+    return sorted(path for path in release.rglob("*") if path.is_file() and path != release / MANIFEST)
+
+
+def _file(path: Path, release: Path, contents: dict[str, TableContent]) -> dict[str, Any]:
+    name = path.relative_to(release).as_posix()
+    entry: dict[str, Any] = {"path": name, "bytes": path.stat().st_size, "sha256": _sha256(path)}
+    if name in contents:
+        content = contents[name]
+        entry |= {
+            "table": content.name,
+            "rows": content.rows,
+            "content_hash": content.content_hash,
+            "columns": content.columns,
+        }
+    return entry
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _inputs(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """Rows per channel up to the day: received, landed and quarantined."""
+    if not any(lake.receipts().glob("*/*/receipts.parquet")):
+        return []
+    return _rows(
+        connection,
+        f"""
+        select
+            channel,
+            kind,
+            count(*) as files,
+            cast(sum(received) as bigint) as received,
+            cast(sum(landed) as bigint) as landed,
+            cast(sum(quarantined) as bigint) as quarantined
+        from read_parquet('{lake.receipts()}/*/*/receipts.parquet', hive_partitioning = false)
+        where delivered_on <= ?
+        group by channel, kind
+        order by channel, kind
+        """,
+        [day],
+    )
+
+
+def _row_flow(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """The way of the rows from what was received to what is published, and whether each equation holds.
+
+    received = landed + quarantined; landed = staged + superseded; staged = published + unattributed.
+    """
+    inputs = _inputs(lake, day, connection)
+    counts = lake.staged("row_counts")
+    staged = (
+        _rows(
+            connection,
+            f"select * from read_parquet('{counts}') where landed_rows > 0 order by kind, channel",
+            [],
+        )
+        if counts.exists()
+        else []
+    )
+    landed_by_receipt = {(row["kind"], row["channel"]): row["landed"] for row in inputs if row["landed"]}
+    landed_by_staging = {(row["kind"], row["channel"]): row["landed_rows"] for row in staged}
+    checks = {
+        "received = landed + quarantined": all(
+            row["received"] == row["landed"] + row["quarantined"] for row in inputs
+        ),
+        "landed by extract = landed by stage": landed_by_receipt == landed_by_staging,
+        "landed = staged + superseded": all(
+            row["landed_rows"] == row["staged_rows"] + row["superseded_rows"] for row in staged
+        ),
+        "staged = published + unattributed": all(
+            row["staged_rows"] == row["published_rows"] + row["unattributed_rows"] for row in staged
+        ),
+    }
+    return {
+        "received": _sum(inputs, "received"),
+        "quarantined": _sum(inputs, "quarantined"),
+        "landed": _sum(inputs, "landed"),
+        "superseded": _sum(staged, "superseded_rows"),
+        "staged": _sum(staged, "staged_rows"),
+        "unattributed": _sum(staged, "unattributed_rows"),
+        "published": _sum(staged, "published_rows"),
+        "by_kind_and_channel": staged,
+        "checks": checks,
+        "balanced": all(checks.values()),
+    }
+
+
+def _gates(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    kept = [(step, lake.ops(day, f"quality_{step}")) for step in STEPS]
+    return [
+        row
+        for step, path in kept
+        if path.exists()
+        for row in _rows(
+            connection,
+            f"""
+            select
+                '{step}' as step,
+                count(*) as expectations,
+                count(*) filter (where not success and severity = 'warn') as warned,
+                count(*) filter (where not success and severity = 'stop') as stopped
+            from read_parquet('{path}', hive_partitioning = false)
+            """,
+            [],
+        )
+    ]
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any]) -> list[dict[str, Any]]:
+    cursor = connection.execute(query, parameters)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _sum(rows: Iterable[dict[str, Any]], name: str) -> int:
+    return sum(row[name] for row in rows)
+
+
+def _commit() -> str | None:
+    """The commit that is checked out, or None outside of a git repository."""
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(PROJECT), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return None
+    return found.stdout.strip() or None
+
+
+def _code_hash() -> str:
+    """A hash of the code as it is, committed or not."""
+    digest = hashlib.sha256()
+    for folder in CODE_FOLDERS:
+        for path in sorted((PROJECT / folder).rglob("*")):
+            if path.suffix in CODE_SUFFIXES and "target" not in path.parts:
+                digest.update(f"{path.relative_to(PROJECT).as_posix()}\n".encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,325 @@
+"""A gate: evaluates a step's suite, keeps the results as a table and a page, and stops the run when one must."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from include.lake import Lake, replacing
+from include.ledger import StepFailed
+from include.quality.gx_duckdb import Check, Engine, NotEvaluated, Outcome, open_engine
+from include.quality.page import write_index, write_page
+from include.quality.placeholders import placeholders
+from include.quality.suites import UNEXPECTED_ROWS, Asset, Expectation, load_suite
+
+if TYPE_CHECKING:
+    from include.config import Configuration
+
+RESULT_SCHEMA = pa.schema(
+    [
+        ("as_of_date", pa.date32()),
+        ("step", pa.string()),
+        ("asset", pa.string()),
+        ("expectation", pa.string()),
+        ("column_name", pa.string()),
+        ("severity", pa.string()),
+        ("success", pa.bool_()),
+        ("observed", pa.string()),
+        ("unexpected_count", pa.int64()),
+        ("unexpected_share", pa.float64()),
+        ("examples", pa.string()),
+        ("meaning", pa.string()),
+        ("owner", pa.string()),
+    ]
+)
+# Values of these columns may say who somebody is: an example shows that there is one, not what it is.
+PERSONAL_COLUMNS = frozenset(
+    {
+        "email",
+        "phone",
+        "given_name",
+        "family_name",
+        "birth_date",
+        "national_id",
+        "street",
+        "city",
+        "postcode",
+        "loyalty_number",
+        "customer_number",
+        "user_id",
+        "anonymous_id",
+        "device_id",
+        "advertising_id",
+        "ip",
+        "record_id",
+        "node_key",
+        "id_value",
+        "raw",
+    }
+)
+WAREHOUSE_SCHEMA = "dbt"
+
+
+@dataclass(frozen=True)
+class ExpectationResult:
+    """What one expectation found. `unexpected_share` is of the asset's rows, in [0, 1]; both are None for an
+    expectation about the table as a whole. `rows` are the asset's."""
+
+    asset: str
+    expectation: str
+    subject: str
+    severity: str
+    success: bool
+    observed: str
+    unexpected_count: int | None
+    unexpected_share: float | None
+    examples: tuple[str, ...]
+    meaning: str
+    owner: str
+    rows: int
+
+    @property
+    def finding(self) -> str:
+        """In words: how many rows break it, or what was seen instead."""
+        if self.unexpected_count is None:
+            return f"found {self.observed}"
+        share = f"{self.unexpected_count:,} of {self.rows:,} rows"
+        return f"{share}, e.g. {', '.join(self.examples)}" if self.examples else share
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What a gate found, and how many wall seconds it took to evaluate once everything was imported."""
+
+    step: str
+    day: date
+    results: tuple[ExpectationResult, ...]
+    page: Path
+    seconds: float
+
+    @property
+    def passed(self) -> int:
+        """How many expectations hold."""
+        return sum(result.success for result in self.results)
+
+    @property
+    def warned(self) -> int:
+        """How many expectations do not hold but let the run go on."""
+        return sum(not result.success and result.severity == "warn" for result in self.results)
+
+    @property
+    def failed(self) -> tuple[ExpectationResult, ...]:
+        """The expectations that stop the run."""
+        return tuple(each for each in self.results if not each.success and each.severity == "stop")
+
+
+def run_gate(
+    step: str, lake: Lake, day: date, configuration: Configuration, *, release: Path | None = None
+) -> GateResult:
+    """Evaluate the suite of a step in DuckDB, over Parquet and, where the suite asks for it, the warehouse.
+
+    `release` is the folder that the gate of `publish` audits. Results are kept as `quality_<step>` of the day and
+    as a page, whether the gate holds or not.
+
+    Raises StepFailed with one line: which expectation, how many rows, an example, what it means, where to look.
+    It is raised too when a file is missing or an expectation cannot be evaluated, whatever its severity.
+    """
+    suite = load_suite(step)
+    values = placeholders(lake, day, configuration, release)
+    page = lake.quality_page(day, step)
+    with open_engine() as engine:
+        began = time.monotonic()
+        if any(f"{WAREHOUSE_SCHEMA}." in asset.query for asset in suite):
+            _attach_warehouse(engine, lake, step)
+        results: list[ExpectationResult] = []
+        for asset in suite:
+            results += _evaluate(engine, step, _filled(asset, values))
+        seconds = time.monotonic() - began
+    result = GateResult(step, day, tuple(results), page, round(seconds, 3))
+    _write_results(lake, result)
+    write_page(page, result)
+    write_index(page.parent, day)
+    if result.failed:
+        raise StepFailed(_failure(result))
+    return result
+
+
+def results_table(result: GateResult) -> pa.Table:
+    """The rows of `quality_results` for a gate, one per expectation."""
+    columns = [
+        (
+            result.day,
+            result.step,
+            each.asset,
+            each.expectation,
+            each.subject or None,
+            each.severity,
+            each.success,
+            each.observed,
+            each.unexpected_count,
+            each.unexpected_share,
+            "; ".join(each.examples) or None,
+            each.meaning,
+            each.owner,
+        )
+        for each in sorted(
+            result.results, key=lambda each: (each.asset, each.expectation, each.subject, each.severity)
+        )
+    ]
+    return pa.Table.from_pylist(
+        [dict(zip(RESULT_SCHEMA.names, row, strict=True)) for row in columns], RESULT_SCHEMA
+    )
+
+
+def _attach_warehouse(engine: Engine, lake: Lake, step: str) -> None:
+    """Attach dbt's file for reading and give each of its relations a view in the schema `dbt`."""
+    if not lake.warehouse.exists():
+        raise StepFailed(f"gate {step}: {lake.warehouse} is missing: dbt has not built the warehouse")
+    name = lake.warehouse.stem
+    engine.execute(f"attach '{lake.warehouse}' as {name} (read_only)")
+    engine.execute(f"create schema {WAREHOUSE_SCHEMA}")
+    relations = engine.execute(
+        f"select table_schema, table_name from information_schema.tables where table_catalog = '{name}' order by all"
+    )
+    for schema, table in relations:
+        engine.execute(
+            f'create view {WAREHOUSE_SCHEMA}."{table}" as select * from {name}."{schema}"."{table}"'
+        )
+
+
+def _filled(asset: Asset, values: dict[str, str]) -> Asset:
+    def fill(text: Any) -> Any:
+        if not isinstance(text, str):
+            return text
+        return re.sub(r"\{([a-z_]+)\}", lambda found: values[found.group(1)], text)
+
+    expectations = tuple(
+        Expectation(
+            **{
+                **vars(each),
+                "where": fill(each.where),
+                "arguments": {key: fill(value) for key, value in each.arguments.items()},
+            }
+        )
+        for each in asset.expectations
+    )
+    return Asset(asset.name, fill(asset.query), asset.lazy, expectations)
+
+
+def _evaluate(engine: Engine, step: str, asset: Asset) -> list[ExpectationResult]:
+    _require_files(step, [asset.query, *(each.where or "" for each in asset.expectations)])
+    try:
+        rows = engine.add_asset(asset.name, asset.query, asset.lazy)
+    except NotEvaluated as error:
+        raise StepFailed(f"gate {step}: the asset {asset.name} cannot be read: {error}") from error
+    applying = [each for each in asset.expectations if rows or not each.applies_when_rows]
+    outcomes = engine.evaluate(asset.name, [_check(each) for each in applying]) if applying else []
+    found = dict(zip(map(id, applying), outcomes, strict=True))
+    return [_result(asset, each, found.get(id(each)), rows) for each in asset.expectations]
+
+
+def _require_files(step: str, queries: Iterable[str]) -> None:
+    for path in re.findall(r"'([^']+\.parquet)'", " ".join(queries)):
+        folder, pattern = _split_glob(path)
+        if not any(folder.glob(pattern)):
+            raise StepFailed(f"gate {step}: {path} is missing: the step did not write it")
+
+
+def _split_glob(path: str) -> tuple[Path, str]:
+    """A path with wildcards as the folder before the first of them and the pattern below it."""
+    parts = Path(path).parts
+    fixed = next((at for at, part in enumerate(parts) if "*" in part), len(parts) - 1)
+    return Path(*parts[:fixed]), str(Path(*parts[fixed:]))
+
+
+def _check(expectation: Expectation) -> Check:
+    arguments = dict(expectation.arguments)
+    if expectation.type == UNEXPECTED_ROWS:
+        # GX fills {batch} with a query and an alias of its own, by str.format: any other brace is written twice.
+        where = expectation.where.strip().replace("{", "{{").replace("}", "}}")
+        shown = ", ".join(expectation.show)
+        arguments["unexpected_rows_query"] = (
+            f"select {shown} from (select * from {{batch}}) as asset where {where} order by all"
+        )
+    return Check(expectation.type, arguments, expectation.severity)
+
+
+def _result(asset: Asset, expectation: Expectation, outcome: Outcome | None, rows: int) -> ExpectationResult:
+    if outcome is None:
+        outcome = Outcome(True, "no rows", None, ())
+    count = outcome.unexpected
+    if outcome.error:
+        observed = f"not evaluated: {outcome.error}"
+    elif outcome.observed is not None:
+        observed = outcome.observed
+    else:
+        observed = f"{count:,} of {rows:,} rows" if count is not None else "nothing"
+    return ExpectationResult(
+        asset=asset.name,
+        expectation=expectation.type,
+        subject=expectation.subject,
+        # A check that cannot be made is not one that holds.
+        severity="stop" if outcome.error else expectation.severity,
+        success=outcome.success,
+        observed=observed,
+        unexpected_count=count,
+        unexpected_share=count / rows if count is not None and rows else None,
+        examples=_examples(expectation, outcome) if not outcome.success else (),
+        meaning=expectation.meaning,
+        owner=expectation.owner,
+        rows=rows,
+    )
+
+
+def _examples(expectation: Expectation, outcome: Outcome) -> tuple[str, ...]:
+    distinct = dict.fromkeys(_example(expectation, each) for each in outcome.examples)
+    return tuple(distinct)
+
+
+def _example(expectation: Expectation, example: Any) -> str:
+    if isinstance(example, dict):
+        return " ".join(
+            f"{name}={_shown(name, value)}" for name, value in example.items() if value is not None
+        )
+    return _shown(str(expectation.arguments.get("column", "")), example)
+
+
+def _shown(column: str, value: Any) -> str:
+    if value is None:
+        return "null"
+    if column in PERSONAL_COLUMNS:
+        return f"<{len(str(value))} characters>"
+    if isinstance(value, Decimal):
+        text = f"{value:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    if isinstance(value, int | float | bool):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, datetime | date):
+        return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else f"{value:%Y-%m-%d}"
+    return f"'{str(value)[:120]}'"
+
+
+def _failure(result: GateResult) -> str:
+    """One line about the first expectation that stops the run."""
+    first = result.failed[0]
+    others = f" (and {len(result.failed) - 1} more)" if len(result.failed) > 1 else ""
+    finding = first.observed if first.observed.startswith("not evaluated") else first.finding
+    line = (
+        f"gate {result.step}: {first.expectation}({first.subject}) failed on {first.asset}: {finding} "
+        f"({first.meaning}){others} - see {result.page}"
+    )
+    return " ".join(line.split())
+
+
+def _write_results(lake: Lake, result: GateResult) -> None:
+    with replacing(lake.ops(result.day, f"quality_{result.step}")) as path:
+        pq.write_table(results_table(result), path, compression="zstd")

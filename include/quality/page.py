@@ -1,0 +1,50 @@
+"""The readable result of a gate: one self-contained HTML page, and an index of the day's gates."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from include.lake import Lake, replacing
+from include.quality.suites import STEPS
+
+if TYPE_CHECKING:
+    from include.quality.gate import GateResult
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+def write_page(path: Path, result: GateResult) -> None:
+    """Write the page of a gate: what does not hold first, then everything that was checked."""
+    ordered = sorted(
+        result.results, key=lambda each: (each.success, each.severity != "stop", each.asset, each.expectation)
+    )
+    _write(path, "gate.html", result=result, results=ordered)
+
+
+def write_index(folder: Path, day: date) -> None:
+    """Write `index.html` beside the pages of a day, from the results kept of its gates."""
+    lake = Lake(folder.parent.parent)
+    gates = []
+    for step in STEPS:
+        kept = lake.ops(day, f"quality_{step}")
+        if not kept.exists():
+            continue
+        rows = pq.read_table(kept, columns=["success", "severity"]).to_pylist()
+        broken = [row["severity"] for row in rows if not row["success"]]
+        gates.append(
+            {"step": step, "checks": len(rows), "stops": broken.count("stop"), "warns": broken.count("warn")}
+        )
+    _write(folder / "index.html", "index.html", day=day, gates=gates)
+
+
+def _write(path: Path, template: str, **values: object) -> None:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    with replacing(path) as temporary:
+        temporary.write_text(environment.get_template(template).render(**values), encoding="utf-8")

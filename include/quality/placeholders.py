@@ -1,0 +1,110 @@
+"""What a suite's queries may name in braces: paths, days, and lists that come from the configuration or a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from include.lake import Lake
+from include.publish.tables import PublishedTable, published_tables
+
+if TYPE_CHECKING:
+    from include.config import Configuration
+
+
+def placeholders(lake: Lake, day: date, configuration: Configuration, release: Path | None) -> dict[str, str]:
+    """SQL text by placeholder name. A list is a subquery, typed also when it has no rows."""
+    tables = published_tables()
+    values = {
+        "lake": _quoted(str(lake.root)),
+        "day": f"{day:%Y-%m-%d}",
+        "next_day": f"{day + timedelta(days=1):%Y-%m-%d}",
+        "newest_day": f"{_newest_run(lake, day):%Y-%m-%d}",
+        "control_share": str(configuration.privacy.control_share),
+        "channels": _channels(configuration),
+        "unique_id_types": _unique_id_types(configuration),
+    }
+    if release is not None:
+        values |= {
+            "release": _quoted(str(release)),
+            "release_tables": _release_tables(lake, release, tables),
+            "contract_columns": _contract_columns(tables),
+        }
+    return values
+
+
+def _newest_run(lake: Lake, day: date) -> date:
+    """The newest business day that was ever run, at least `day`: files of days after it cannot be there yet."""
+    folders = (lake.data / "runs").glob("date=*")
+    return max([day, *(date.fromisoformat(folder.name.removeprefix("date=")) for folder in folders)])
+
+
+def _channels(configuration: Configuration) -> str:
+    rows = (
+        (name, channel.kind, channel.required, channel.tolerance)
+        for name, channel in sorted(configuration.channels.items())
+    )
+    columns = {"channel": "varchar", "kind": "varchar", "is_required": "boolean", "tolerance": "double"}
+    return rows_as_sql(columns, rows)
+
+
+def _unique_id_types(configuration: Configuration) -> str:
+    unique = sorted(name for name, rule in configuration.identity.id_types.items() if rule.unique)
+    return rows_as_sql({"id_type": "varchar"}, ((name,) for name in unique))
+
+
+def _release_tables(lake: Lake, release: Path, tables: Iterable[PublishedTable]) -> str:
+    """One row per table that a release must have, with its counts in the release and in the lake."""
+    selects = []
+    for table in tables:
+        in_release, in_lake = (
+            release / table.side / f"{table.name}.parquet",
+            lake.table(table.side, table.name),
+        )
+        keys = ", ".join(f'"{column}"' for column in table.key)
+        repeated = (
+            f"(select count(*) - count(distinct ({keys})) from {_parquet(in_release)})"
+            if keys and in_release.exists()
+            else "null"
+        )
+        selects.append(
+            f"select '{table.side}/{table.name}' as table_name, {str(in_release.exists()).lower()} as is_there, "
+            f"cast({_count(in_release)} as bigint) as release_rows, cast({_count(in_lake)} as bigint) as lake_rows, "
+            f"cast({repeated} as bigint) as repeated_keys"
+        )
+    return "(" + " union all ".join(selects) + ")"
+
+
+def _contract_columns(tables: Iterable[PublishedTable]) -> str:
+    rows = ((f"{table.side}/{table.name}", column) for table in tables for column in table.columns)
+    return rows_as_sql({"table_name": "varchar", "column_name": "varchar"}, rows)
+
+
+def _count(path: Path) -> str:
+    return f"(select count(*) from {_parquet(path)})" if path.exists() else "null"
+
+
+def _parquet(path: Path) -> str:
+    return f"read_parquet('{_quoted(str(path))}')"
+
+
+def rows_as_sql(columns: dict[str, str], rows: Iterable[tuple[Any, ...]]) -> str:
+    """A subquery with these rows and DuckDB types, also when there are none."""
+    typed = ", ".join(f"cast({name} as {kind}) as {name}" for name, kind in columns.items())
+    values = ", ".join("(" + ", ".join(_literal(value) for value in row) + ")" for row in rows)
+    if not values:
+        nulls = ", ".join(f"cast(null as {kind}) as {name}" for name, kind in columns.items())
+        return f"(select {nulls} where false)"
+    return f"(select {typed} from (values {values}) as listed({', '.join(columns)}))"
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else f"'{_quoted(str(value))}'"
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")

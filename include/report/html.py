@@ -1,0 +1,299 @@
+"""The report of a release: one self-contained page, `report/index.html`, drawn from the release's own tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from include.lake import Lake, replacing
+from include.quality.suites import STEPS
+
+TEMPLATES = Path(__file__).with_name("templates")
+MOST_BARS = 20
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a chart. `left` and `width` are in percent of the scale, as are the ends of an interval and the mark
+    of what the value is held against; None where there is none."""
+
+    label: str
+    value: str
+    width: float
+    low: float | None = None
+    high: float | None = None
+    mark: float | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the page: a sentence, a chart and the table behind it. `mark` says what the marks are."""
+
+    title: str
+    says: str
+    bars: tuple[Bar, ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    mark: str = ""
+
+
+def write_report(lake: Lake, release: Path, day: date) -> Path:
+    """Write `report/index.html` into a release that is being sealed. Returns its path.
+
+    Numbers come from the release's tables; what came in and what the gates found, from the lake as of the day.
+    """
+    path = release / "report" / "index.html"
+    with duckdb.connect() as connection:
+        source = _Source(connection, lake, release, day)
+        headline = _headline(source)
+        sections = [
+            each
+            for each in (
+                _inputs(source),
+                _segments(source),
+                _scores(source),
+                _audiences(source),
+                _lookalikes(source),
+                _gates(source),
+                _costs(source),
+            )
+            if each.rows
+        ]
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    page = environment.get_template("report.html").render(day=day, headline=headline, sections=sections)
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return path
+
+
+@dataclass(frozen=True)
+class _Source:
+    connection: duckdb.DuckDBPyConnection
+    lake: Lake
+    release: Path
+    day: date
+
+    def table(self, name: str, query: str) -> list[tuple]:
+        """Rows of a query over `released`, a table of the release; none when the release does not have it."""
+        return self.file(self.release / f"{name}.parquet", query)
+
+    def file(self, path: Path, query: str) -> list[tuple]:
+        """Rows of a query over `released`, a Parquet file or pattern; none when it is not there."""
+        folder = next(parent for parent in path.parents if "*" not in str(parent))
+        if not any(folder.glob(str(path.relative_to(folder)))):
+            return []
+        source = f"read_parquet('{str(path).replace(chr(39), chr(39) * 2)}', hive_partitioning = false)"
+        return self.connection.execute(f"with released as (select * from {source}) {query}").fetchall()
+
+
+def _headline(source: _Source) -> list[tuple[str, str]]:
+    """The few numbers on top: label and value."""
+    counted = [
+        ("customers", "cdp/customers"),
+        ("things they did", "cdp/customer_timeline"),
+        ("anonymous visitors", "dmp/visitors"),
+        ("audience members", "both/audience_members"),
+    ]
+    numbers = [
+        (label, f"{rows[0][0]:,}")
+        for label, name in counted
+        if (rows := source.table(name, "select count(*) from released"))
+    ]
+    records = source.table(
+        "cdp/customer_records", "select count(*), count(distinct customer_id) from released"
+    )
+    if records and records[0][1]:
+        numbers.insert(1, ("source records per customer", f"{records[0][0] / records[0][1]:.2f}"))
+    health = source.file(
+        source.lake.identity(source.day, "health"),
+        "select blocked_edges, largest_customer_nodes from released",
+    )
+    if health:
+        numbers += [
+            ("identifiers blocked as shared", f"{health[0][0] or 0:,}"),
+            ("records of the largest customer", f"{health[0][1] or 0:,}"),
+        ]
+    return numbers
+
+
+def _inputs(source: _Source) -> Section:
+    rows = source.file(
+        source.lake.receipts() / "*" / "*" / "receipts.parquet",
+        f"""
+        select channel, kind, sum(received)::bigint, sum(landed)::bigint, sum(quarantined)::bigint
+        from released where delivered_on <= date '{source.day:%Y-%m-%d}'
+        group by all order by 3 desc, 1
+        """,
+    )
+    received, quarantined = sum(row[2] for row in rows), sum(row[4] for row in rows)
+    return Section(
+        "What came in",
+        f"{received:,} rows were received up to the business day; {quarantined:,} of them are in quarantine.",
+        _bars([(f"{row[0]} ({row[1]})", row[2], f"{row[2]:,}") for row in rows]),
+        ("channel", "kind", "received", "landed", "quarantined"),
+        tuple(rows),
+    )
+
+
+def _segments(source: _Source) -> Section:
+    rows = source.table(
+        "cdp/customer_segments",
+        f"""
+        select segments.name, count(*), count(*) / sum(count(*)) over ()
+        from released
+        inner join read_parquet('{source.release}/cdp/segments.parquet') as segments using (segment_id)
+        group by segments.segment_id, segments.name order by 2 desc, 1
+        """,
+    )
+    return Section(
+        "Segments",
+        "Customers grouped by how they behave.",
+        _bars([(row[0], row[1], f"{row[1]:,} ({row[2]:.0%})") for row in rows]),
+        ("segment", "customers", "share"),
+        tuple((row[0], row[1], f"{row[2]:.1%}") for row in rows),
+    )
+
+
+def _scores(source: _Source) -> Section:
+    rows = source.table(
+        "ops/model_cards",
+        """
+        select model, metric, value, low, high, baseline, baseline_name, verdict
+        from released where value is not null and isfinite(value) order by model, metric
+        """,
+    )
+    held_against = [
+        row for row in rows if row[5] is not None and row[1] in ("auc", "average_precision", "lift_at_10")
+    ]
+    return Section(
+        "How good the scores are",
+        "Measured on people and weeks that the models had not seen.",
+        _bars(
+            [(f"{row[0]}: {row[1]}", row[2], f"{row[2]:.3g}", row[3], row[4], row[5]) for row in held_against]
+        ),
+        ("model", "metric", "value", "low", "high", "baseline", "baseline is", "verdict"),
+        tuple(
+            (*row[:2], *(None if each is None else f"{each:.4g}" for each in row[2:6]), *row[6:])
+            for row in rows
+        ),
+        mark="the naive baseline",
+    )
+
+
+def _audiences(source: _Source) -> Section:
+    rows = source.table(
+        "both/audience_members",
+        f"""
+        select audiences.audience_id, audiences.name, audiences.side, count(released.member_id) as members,
+            count(*) filter (where released.is_control) as controls
+        from read_parquet('{source.release}/both/audiences.parquet') as audiences
+        left join released using (audience_id)
+        group by all order by members desc, 1
+        """,
+    )
+    return Section(
+        "Audiences",
+        "Members that may be addressed and the control group, kept apart so that the effect can be measured.",
+        _bars([(row[1] or row[0], row[3], f"{row[3]:,}") for row in rows]),
+        ("audience", "name", "side", "members", "of them control"),
+        tuple(rows),
+    )
+
+
+def _lookalikes(source: _Source) -> Section:
+    rows = source.table(
+        "dmp/lookalike_models",
+        """
+        select audience_id, seed_size, candidate_size, auc, lift_at_5, lift_at_5_low, lift_at_5_high,
+            activity_lift_at_5, verdict, reason
+        from released order by audience_id
+        """,
+    )
+    measured = [row for row in rows if row[4] is not None]
+    return Section(
+        "Look-alikes",
+        "Lift at 5 %: how many times more of the hidden audience is among the most alike than among as many at random. "
+        "Activity alone is the model to beat.",
+        _bars(
+            [(f"{row[0]} ({row[8]})", row[4], f"{row[4]:.2f}", row[5], row[6], row[7]) for row in measured]
+        ),
+        (
+            "audience",
+            "seeds",
+            "candidates",
+            "AUC",
+            "lift at 5 %",
+            "low",
+            "high",
+            "activity alone",
+            "verdict",
+            "reason",
+        ),
+        tuple(
+            (*row[:3], *(None if each is None else f"{each:.3g}" for each in row[3:8]), *row[8:])
+            for row in rows
+        ),
+        mark="activity alone",
+    )
+
+
+def _gates(source: _Source) -> Section:
+    rows = [
+        (step, *found)
+        for step in STEPS
+        for found in source.file(
+            source.lake.ops(source.day, f"quality_{step}"),
+            """
+            select count(*), count(*) filter (where success), count(*) filter (where not success and severity = 'warn'),
+                string_agg(coalesce(column_name, expectation) || ' on ' || asset, ', ' order by asset, column_name)
+                filter (where not success)
+            from released
+            """,
+        )
+    ]
+    held, made = sum(row[2] for row in rows), sum(row[1] for row in rows)
+    return Section(
+        "Quality gates",
+        f"{held:,} of {made:,} expectations hold; what does not, warns.",
+        (),
+        ("step", "expectations", "hold", "warn", "which"),
+        tuple(rows),
+    )
+
+
+def _costs(source: _Source) -> Section:
+    rows = source.table(
+        "ops/run_costs",
+        f"""
+        select step, sum(wall_seconds), sum(cpu_seconds), max(peak_memory_bytes) / 1048576
+        from released where as_of_date = date '{source.day:%Y-%m-%d}' group by step order by 2 desc
+        """,
+    )
+    return Section(
+        "Where the time goes",
+        "Wall seconds per step up to the writing of this page.",
+        _bars([(row[0], row[1], f"{row[1]:.1f} s") for row in rows]),
+        ("step", "wall seconds", "CPU seconds", "peak memory, MB"),
+        tuple((row[0], *(f"{each:,.1f}" for each in row[1:])) for row in rows),
+    )
+
+
+def _bars(rows: list[tuple]) -> tuple[Bar, ...]:
+    """Bars of (label, number, text[, low, high, mark]) on one scale from zero."""
+    shown = [(*row, *(None,) * (6 - len(row))) for row in rows[:MOST_BARS]]
+    top = max((max(each for each in (row[1], *row[3:]) if each is not None) for row in shown), default=0) or 1
+
+    def percent(value: float | None) -> float | None:
+        return None if value is None else round(100 * max(float(value), 0) / float(top), 3)
+
+    return tuple(
+        Bar(row[0], row[2], percent(row[1]), percent(row[3]), percent(row[4]), percent(row[5]))
+        for row in shown
+    )

@@ -1,0 +1,191 @@
+"""Runs dbt for one step of the pipeline and turns its outcome into rows or one clear line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from include.lake import Lake
+from include.ledger import StepFailed
+from include.settings import PROJECT, settings
+
+DBT_PROJECT = PROJECT / "dbt_project"
+SIDES = ("cdp", "dmp", "bridge", "both", "ops")
+# In a path these would end a SQL string, or be taken for a pattern by DuckDB or a placeholder by dbt-duckdb.
+UNUSABLE_IN_PATHS = "'*?[]{}$%"
+# dbt puts one of these above what an error is about.
+HEADER = re.compile(r"\w+ Error( in \w+ \S+ \(.*\))?")
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """What dbt did with one model or test: `seconds` of wall time, and `failures`, the rows a test found."""
+
+    name: str
+    resource_type: str
+    status: str
+    seconds: float
+    failures: int
+    message: str
+
+
+@dataclass(frozen=True)
+class DbtResult:
+    """One dbt call that went well: how many models and tests ran and how many of them only warned, the seconds from
+    the first to the last of them (without dbt's own start-up and parsing), and each one's own result."""
+
+    nodes: int
+    failures: int
+    seconds: float
+    results: tuple[NodeResult, ...]
+
+
+def run_dbt(step: str, lake: Lake, variables: dict[str, Any], key: bytes) -> DbtResult:
+    """Build and test the models of one step (`stage`, `unify`, `segment`, `publish`), in a process of its own.
+
+    `variables` is what the models ask for with `var()`; `lake` in it is always the given lake's root. `key` makes
+    visitor ids and reaches DuckDB through the environment only. Files of external models are written in the lake,
+    which no reader of published tables sees.
+
+    Raises StepFailed naming the first model or test that failed, why, and the log to read.
+    """
+    command = ["build", "--select", f"tag:{step}", "--exclude-resource-type", "unit_test"]
+    return _invoke(step, lake, variables, key, command)
+
+
+def run_unit_tests(lake: Lake, variables: dict[str, Any], key: bytes) -> DbtResult:
+    """Run dbt's unit tests and the tests of macros. The lake must have been built once: dbt takes the types of the
+    rows given from the relations in the warehouse. Raises StepFailed like `run_dbt`."""
+    return _invoke("unit_test", lake, variables, key, ["test", "--select", "test_type:unit", "tag:macros"])
+
+
+def parse_manifest(
+    lake: Lake, variables: dict[str, Any] | None = None, project: Path = DBT_PROJECT
+) -> dict[str, Any]:
+    """Parse a dbt project and return its manifest. Raises StepFailed with dbt's words when it does not parse."""
+    target = lake.data / "dbt" / "target"
+    _call("parse", lake, variables or {}, b"", ["parse"], project, target)
+    return json.loads((target / "manifest.json").read_text())
+
+
+def _invoke(step: str, lake: Lake, variables: dict[str, Any], key: bytes, command: list[str]) -> DbtResult:
+    target = lake.data / "dbt" / "target"
+    outcome = target / "run_results.json"
+    outcome.unlink(missing_ok=True)
+    _call(step, lake, variables, key, command, DBT_PROJECT, target)
+    results = _results(outcome)
+    return DbtResult(
+        nodes=len(results),
+        failures=sum(result.status == "warn" for result in results),
+        seconds=round(json.loads(outcome.read_text())["elapsed_time"], 3),
+        results=results,
+    )
+
+
+def _call(
+    step: str,
+    lake: Lake,
+    variables: dict[str, Any],
+    key: bytes,
+    command: list[str],
+    project: Path,
+    target: Path,
+) -> None:
+    _refuse_unusable(lake.root)
+    _make_folders(lake)
+    logs = lake.data / "dbt" / "logs"
+    arguments = [
+        *command,
+        *("--vars", json.dumps(variables | {"lake": str(lake.root)}, sort_keys=True)),
+        *("--project-dir", str(project), "--profiles-dir", str(project)),
+        *("--target-path", str(target), "--log-path", str(logs)),
+        "--no-send-anonymous-usage-stats",
+        "--no-use-colors",
+        "--no-version-check",
+    ]
+    arguments_file = lake.data / "dbt" / f"{step}.json"
+    arguments_file.write_text(json.dumps(arguments))
+    process = subprocess.run(
+        [sys.executable, "-m", "include.warehouse", str(arguments_file)],
+        cwd=PROJECT,
+        env=_environment(lake, key),
+        capture_output=True,
+        text=True,
+    )
+    if process.returncode == 0:
+        return
+    log = logs / "dbt.log"
+    raise StepFailed(f"dbt {step}: {_reason(target / 'run_results.json', process)}; see {log}")
+
+
+def _environment(lake: Lake, key: bytes) -> dict[str, str]:
+    """The child's environment: the caller's, and what profiles.yml and the plugin read."""
+    return os.environ | {
+        "TANDEM_WAREHOUSE": str(lake.warehouse),
+        "TANDEM_TEMPORARY": str(lake.data / "dbt" / "temporary"),
+        "TANDEM_PROJECT": str(PROJECT),
+        "TANDEM_THREADS": str(settings().threads),
+        "TANDEM_MEMORY_LIMIT": settings().memory_limit,
+        "TANDEM_PSEUDONYM_KEY": key.decode(),
+        "DO_NOT_TRACK": "1",
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+
+
+def _make_folders(lake: Lake) -> None:
+    """DuckDB writes files but makes no folders."""
+    (lake.data / "dbt" / "temporary").mkdir(parents=True, exist_ok=True)
+    lake.staged("any").parent.mkdir(parents=True, exist_ok=True)
+    for side in SIDES:
+        lake.table(side, "any").parent.mkdir(parents=True, exist_ok=True)
+
+
+def _refuse_unusable(root: Path) -> None:
+    unusable = sorted(set(str(root)) & set(UNUSABLE_IN_PATHS))
+    if unusable:
+        characters = " ".join(unusable)
+        raise StepFailed(f"dbt: the path of {root} has {characters} in it; choose another DATA folder")
+
+
+def _results(outcome: Path) -> tuple[NodeResult, ...]:
+    return tuple(
+        NodeResult(
+            name=_short_name(result["unique_id"]),
+            resource_type=result["unique_id"].split(".")[0],
+            status=str(result["status"]),
+            seconds=result["execution_time"],
+            failures=result["failures"] or 0,
+            message=result["message"] or "",
+        )
+        for result in json.loads(outcome.read_text())["results"]
+    )
+
+
+def _short_name(unique_id: str) -> str:
+    """The name in `model.tandem.customers`, `test.tandem.<name>.<hash>` and `unit_test.tandem.<model>.<name>`."""
+    parts = unique_id.split(".")
+    return parts[3] if parts[0] == "unit_test" else parts[2]
+
+
+def _reason(outcome: Path, process: subprocess.CompletedProcess[str]) -> str:
+    """One line: the first node that failed and its message, or what dbt said when it ran no node."""
+    results = _results(outcome) if outcome.exists() else ()
+    failed = [result for result in results if result.status in ("error", "fail", "runtime error")]
+    if failed:
+        others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        first = failed[0]
+        return f"{first.resource_type} {first.name} failed: {_telling_line(first.message)}{others}"
+    return _telling_line(process.stderr) or f"dbt ended with exit code {process.returncode}"
+
+
+def _telling_line(message: str) -> str:
+    """The first line that says something, without headers like `Runtime Error in model x (path)`."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    telling = [line for line in lines if not HEADER.fullmatch(line)]
+    return (telling or lines or [""])[0][:400]

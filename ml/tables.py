@@ -1,0 +1,147 @@
+"""The hand-overs of this package: how they are read, and the typed tables that it writes."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from include.lake import replacing
+
+CUSTOMER_SCORES = pa.schema(
+    [
+        ("customer_id", pa.string()),
+        ("as_of_date", pa.date32()),
+        ("score", pa.string()),
+        ("value", pa.float64()),
+        ("percentile", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("model_version", pa.string()),
+    ]
+)
+SEGMENTS = pa.schema(
+    [
+        ("segment_id", pa.string()),
+        ("as_of_date", pa.date32()),
+        ("name", pa.string()),
+        ("description", pa.string()),
+        ("size", pa.int64()),
+        ("share", pa.float64()),
+        ("mean_recency_days", pa.float64()),
+        ("mean_orders", pa.float64()),
+        ("mean_spend", pa.float64()),
+        ("differences", pa.string()),
+        ("centroid", pa.string()),
+        ("model_version", pa.string()),
+    ]
+)
+CUSTOMER_SEGMENTS = pa.schema(
+    [
+        ("customer_id", pa.string()),
+        ("as_of_date", pa.date32()),
+        ("segment_id", pa.string()),
+        ("distance", pa.float64()),
+    ]
+)
+MODEL_CARDS = pa.schema(
+    [
+        ("model", pa.string()),
+        ("model_version", pa.string()),
+        ("as_of_date", pa.date32()),
+        ("task", pa.string()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("baseline", pa.float64()),
+        ("baseline_name", pa.string()),
+        ("verdict", pa.string()),
+        ("note", pa.string()),
+    ]
+)
+LOOKALIKE_MODELS = pa.schema(
+    [
+        ("audience_id", pa.string()),
+        ("model_version", pa.string()),
+        ("as_of_date", pa.date32()),
+        ("algorithm", pa.string()),
+        ("seed_size", pa.int64()),
+        ("candidate_size", pa.int64()),
+        ("features", pa.int64()),
+        ("auc", pa.float64()),
+        ("lift_at_1", pa.float64()),
+        ("lift_at_5", pa.float64()),
+        ("lift_at_5_low", pa.float64()),
+        ("lift_at_5_high", pa.float64()),
+        ("lift_at_10", pa.float64()),
+        ("activity_lift_at_5", pa.float64()),
+        ("verdict", pa.string()),
+        ("reason", pa.string()),
+        ("curve", pa.string()),
+    ]
+)
+LOOKALIKE_MEMBERS = pa.schema(
+    [
+        ("audience_id", pa.string()),
+        ("visitor_id", pa.string()),
+        ("as_of_date", pa.date32()),
+        ("score", pa.float64()),
+        ("percentile", pa.float64()),
+        ("level", pa.string()),
+        ("is_control", pa.bool_()),
+        ("expires_at", pa.timestamp("us")),
+    ]
+)
+
+
+class KeyRepeated(ValueError):
+    """A table was about to be written with the same key twice."""
+
+
+def read_table(path: Path, filters: list[tuple] | None = None) -> pd.DataFrame | None:
+    """Read a hand-over, or None when dbt has not exported it.
+
+    Decimals become floats, for learning works on floats; the order of rows is that of the file.
+    """
+    if not path.exists():
+        return None
+    table = pq.read_table(path, filters=filters, use_threads=False)
+    for index, field in enumerate(table.schema):
+        if pa.types.is_decimal(field.type):
+            table = table.set_column(index, field.name, table.column(index).cast(pa.float64()))
+    return table.to_pandas(use_threads=False)
+
+
+def write_table(frame: pd.DataFrame | None, schema: pa.Schema, key: list[str], path: Path) -> int:
+    """Write `frame` with exactly the columns of `schema`, ordered by `key`; no frame means no rows.
+
+    Returns the number of rows. Raises KeyRepeated when `key` does not name a row.
+    """
+    if frame is None or frame.empty:
+        table = schema.empty_table()
+    else:
+        ordered = frame.sort_values(key, kind="stable").reset_index(drop=True)
+        if ordered.duplicated(key).any():
+            example = ordered.loc[ordered.duplicated(key), key].iloc[0].to_dict()
+            raise KeyRepeated(f"{path.name}: the key {key} is repeated, for example {example}")
+        table = pa.Table.from_pandas(ordered, schema=schema, preserve_index=False).replace_schema_metadata(
+            None
+        )
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+    return table.num_rows
+
+
+def stable_uniform(values: pd.Series | np.ndarray, purpose: str, seed: int = 0) -> np.ndarray:
+    """A number in [0, 1) for each id that depends on nothing but the id, the purpose and the seed.
+
+    Splits drawn from it stay the same when other rows come or go, or when rows are read in another order.
+    """
+    key = hashlib.blake2b(f"{seed}:{purpose}".encode(), digest_size=8).hexdigest()
+    hashes = pd.util.hash_array(np.asarray(values, dtype=object), hash_key=key, categorize=False)
+    return (hashes >> np.uint64(11)).astype(np.float64) / float(1 << 53)

@@ -1,0 +1,95 @@
+"""Words for what sets a group of customers apart, from the names of features."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Trait:
+    """What a feature speaks of: the word for much of it and for little of it."""
+
+    topic: str
+    much: str
+    little: str
+
+
+# The first pattern that a feature's name matches gives its words; a name with none gets its own words.
+VOCABULARY: tuple[tuple[str, Trait], ...] = (
+    (r"coupon|promo|discount|markdown|bargain", Trait("promotion", "promotion lovers", "full-price buyers")),
+    (r"days_since.*(order|purchase|basket)|^recency|order.*recency", Trait("recency", "long away", "recent")),
+    (
+        r"(interval|gap|between|cadence|rhythm).*|days_per_order",
+        Trait("rhythm", "long pauses", "steady rhythm"),
+    ),
+    (
+        r"(average|avg|mean|median)_.*(order|basket|ticket)|basket_(value|size|amount)|_per_(order|basket)|order_value",
+        Trait("basket", "big baskets", "small baskets"),
+    ),
+    (r"return|refund", Trait("return", "returns often", "keeps what is bought")),
+    (
+        r"call|interaction|contact|service|ticket|complain",
+        Trait("service", "often in contact", "rarely in contact"),
+    ),
+    (r"message|e_?mail|newsletter|click|open", Trait("messages", "reads messages", "ignores messages")),
+    (
+        r"session|page|web|visit|view|digital|app_|screen|event",
+        Trait("online", "active online", "rarely online"),
+    ),
+    (r"online", Trait("online orders", "orders online", "rarely orders online")),
+    (r"store|branch|offline", Trait("store", "shops in stores", "rarely in stores")),
+    (r"weekend", Trait("weekend", "weekend shoppers", "weekday shoppers")),
+    (r"evening|night|late_hour", Trait("evening", "evening shoppers", "daytime shoppers")),
+    (
+        r"categor|breadth|variety|distinct_products|diversity|products",
+        Trait("breadth", "broad taste", "narrow taste"),
+    ),
+    (r"spend|revenue|amount|monetary|sales|value", Trait("spend", "high spend", "low spend")),
+    (r"orders|purchases|baskets|transactions|frequency", Trait("frequency", "frequent", "occasional")),
+    (r"tenure|days_observed|since_first|age_days|first_", Trait("tenure", "long known", "new")),
+    (r"trend|growth|change|momentum", Trait("trend", "growing", "declining")),
+    (r"household|kids|family", Trait("household", "larger households", "smaller households")),
+    (r"days_since", Trait("quiet", "long quiet", "recently seen")),
+)
+
+
+WINDOW = re.compile(r"_(?:in_)?(?:last_)?(\d+)_?d(?:ays)?$", re.IGNORECASE)
+
+
+def trait_of(feature: str) -> Trait:
+    """The words for a feature's name, for example `orders_90d` gives frequent and occasional."""
+    for pattern, trait in VOCABULARY:
+        if re.search(pattern, feature, re.IGNORECASE):
+            return trait
+    words = plain(WINDOW.sub("", feature))
+    return Trait(words, f"high {words}", f"low {words}")
+
+
+def plain(feature: str) -> str:
+    """A feature's name as words: `orders_90d` is orders in 90 days."""
+    return re.sub(r"\s+", " ", WINDOW.sub(r" in \1 days", feature).replace("_", " ")).strip()
+
+
+def phrase(feature: str, difference: float) -> str:
+    """The word for a group whose standardised difference from everybody is `difference`."""
+    trait = trait_of(feature)
+    return trait.much if difference > 0 else trait.little
+
+
+def name_group(differences: dict[str, float], weakest: float = 0.3, words: int = 3) -> str:
+    """A name of at most three phrases, one per topic, from the largest differences down."""
+    phrases: dict[str, str] = {}
+    for feature, difference in strongest_first(differences):
+        topic = trait_of(feature).topic
+        if abs(difference) >= weakest and topic not in phrases and len(phrases) < words:
+            phrases[topic] = phrase(feature, difference)
+    if not phrases:
+        return "Close to the average"
+    name = ", ".join(phrases.values())
+    return name[0].upper() + name[1:]
+
+
+def strongest_first(differences: dict[str, float]) -> list[tuple[str, float]]:
+    """Features by the size of their difference, ties by name."""
+    return sorted(differences.items(), key=lambda item: (-round(abs(item[1]), 9), item[0]))

@@ -1,0 +1,58 @@
+"""A small company with the demo's channels, and what it published after each run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from include.lake import Lake
+from include.launch import run_dag
+
+DAYS = [date(2017, 12, 1), date(2017, 12, 2), date(2017, 12, 3)]
+HOUSEHOLDS, STRANGERS = 150, 500
+
+
+@dataclass
+class Company:
+    """Its configuration, its data, and what it published after each run."""
+
+    config: Path
+    data: Path
+    truth: Path
+    releases: list[str] = field(default_factory=list)
+    digests: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(self.data)
+
+    def run(self, day: date) -> None:
+        run_dag(self.config, self.data, day)
+        self.releases.append(self.lake.current.resolve().name)
+        self.digests.append(table_digests(self.lake.current))
+
+    def manifest(self) -> dict:
+        return json.loads((self.lake.current / "manifest.json").read_text())
+
+    def rows(self, query: str, **tables: str) -> list[tuple]:
+        """Rows of a query over published tables: `{customers}` is the Parquet file of cdp/customers."""
+        paths = {
+            path.stem: f"read_parquet('{path}')" for path in self.lake.current.resolve().glob("*/*.parquet")
+        }
+        return duckdb.sql(query.format(**paths, **tables)).fetchall()
+
+
+def table_digests(release: Path) -> dict[str, str]:
+    """Side and table to a digest of its values that does not depend on the order of rows or on the file's bytes."""
+    return {
+        f"{path.parent.name}.{path.stem}": str(
+            duckdb.sql(
+                f"select count(*), sum(hash(t)::hugeint), bit_xor(hash(t)) from read_parquet('{path}') as t"
+            ).fetchone()
+        )
+        for path in sorted(release.resolve().glob("*/*.parquet"))
+    }

@@ -1,0 +1,613 @@
+"""Every mistake in a configuration is named with its file, line and key, what was found and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from include.config import ConfigError, load_configuration
+from include.extract.kinds import kinds
+
+CUSTOMER_COLUMNS = ", ".join(column.name for column in kinds()["customers"].columns)
+KINDS = ", ".join(kinds())
+
+CRM = """\
+channels:
+  crm:
+    party: first
+    kind: customers
+    source: {connector: file, path: crm.csv, format: csv}
+    spec: mapped
+    map:
+      record_id: id
+      observed_at: updated_at
+"""
+TRAITS = """\
+channels:
+  broker:
+    party: third
+    kind: traits
+    source: {path: broker.parquet, format: parquet}
+    spec: mapped
+    map: {id_type: {value: anonymous_id}, id_value: cookie, observed_at: seen_at}
+    unpivot: all
+"""
+AUDIENCE = """\
+audiences:
+  - id: loyal
+    side: cdp
+    where: orders > 5
+"""
+DMP_AUDIENCE = """\
+audiences:
+  - id: gardeners
+    side: dmp
+    where: trait('gardener') = 'true'
+"""
+
+
+# Values and keys
+
+
+def test_an_unknown_kind_is_named_with_the_nearest(problems):
+    assert problems(channels=CRM.replace("kind: customers", "kind: customer")) == [
+        f"channels.yml:4 channels.crm.kind: found 'customer', allowed: {KINDS} (did you mean 'customers'?)"
+    ]
+
+
+def test_an_unknown_party_lists_the_three(problems):
+    assert problems(channels=CRM.replace("party: first", "party: fourth")) == [
+        "channels.yml:3 channels.crm.party: found 'fourth', allowed: first, second, third"
+    ]
+
+
+def test_an_unknown_connector_lists_what_there_is(problems):
+    assert problems(channels=CRM.replace("connector: file", "connector: sftp")) == [
+        "channels.yml:5 channels.crm.source.connector: found 'sftp', allowed: file"
+    ]
+
+
+def test_an_unknown_format_is_named_with_the_nearest(problems):
+    assert problems(channels=CRM.replace("format: csv", "format: json")) == [
+        "channels.yml:5 channels.crm.source.format: found 'json', allowed: csv, jsonl, parquet (did you mean 'jsonl'?)"
+    ]
+
+
+def test_an_unknown_spec_lists_what_there_is(problems):
+    assert problems(channels=CRM.replace("spec: mapped", "spec: ga4")) == [
+        "channels.yml:6 channels.crm.spec: found 'ga4', allowed: mapped, segment"
+    ]
+
+
+def test_an_unknown_key_is_named_with_the_nearest(problems):
+    assert problems(channels=CRM + "    requird: false\n") == [
+        "channels.yml:10 channels.crm.requird: found the key 'requird', allowed: party, kind, source, spec, map, "
+        "unpivot, attributes, required, tolerance (did you mean 'required'?)"
+    ]
+
+
+def test_an_unknown_key_of_a_file_is_named(problems):
+    assert problems(models="seed: 1\nhorizon: 3\n") == [
+        "models.yml:2 horizon: found the key 'horizon', allowed: seed, purchase, segmentation, lookalike"
+    ]
+
+
+def test_a_missing_key_says_what_belongs_there(problems):
+    assert problems(channels=CRM.replace("    party: first\n", "")) == [
+        "channels.yml:2 channels.crm.party: found nothing, allowed: first, second, third"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "line", "message"),
+    [
+        ("required: 1", 10, "channels.crm.required: found 1, allowed: true or false"),
+        ("required: maybe", 10, "channels.crm.required: found 'maybe', allowed: true or false"),
+        ("tolerance: much", 10, "channels.crm.tolerance: found 'much', allowed: a number"),
+        ("tolerance: 1.5", 10, "channels.crm.tolerance: found 1.5, allowed: at most 1.0"),
+        ("tolerance: -0.1", 10, "channels.crm.tolerance: found -0.1, allowed: at least 0.0"),
+        ("attributes: drop", 10, "channels.crm.attributes: found 'drop', allowed: keep"),
+    ],
+)
+def test_a_value_of_the_wrong_type_or_size_is_named(problems, written, line, message):
+    assert problems(channels=f"{CRM}    {written}\n") == [f"channels.yml:{line} {message}"]
+
+
+def test_a_channel_that_is_no_mapping_is_named(problems):
+    assert problems(channels="channels:\n  crm: files\n") == [
+        "channels.yml:2 channels.crm: found 'files', allowed: a mapping"
+    ]
+
+
+def test_a_file_that_is_a_list_is_named(problems):
+    assert problems(channels="- crm\n") == [
+        "channels.yml:1 file: found a list of 1, allowed: a mapping with channels"
+    ]
+
+
+@pytest.mark.parametrize("name", ["CRM", "1crm", "crm-eu", "crm/../x", "crm eu", "a" * 64])
+def test_a_channel_name_that_is_no_word_is_refused(problems, name):
+    found = problems(channels=CRM.replace("crm:", f'"{name}":', 1))
+    assert [line.split(": ", 1)[0] for line in found] == [f"channels.yml:2 channels.{name}"]
+    assert "allowed: a to z, 0 to 9 and _, a letter first" in found[0]
+
+
+def test_the_channel_name_none_is_reserved(problems):
+    assert problems(channels=CRM.replace("crm:", "none:", 1)) == [
+        "channels.yml:2 channels.none: found 'none', allowed: any name but 'none', which stands for no channel"
+    ]
+
+
+def test_a_channel_cannot_have_a_second_name(problems):
+    assert problems(channels=CRM + "    name: shop\n") == [
+        "channels.yml:10 channels.crm.name: found 'name', allowed: no such key: the entry's key is its name"
+    ]
+
+
+# Mapping
+
+
+def test_a_column_that_the_kind_does_not_have_is_named_with_the_nearest(problems):
+    assert problems(channels=CRM + "      emial: mail\n") == [
+        f"channels.yml:10 channels.crm.map.emial: found the column 'emial', allowed: {CUSTOMER_COLUMNS} "
+        "(did you mean 'email'?)"
+    ]
+
+
+def test_required_columns_that_are_not_mapped_are_named(problems):
+    assert problems(channels=CRM.replace("      record_id: id\n", "")) == [
+        "channels.yml:7 channels.crm.map: found no record_id, allowed: a map with record_id, observed_at"
+    ]
+
+
+def test_a_mapped_channel_without_a_map_is_refused(problems):
+    assert problems(channels=CRM[: CRM.index("    map:")]) == [
+        "channels.yml:2 channels.crm.map: found no record_id, observed_at, allowed: a map with record_id, observed_at"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("7", "found 7, allowed: a source column, {sql: expression} or {value: constant}"),
+        ("[a, b]", "found a list of 2, allowed: a source column, {sql: expression} or {value: constant}"),
+        ("{}", "found an empty mapping, allowed: a source column, {sql: expression} or {value: constant}"),
+        (
+            "{sql: a, value: b}",
+            "found a mapping (sql, value), allowed: a source column, {sql: expression} or {value: constant}",
+        ),
+        ("{sqll: a}", "found 'sqll', allowed: column, sql, value (did you mean 'sql'?)"),
+        ("{value: [1]}", "found a list of 1, allowed: a constant"),
+        ("{value: .inf}", "found inf, allowed: a constant"),
+        ("{sql: ''}", "found '', allowed: text"),
+    ],
+)
+def test_a_map_entry_that_is_none_of_the_three_is_refused(problems, entry, message):
+    assert problems(channels=f"{CRM}      email: {entry}\n") == [
+        f"channels.yml:10 channels.crm.map.email: {message}"
+    ]
+
+
+def test_sql_that_does_not_parse_is_refused(problems):
+    found = problems(channels=CRM + '      email: {sql: "lower(email"}\n')
+    assert len(found) == 1
+    assert found[0].startswith(
+        "channels.yml:10 channels.crm.map.email.sql: found 'lower(email', allowed: an SQL expression that parses: "
+    )
+
+
+def test_sql_that_duckdb_cannot_evaluate_is_refused(problems):
+    found = problems(channels=CRM + '      email: {sql: "replace(email)"}\n')
+    assert len(found) == 1
+    assert found[0].startswith(
+        "channels.yml:10 channels.crm.map.email.sql: found 'replace(email)', allowed: an "
+    )
+
+
+def test_unpivot_is_for_traits_only(problems):
+    assert problems(channels=CRM + "    unpivot: all\n") == [
+        "channels.yml:10 channels.crm.unpivot: found with the kind customers, allowed: with traits"
+    ]
+
+
+def test_unpivot_and_a_mapped_trait_contradict_each_other(problems):
+    found = problems(channels=TRAITS.replace("id_value: cookie", "id_value: cookie, trait: name"))
+    assert found == [
+        "channels.yml:7 channels.broker.map.trait: found 'trait', allowed: no entry, because unpivot fills trait and "
+        "value"
+    ]
+
+
+def test_traits_without_unpivot_need_their_trait(problems):
+    assert problems(channels=TRAITS.replace("    unpivot: all\n", "")) == [
+        "channels.yml:7 channels.broker.map: found no trait, allowed: a map with id_type, id_value, trait, observed_at"
+    ]
+
+
+@pytest.mark.parametrize("unpivot", ["some", "[]", "3", "[1]", "{a: b}"])
+def test_unpivot_is_all_or_a_list_of_columns(problems, unpivot):
+    found = problems(channels=TRAITS.replace("unpivot: all", f"unpivot: {unpivot}"))
+    assert len(found) == 1
+    assert found[0].startswith("channels.yml:8 channels.broker.unpivot: found ")
+    assert found[0].endswith("allowed: all, or a list of source columns")
+
+
+def test_the_segment_spec_is_for_events(problems):
+    assert problems(channels=CRM.replace("spec: mapped", "spec: segment")) == [
+        "channels.yml:6 channels.crm.spec: found 'segment', allowed: mapped for the kind customers"
+    ]
+
+
+# Sources
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (
+            "crm_{day}.csv",
+            "found the placeholder '{day}', allowed: {date}, {demo}, {config} (did you mean '{date}'?)",
+        ),
+        ("crm_{date.csv", "found the placeholder '{date.csv', allowed: {date}, {demo}, {config}"),
+        ("crm}.csv", "found the placeholder '}', allowed: {date}, {demo}, {config}"),
+        ("crm/{demo}/a.csv", "found 'crm/{demo}/a.csv', allowed: {demo} at the beginning of a path only"),
+        ("", "found '', allowed: the path of a file, with * and {date} where it varies"),
+        ("https://a.example/b.csv", "found 'https://a.example/b.csv', allowed: a path of this machine"),
+    ],
+)
+def test_a_path_that_cannot_be_followed_is_refused(problems, path, message):
+    found = problems(channels=CRM.replace("path: crm.csv", f'path: "{path}"'))
+    assert found[0].startswith(f"channels.yml:5 channels.crm.source.path: {message}")
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ('delimiter: "||"', "delimiter: found '||', allowed: at most 1 characters"),
+        ('delimiter: "§"', "delimiter: found '§', allowed: an ASCII sign that does not end a line"),
+        ("encoding: utf-9", "encoding: found the encoding 'utf-9', allowed: utf-8, utf-16, latin-1, cp1252"),
+        (
+            "encoding: base64",
+            "encoding: found the encoding 'base64', allowed: utf-8, utf-16, latin-1, cp1252",
+        ),
+        ("compression: rar", "compression: found 'rar', allowed: auto, none, gzip, zstd"),
+        ("header: 1", "header: found 1, allowed: true or false"),
+        ("null_values: none", "null_values: found 'none', allowed: a list"),
+    ],
+)
+def test_a_source_option_that_cannot_be_read_is_refused(problems, option, message):
+    found = problems(channels=CRM.replace("format: csv", f"format: csv, {option}"))
+    assert len(found) == 1
+    assert found[0].startswith(f"channels.yml:5 channels.crm.source.{message}")
+
+
+def test_an_option_of_csv_is_refused_for_parquet(problems):
+    assert problems(channels=TRAITS.replace("format: parquet", "format: parquet, delimiter: ;")) == [
+        "channels.yml:5 channels.broker.source.delimiter: found with the format parquet, allowed: with csv"
+    ]
+
+
+# Audiences
+
+
+def test_an_unknown_column_is_named_with_the_nearest(problems):
+    assert problems(audiences=AUDIENCE.replace("orders > 5", "citty = 'Ulm'")) == [
+        "audiences.yml:4 audiences[loyal].where: found the column 'citty', allowed: customer_id, city, "
+        "lifecycle_stage, orders, spend, consent_email, channels, last_seen_at, as_of_date (did you mean 'city'?)"
+    ]
+
+
+def test_an_unknown_score_is_named_with_the_nearest(problems):
+    assert problems(audiences=AUDIENCE.replace("orders > 5", "score('purchase_probabilty') > 0.5")) == [
+        "audiences.yml:4 audiences[loyal].where: found the score 'purchase_probabilty', allowed: probability_active, "
+        "purchase_probability, expected_orders, expected_value (did you mean 'purchase_probability'?)"
+    ]
+
+
+def test_an_unknown_function_is_named_with_the_nearest(problems):
+    found = problems(audiences=AUDIENCE.replace("orders > 5", "segmnt('s1')"))
+    assert found[0].startswith(
+        "audiences.yml:4 audiences[loyal].where: found the function 'segmnt', allowed: score, segment, abs, "
+    )
+    assert found[0].endswith("(did you mean 'segment'?)")
+
+
+def test_a_trait_is_no_question_of_the_cdp_side(problems):
+    found = problems(audiences=AUDIENCE.replace("orders > 5", "trait('a') = 'b'"))
+    assert found[0].startswith(
+        "audiences.yml:4 audiences[loyal].where: found the function 'trait', allowed: score, "
+    )
+
+
+def test_a_column_is_no_question_of_the_dmp_side(problems):
+    assert problems(audiences=DMP_AUDIENCE.replace("trait('gardener')", "email")) == [
+        "audiences.yml:4 audiences[gardeners].where: found 'email', allowed: trait('…'), frequency('…', days), "
+        "recency('…') and no columns on the dmp side"
+    ]
+
+
+def test_a_condition_that_is_no_condition_is_refused(problems):
+    assert problems(audiences=AUDIENCE.replace("orders > 5", "city")) == [
+        "audiences.yml:4 audiences[loyal].where: found 'city', allowed: a condition that is true or false, "
+        "e.g. … = 'true'; this is varchar"
+    ]
+
+
+def test_types_that_cannot_be_compared_are_refused(problems):
+    found = problems(audiences=AUDIENCE.replace("orders > 5", "city > 5"))
+    assert len(found) == 1
+    assert found[0].startswith(
+        "audiences.yml:4 audiences[loyal].where: found 'city > 5', allowed: a condition that DuckDB can evaluate: "
+        "Binder Error: Cannot compare values of type VARCHAR"
+    )
+
+
+@pytest.mark.parametrize("where", ["1 = 1", "true", "'a' = 'a' or 2 > 1"])
+def test_a_condition_that_looks_at_nobody_is_refused(problems, where):
+    found = problems(audiences=AUDIENCE.replace("orders > 5", f'"{where}"'))
+    assert len(found) == 1
+    assert found[0].endswith("allowed: a condition that looks at a column at least")
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "frequency('gardener', 30) <= 3",
+        "frequency('gardener', 30) = 0",
+        "not (trait('gardener') = 'true')",
+        "not (frequency('gardener', 30) >= 1)",
+        "trait('gardener') is null",
+        "recency('gardener') is null or recency('gardener') > 30",
+        "trait('gardener') = 'true' or frequency('runner', 7) < 2",
+        "coalesce(trait('gardener'), 'unknown') <> 'true'",
+        "case when trait('gardener') = 'true' then false else true end",
+    ],
+)
+def test_a_condition_that_holds_for_who_never_had_the_trait_is_refused(problems, where):
+    found = problems(audiences=DMP_AUDIENCE.replace("trait('gardener') = 'true'", where))
+    assert len(found) == 1
+    assert found[0].startswith("audiences.yml:4 audiences[gardeners].where: found ")
+    assert found[0].endswith("this one holds for everybody who never had them")
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "frequency('gardener', 30) <= 3 and frequency('gardener', 30) >= 1",
+        "trait('region') = 'north' and not (trait('gardener') = 'true')",
+        "recency('gardener') <= 7",
+    ],
+)
+def test_the_same_with_something_seen_is_accepted(load, where):
+    assert (
+        load(audiences=DMP_AUDIENCE.replace("trait('gardener') = 'true'", where)).audiences[0].where == where
+    )
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "4000", "'30'", "30.5"])
+def test_a_frequency_needs_a_number_of_days(problems, days):
+    found = problems(
+        audiences=DMP_AUDIENCE.replace("trait('gardener') = 'true'", f"frequency('a', {days}) > 1")
+    )
+    assert len(found) == 1
+    assert found[0].endswith("allowed: frequency('name', days) with 1 to 3650 days")
+
+
+def test_a_trait_that_nobody_defines_is_accepted(load):
+    assert load(audiences=DMP_AUDIENCE).audiences[0].audience_id == "gardeners"
+
+
+RULE = """\
+traits:
+  - id: gardener
+    where: content_category = 'garden'
+    ttl_days: 30
+"""
+
+
+def test_a_rule_over_an_unknown_column_of_events_is_named_with_the_nearest(problems):
+    found = problems(audiences=RULE.replace("content_category", "content_categry"))
+    assert found[0].startswith(
+        "audiences.yml:3 traits[gardener].where: found the column 'content_categry', allowed: type, occurred_at, name, "
+    )
+    assert found[0].endswith("(did you mean 'content_category'?)")
+
+
+@pytest.mark.parametrize("column", ["email", "user_id", "anonymous_id", "ip", "EMAIL", "traits"])
+def test_a_rule_that_asks_who_somebody_is_is_refused(problems, column):
+    found = problems(audiences=RULE.replace("content_category", column))
+    assert len(found) == 1
+    assert found[0].startswith(
+        f"audiences.yml:3 traits[gardener].where: found '{column.lower()}', allowed: type, "
+    )
+    assert found[0].endswith("; no rule may ask who somebody is")
+
+
+def test_two_audiences_with_one_id_are_refused(problems):
+    assert problems(audiences=AUDIENCE + AUDIENCE.removeprefix("audiences:\n")) == [
+        "audiences.yml:5 audiences[loyal].id: found 'loyal', allowed: an id of its own, line 2 has this one"
+    ]
+
+
+def test_two_rules_with_one_id_are_refused(problems):
+    assert problems(audiences=RULE + RULE.removeprefix("traits:\n")) == [
+        "audiences.yml:5 traits[gardener].id: found 'gardener', allowed: an id of its own, line 2 has this one"
+    ]
+
+
+def test_an_audience_id_that_is_no_word_is_refused(problems):
+    assert problems(audiences=AUDIENCE.replace("id: loyal", "id: Loyal Ones")) == [
+        "audiences.yml:2 audiences[Loyal Ones].id: found 'Loyal Ones', allowed: a to z, 0 to 9 and _, "
+        "a letter first, at most 63"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "key", "message"),
+    [
+        ("lookalike: {}", "lookalike", "found neither size nor level"),
+        ("lookalike: {size: 0.1, level: narrow}", "lookalike", "found both size and level"),
+        ("lookalike: {size: 0}", "lookalike.size", "found 0, allowed: above 0"),
+        ("lookalike: {size: 0.6}", "lookalike.size", "found 0.6, allowed: at most 0.5"),
+        ("lookalike: {size: big}", "lookalike.size", "found 'big', allowed: a number"),
+        (
+            "lookalike: {level: wide}",
+            "lookalike.level",
+            "found 'wide', allowed: narrow, balanced, broad",
+        ),
+        ("ttl_days: -1", "ttl_days", "found -1, allowed: at least 1"),
+        ("ttl_days: 0", "ttl_days", "found 0, allowed: at least 1"),
+        ("ttl_days: long", "ttl_days", "found 'long', allowed: a whole number"),
+        ("min_size: -5", "min_size", "found -5, allowed: at least 1"),
+        ("side_: cdp", "side_", "found the key 'side_', allowed: id, side, where, name, "),
+        ("name: '{{ env_var(1) }}'", "name", "found '{{ env_var(1) }}', allowed: one line of text"),
+        ('description: "two\\nlines"', "description", "found 'two\\nlines', allowed: one line of text"),
+    ],
+)
+def test_an_audience_option_that_makes_no_sense_is_refused(problems, written, key, message):
+    found = problems(audiences=f"{AUDIENCE}    {written}\n")
+    assert len(found) == 1
+    assert found[0].startswith(f"audiences.yml:5 audiences[loyal].{key}: {message}")
+
+
+def test_a_destination_that_does_not_exist_is_named_with_the_nearest(problems):
+    destinations = "destinations:\n  - id: google_ads\n"
+    assert problems(audiences=AUDIENCE + "    destinations: [google_add]\n", destinations=destinations) == [
+        "audiences.yml:5 audiences[loyal].destinations[0]: found the destination 'google_add', allowed: google_ads "
+        "(did you mean 'google_ads'?); see destinations.yml"
+    ]
+
+
+# Identity, models, privacy
+
+
+def test_an_unknown_id_type_is_named_with_the_nearest(problems):
+    found = problems(identity="id_types:\n  e_mail: {priority: 1}\n")
+    assert len(found) == 1
+    assert found[0].startswith("identity.yml:2 id_types.e_mail: found 'e_mail', allowed: customer_number, ")
+    assert found[0].endswith("(did you mean 'email'?)")
+
+
+def test_two_id_types_of_one_priority_are_refused(problems):
+    assert problems(identity="id_types:\n  email: {priority: 1}\n  phone:\n    priority: 1\n") == [
+        "identity.yml:4 id_types.phone.priority: found 1, allowed: a priority of its own, email has this one"
+    ]
+
+
+def test_a_pattern_that_is_no_regular_expression_is_refused(problems):
+    found = problems(
+        identity="blocked_patterns: ['(']\nid_types:\n  email: {priority: 1, valid_pattern: '[a'}\n"
+    )
+    assert [line.split(", allowed")[0] for line in found] == [
+        "identity.yml:1 blocked_patterns[0]: found '('",
+        "identity.yml:3 id_types.email.valid_pattern: found '[a'",
+    ]
+
+
+def test_no_id_type_at_all_is_refused(problems):
+    found = problems(identity="id_types: {}\n")
+    assert found[0].startswith(
+        "identity.yml:1 file: found an empty mapping, allowed: id_types: at least one of "
+    )
+
+
+def test_fewer_segments_at_most_than_at_least_are_refused(problems):
+    assert problems(models="segmentation:\n  k_min: 6\n  k_max: 4\n") == [
+        "models.yml:1 segmentation: found 4, allowed: k_max of at least k_min, which is 6"
+    ]
+
+
+def test_a_minimum_cell_below_fifty_is_refused(problems):
+    assert problems(privacy="purposes: {advertising: [ads]}\nminimum_cell: 5\n") == [
+        "privacy.yml:2 minimum_cell: found 5, allowed: at least 50"
+    ]
+
+
+def test_privacy_needs_the_names_of_the_advertising_purpose(problems):
+    found = problems(privacy="purposes: {analytics: [analytics]}\n")
+    assert found[0].startswith(
+        "privacy.yml:1 purposes: found a mapping (analytics), allowed: advertising with "
+    )
+
+
+def test_a_purpose_that_would_break_out_of_a_path_is_refused(problems):
+    found = problems(privacy='purposes:\n  advertising: ["ads\' or true --"]\n')
+    assert len(found) == 1
+    assert found[0].startswith("privacy.yml:1 purposes: found ")
+
+
+# Folders and files
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="folder: found no such folder, allowed: a folder of configuration"):
+        load_configuration(tmp_path / "nowhere")
+
+
+def test_a_misspelt_file_is_not_replaced_by_a_default_in_silence(tmp_path):
+    (tmp_path / "audience.yml").write_text("audiences: []\n")
+    (tmp_path / "channels.yaml").write_text("channels: {}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_configuration(tmp_path)
+    assert [line.rsplit("(", 1)[1] for line in str(caught.value).splitlines()] == [
+        "did you mean 'audiences.yml'?)",
+        "did you mean 'channels.yml'?)",
+    ]
+
+
+def test_a_run_without_channels_is_refused_but_the_configuration_is_valid(load):
+    configuration = load()
+    with pytest.raises(ConfigError) as caught:
+        configuration.require_channels()
+    assert str(caught.value).startswith("channels.yml:1 channels: found no channels, allowed: at least one")
+
+
+def test_every_problem_of_every_file_is_listed_in_the_order_of_the_files(problems):
+    channels = """\
+        channels:
+          crm:
+            party: fourth
+            kind: customers
+            source: {path: "{day}.csv", format: cvs}
+            spec: mapped
+            map: {emial: mail, phone: {sql: "getenv('HOME')"}}
+          Web:
+            party: first
+    """
+    audiences = """\
+        audiences:
+          - {id: a, side: cdp, where: citty = 'x' and score('worth') > 1, ttl_days: -1}
+          - {id: a, side: dmp, where: "frequency('x', 5) < 3"}
+    """
+    found = problems(channels=channels, audiences=audiences, models="sed: 1\n")
+    assert [line.split(": ", 1)[0] for line in found] == [
+        "channels.yml:3 channels.crm.party",
+        "channels.yml:5 channels.crm.source.path",
+        "channels.yml:5 channels.crm.source.format",
+        "channels.yml:7 channels.crm.map.phone.sql",
+        "channels.yml:7 channels.crm.map.emial",
+        "channels.yml:7 channels.crm.map",
+        "channels.yml:8 channels.Web",
+        "channels.yml:8 channels.Web.kind",
+        "channels.yml:8 channels.Web.source",
+        "channels.yml:8 channels.Web.spec",
+        "audiences.yml:2 audiences[a].ttl_days",
+        "audiences.yml:2 audiences[a].where",
+        "audiences.yml:3 audiences[a].id",
+        "audiences.yml:3 audiences[a].where",
+        "models.yml:1 sed",
+    ]
+
+
+def test_every_line_has_the_shape_file_line_key_message(problems):
+    for line in problems(channels=CRM.replace("first", "fourth"), audiences=AUDIENCE.replace("cdp", "both")):
+        place, message = line.split(": ", 1)
+        file_and_line, key = place.split(" ", 1)
+        file, number = file_and_line.split(":")
+        assert Path(file).suffix == ".yml"
+        assert int(number) >= 1
+        assert key
+        assert message.startswith("found ")
+        assert ", allowed: " in message

@@ -1,0 +1,145 @@
+"""What dbt is told: plain values, compiled conditions, and versions that change with the meaning only."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+import pytest
+
+from include.config import dbt_variables
+from include.lake import Lake
+
+DAY = date(2024, 6, 30)
+AUDIENCES = """\
+traits:
+  - id: gardener
+    where: content_category = 'garden'
+    ttl_days: 60
+audiences:
+  - id: loyal
+    side: cdp
+    where: orders > 5 and score('purchase_probability') > 0.5
+    lookalike: {level: narrow}
+    min_size: 100
+  - id: gardeners
+    name: People with a garden
+    side: dmp
+    where: trait('gardener') = 'true' and frequency('gardener', 30) >= 2 and recency('region') < 9
+"""
+
+
+@pytest.fixture
+def variables(load, tmp_path):
+    def of(audiences: str = AUDIENCES, **files: str) -> dict:
+        return dbt_variables(load(audiences=audiences, **files), DAY, Lake(tmp_path))
+
+    return of
+
+
+def version(variables: dict, audience_id: str) -> str:
+    return next(
+        item["definition_version"] for item in variables["audiences"] if item["audience_id"] == audience_id
+    )
+
+
+def test_the_variables_survive_json(variables):
+    told = variables()
+    assert json.loads(json.dumps(told)) == told
+
+
+def test_the_day_the_lake_and_the_settings_are_told(variables, tmp_path):
+    told = variables(models="purchase: {horizon_days: 14}\n")
+    names = ("as_of_date", "lake", "horizon_days", "session_timeout_minutes", "visitor_idle_days", "event_days",
+             "control_share", "advertising_purposes")  # fmt: skip
+    assert [told[name] for name in names] == [
+        "2024-06-30", str((tmp_path / "lake").resolve()), 14, 30, 120, 60, 0.1, ["advertising"],
+    ]  # fmt: skip
+
+
+def test_an_audience_is_told_with_its_compiled_condition(variables):
+    loyal, gardeners = variables()["audiences"]
+    assert loyal | {"definition_version": ""} == {
+        "audience_id": "loyal",
+        "side": "cdp",
+        "name": "Loyal",
+        "description": "",
+        "definition": "orders > 5 and score('purchase_probability') > 0.5",
+        "definition_version": "",
+        "predicate": '("orders" > 5 AND "scores"[\'purchase_probability\'] > 0.5)',
+        "ttl_days": 30,
+        "min_size": 100,
+        "lookalike": True,
+    }
+    assert gardeners["predicate"] == '("t1" = \'true\' AND "f1" >= 2 AND "r1" < 9)'
+    assert (gardeners["name"], gardeners["min_size"], gardeners["lookalike"]) == (
+        "People with a garden",
+        50,
+        False,
+    )
+
+
+def test_atoms_are_told_by_alias(variables):
+    assert variables()["atoms"] == [
+        {"alias": "f1", "trait_id": "gardener", "kind": "frequency", "days": 30},
+        {"alias": "r1", "trait_id": "region", "kind": "recency", "days": None},
+        {"alias": "t1", "trait_id": "gardener", "kind": "value", "days": None},
+    ]
+
+
+def test_rules_are_told_with_their_compiled_condition(variables):
+    assert variables()["traits"] == [
+        {
+            "trait_id": "gardener",
+            "name": "Gardener",
+            "predicate": "(\"content_category\" = 'garden')",
+            "ttl_days": 60,
+        }
+    ]
+
+
+def test_channels_are_told_by_party_and_kind(variables):
+    channels = """\
+        channels:
+          web:
+            party: first
+            kind: events
+            source: {path: web.jsonl, format: jsonl}
+            spec: segment
+    """
+    assert variables(channels=channels)["channels"] == [
+        {"channel": "web", "party": "first", "kind": "events"}
+    ]
+
+
+def test_layout_names_and_order_keep_the_version_of_an_audience(variables):
+    other = AUDIENCES.replace("orders > 5", "orders   >   5").replace("People with a garden", "Gardeners")
+    assert other != AUDIENCES
+    assert [item["definition_version"] for item in variables(other)["audiences"]] == [
+        item["definition_version"] for item in variables()["audiences"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("audience_id", "before", "after"),
+    [
+        ("loyal", "orders > 5", "orders > 6"),
+        ("loyal", "level: narrow", "level: broad"),
+        ("loyal", "min_size: 100", "min_size: 101"),
+        ("gardeners", "frequency('gardener', 30)", "frequency('gardener', 31)"),
+        ("gardeners", "content_category = 'garden'", "content_category = 'gardening'"),
+        ("gardeners", "ttl_days: 60", "ttl_days: 59"),
+    ],
+)
+def test_another_meaning_is_another_version_of_that_audience_only(variables, audience_id, before, after):
+    told, changed = variables(), variables(AUDIENCES.replace(before, after))
+    other = {"loyal": "gardeners", "gardeners": "loyal"}[audience_id]
+    assert version(told, audience_id) != version(changed, audience_id)
+    assert version(told, other) == version(changed, other)
+
+
+def test_a_quote_in_a_definition_is_told_as_it_was_written(variables):
+    told = variables(
+        AUDIENCES.replace("orders > 5", 'city = "x"').replace('city = "x"', "city = 'L''Aquila'")
+    )
+    assert told["audiences"][0]["definition"].startswith("city = 'L''Aquila' and ")

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import duckdb
+import pytest
+
+from include.extract import complete_landing
+from include.extract.kinds import kinds
+from include.ledger import StepFailed
+from tests.include.extract.conftest import DAY
+
+HEADER = "id,updated_at,mail,born\n"
+NEXT, BEFORE = DAY + timedelta(days=1), DAY - timedelta(days=1)
+
+
+def rows(*numbers: int, mail: str = "x@example.com") -> str:
+    return HEADER + "".join(f"{number},2017-11-30,{mail},1980-01-01\n" for number in numbers)
+
+
+def file(day: date, part: str = "") -> str:
+    return f"customers{part}_{day}.csv"
+
+
+def days(desk) -> list[tuple[str, str]]:
+    return [(str(item["date"]), item["record_id"]) for item in desk.landed()]
+
+
+@pytest.fixture
+def snapshot(desk):
+    """A channel whose one file has no date in its path."""
+    return desk.describe(
+        path="all.csv", format="csv", map={"record_id": "id", "observed_at": "updated_at", "email": "mail"}
+    )
+
+
+def test_the_first_run_loads_the_history_and_nothing_after_the_day(customers):
+    for day in (BEFORE, DAY, NEXT):
+        customers.deliver(file(day), rows(day.day))
+    result = customers.extract()
+    assert (result.files, result.skipped_files) == (2, 0)
+    assert days(customers) == [(str(BEFORE), str(BEFORE.day)), (str(DAY), "1")]
+
+
+def test_the_file_of_the_day_is_required_unless_the_day_may_be_missing(customers):
+    customers.deliver(file(BEFORE), rows(1))
+    with pytest.raises(StepFailed, match=r"^channel crm: no file matches .*; set required: false"):
+        customers.extract()
+    customers.channel = customers.channel.model_copy(update={"required": False})
+    assert customers.extract().files == 1
+
+
+def test_running_a_day_again_changes_not_one_byte(customers):
+    customers.deliver(file(DAY), rows(*range(3000)) + "bad\n")
+    customers.extract()
+    before = customers.prints()
+    assert (customers.extract().files, customers.extract().skipped_files) == (0, 1)
+    assert customers.prints() == before
+
+
+def test_landing_the_same_file_from_scratch_gives_the_same_bytes(customers):
+    customers.deliver(file(DAY), rows(*range(30_000)) + "bad\n")
+    customers.extract()
+    before = customers.prints()
+    for path in list(customers.lake.root.rglob("*.parquet")):
+        path.unlink()
+    assert customers.extract().files == 1
+    assert customers.prints() == before
+
+
+def test_a_changed_file_replaces_its_own_rows_only(customers):
+    customers.channel = customers.channel.model_copy(
+        update={"source": customers.channel.source.model_copy(update={"path": "customers*_{date}.csv"})}
+    )
+    customers.deliver(file(DAY, "_a"), rows(1, 2))
+    customers.deliver(file(DAY, "_b"), rows(3) + "bad\n")
+    customers.extract()
+    customers.deliver(file(DAY, "_a"), rows(1) + "worse\n")
+    result = customers.extract()
+    assert (result.files, result.skipped_files) == (1, 1)
+    assert days(customers) == [(str(DAY), "1"), (str(DAY), "3")]
+    assert [(item["source_file"], item["raw"]) for item in customers.quarantined()] == [
+        (file(DAY, "_a"), "worse"),
+        (file(DAY, "_b"), "bad"),
+    ]
+
+
+def test_two_files_at_once_or_one_after_the_other_give_the_same_bytes(customers):
+    customers.channel = customers.channel.model_copy(
+        update={"source": customers.channel.source.model_copy(update={"path": "customers*_{date}.csv"})}
+    )
+    customers.deliver(file(DAY, "_b"), rows(3, 4))
+    customers.extract()
+    customers.deliver(file(DAY, "_a"), rows(1, 2))
+    customers.extract()
+    before = customers.prints()
+    for path in list(customers.lake.root.rglob("*.parquet")):
+        path.unlink()
+    assert customers.extract().files == 2
+    assert customers.prints() == before
+
+
+def test_a_late_file_lands_under_its_own_date(customers):
+    customers.deliver(file(DAY), rows(1))
+    customers.extract()
+    untouched = customers.prints()
+    customers.deliver(file(BEFORE), rows(0))
+    customers.deliver(file(NEXT), rows(2))
+    assert customers.extract(NEXT).files == 2
+    assert days(customers) == [(str(BEFORE), "0"), (str(DAY), "1"), (str(NEXT), "2")]
+    assert untouched.items() <= customers.prints().items()
+
+
+def test_running_an_older_day_again_keeps_later_partitions(customers):
+    for day in (DAY, NEXT):
+        customers.deliver(file(day), rows(day.day))
+    customers.extract(NEXT)
+    before = customers.prints()
+    customers.extract(DAY)
+    assert customers.prints() == before
+
+
+def test_a_file_without_a_date_lands_on_the_day_its_content_is_new(snapshot):
+    snapshot.deliver("all.csv", rows(1))
+    snapshot.extract(DAY)
+    snapshot.extract(NEXT)
+    assert days(snapshot) == [(str(DAY), "1")]
+    snapshot.deliver("all.csv", rows(1, 2))
+    snapshot.extract(NEXT)
+    before = snapshot.prints()
+    assert days(snapshot) == [(str(DAY), "1"), (str(NEXT), "1"), (str(NEXT), "2")]
+    snapshot.extract(DAY)
+    assert snapshot.prints() == before
+
+
+def test_a_changed_map_lands_the_same_content_again_where_it_was(snapshot):
+    snapshot.deliver("all.csv", rows(1))
+    snapshot.extract(DAY)
+    snapshot.describe(
+        path="all.csv",
+        format="csv",
+        map={"record_id": "id", "observed_at": "updated_at", "email": {"value": "y"}},
+    )
+    snapshot.extract(NEXT)
+    assert [(str(item["date"]), item["email"]) for item in snapshot.landed()] == [(str(DAY), "y")]
+
+
+def test_a_tolerance_is_no_reason_to_land_again(snapshot):
+    snapshot.deliver("all.csv", rows(1))
+    snapshot.extract()
+    snapshot.channel = snapshot.channel.model_copy(update={"tolerance": 0.5})
+    assert snapshot.extract().skipped_files == 1
+
+
+def test_a_channel_that_becomes_another_kind_leaves_nothing_behind(snapshot):
+    snapshot.deliver("all.csv", rows(1))
+    snapshot.extract()
+    old = snapshot.lake.landing("customers", "crm", DAY) / "part.parquet"
+    assert old.exists()
+    snapshot.describe(kind="products", path="all.csv", format="csv", map={"product_id": "id"})
+    snapshot.extract()
+    assert not old.exists()
+    assert len(snapshot.landed()) == 1
+
+
+def test_a_failure_leaves_what_was_landed(customers):
+    customers.deliver(file(DAY), rows(1))
+    customers.extract()
+    before = customers.prints()
+    customers.deliver(file(DAY), b"")
+    with pytest.raises(StepFailed):
+        customers.extract()
+    assert customers.prints() == before
+    assert not list((customers.lake.data / "tmp").iterdir())
+
+
+def test_patterns_and_folders_of_a_path_are_followed(desk):
+    desk.describe(
+        path="**/day={date}/*_{date}.csv", format="csv", map={"record_id": "id", "observed_at": "updated_at"}
+    )
+    desk.deliver(f"shop[1]/day={DAY}/crm_{DAY}.csv", rows(1))
+    desk.deliver(f"shop[1]/day={DAY}/crm_{BEFORE}.csv", rows(2))
+    desk.extract()
+    assert [item["source_file"] for item in desk.landed()] == [f"shop[1]/day={DAY}/crm_{DAY}.csv"]
+
+
+def test_demo_files_are_named_below_the_demo_folder(desk):
+    desk.describe(path="{demo}/crm.csv", format="csv", map={"record_id": "id", "observed_at": "updated_at"})
+    (desk.settings.demo_source).mkdir(parents=True)
+    (desk.settings.demo_source / "crm.csv").write_text(rows(1))
+    desk.extract()
+    assert [item["source_file"] for item in desk.landed()] == ["crm.csv"]
+
+
+def test_a_date_that_does_not_exist_fails(customers):
+    customers.deliver("customers_2017-11-31.csv", rows(1))
+    with pytest.raises(StepFailed, match="a date that does not exist: 2017-11-31"):
+        customers.extract()
+
+
+def test_an_empty_typed_file_of_every_kind_matches_every_pattern(desk):
+    complete_landing(desk.lake)
+    with duckdb.connect(":memory:") as connection:
+        for kind in kinds().values():
+            path = f"{desk.lake.landing(kind.name)}/*/*/*.parquet"
+            described = connection.execute(
+                f"describe select * from read_parquet('{path}', hive_partitioning = false)"
+            ).fetchall()
+            names = {name: sql_type.lower().replace(" ", "") for name, sql_type, *_ in described}
+            assert names == _schema(kind.name)
+            refused = f"{desk.lake.quarantine(kind.name)}/*/*/*.parquet"
+            assert connection.execute(f"select count(*) from '{refused}'").fetchone() == (0,)
+        assert connection.execute(
+            f"select count(*) from '{desk.lake.receipts()}/*/*/*.parquet'"
+        ).fetchone() == (0,)
+
+
+def test_landed_files_have_exactly_the_columns_of_their_kind(customers):
+    customers.deliver(file(DAY), rows(1))
+    customers.extract()
+    path = customers.lake.landing("customers", "crm", DAY) / "part.parquet"
+    with duckdb.connect(":memory:") as connection:
+        described = connection.execute(
+            f"describe select * from read_parquet('{path}', hive_partitioning = false)"
+        ).fetchall()
+    names = {name: sql_type.lower().replace(" ", "") for name, sql_type, *_ in described}
+    assert list(names.items()) == list(_schema("customers").items())
+
+
+def _schema(kind: str) -> dict[str, str]:
+    return {name: sql_type.replace(" ", "") for name, sql_type in kinds()[kind].landing_schema().items()}

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+import pytest
+
+FILE = "web_2017-12-01.jsonl"
+EVENT = {
+    "messageId": "m1",
+    "type": "track",
+    "event": "Product Viewed",
+    "anonymousId": "a1",
+    "userId": 17,
+    "timestamp": "2017-12-01T10:00:00Z",
+    "context": {
+        "ip": "192.0.2.7",
+        "userAgent": "Mozilla/5.0",
+        "library": {"name": "analytics.js", "version": "3"},
+        "locale": "en-GB",
+        "page": {
+            "url": "https://Shop.example.com:8443/tea?x=1",
+            "referrer": "https://example.org/",
+            "title": "Tea",
+        },
+        "campaign": {"source": "news", "medium": "email", "name": "xmas", "term": "tea", "content": "top"},
+        "device": {"id": "d1", "advertisingId": "ad1", "model": "X"},
+        "consent": {"categoryPreferences": {"Analytics": True, "Advertising": False}},
+        "traits": {"email": "ann@example.com", "phone": "+441"},
+    },
+    "properties": {"price": 2.5, "tags": ["a"]},
+}
+
+
+def deliver(web, *events: dict | str) -> list[dict]:
+    web.deliver(FILE, "".join((e if isinstance(e, str) else json.dumps(e)) + "\n" for e in events))
+    web.extract()
+    return web.landed()
+
+
+def test_every_field_of_the_spec_has_its_column(web):
+    (landed,) = deliver(web, EVENT)
+    expected = {
+        "event_id": "m1", "type": "track", "name": "Product Viewed", "anonymous_id": "a1", "user_id": "17",
+        "occurred_at": datetime(2017, 12, 1, 10), "ip": "192.0.2.7", "user_agent": "Mozilla/5.0",
+        "platform": "web", "site": "shop.example.com", "is_owned_site": True,
+        "url": "https://Shop.example.com:8443/tea?x=1", "referrer": "https://example.org/", "title": "Tea",
+        "campaign_source": "news", "campaign_medium": "email", "campaign_name": "xmas", "campaign_term": "tea",
+        "campaign_content": "top", "device_id": "d1", "advertising_id": "ad1", "email": "ann@example.com",
+        "phone": "+441", "rejected_values": {},
+    }  # fmt: skip
+    assert {name: landed[name] for name in expected} == expected
+    assert json.loads(landed["consent"]) == {"analytics": True, "advertising": False}
+    assert json.loads(landed["properties"]) == EVENT["properties"]
+    assert json.loads(landed["traits"]) == EVENT["context"]["traits"]
+
+
+def test_what_has_no_column_is_kept(web):
+    (landed,) = deliver(
+        web,
+        EVENT
+        | {
+            "writeKey": "w",
+            "odd/key": {"a": 1},
+            "integrations": {},
+            "context": {**EVENT["context"], "app": {"build": 3}},
+        },
+    )
+    assert landed["attributes"] == {
+        "writeKey": "w",
+        "odd/key": '{"a":1}',
+        "context.app": '{"build":3}',
+        "context.device.model": "X",
+        "context.library": '{"name":"analytics.js","version":"3"}',
+        "context.locale": "en-GB",
+    }
+
+
+def test_keys_in_another_case_and_very_many_keys_are_kept_too(web):
+    many = {f"key{number}": number for number in range(150)}
+    landed = deliver(web, EVENT | {"userid": "lower", "UserID": "upper"} | many, EVENT | {"messageId": "m2"})
+    assert {"userid": "lower", "UserID": "upper", "key149": "149"}.items() <= landed[0]["attributes"].items()
+    assert landed[0]["user_id"] == "17"
+    assert landed[1]["attributes"]["context.locale"] == "en-GB"
+
+
+def test_a_context_that_is_no_object_is_kept(web):
+    landed = deliver(
+        web, EVENT, EVENT | {"context": "none"}, EVENT | {"context": [1]}, EVENT | {"context": {}}
+    )
+    assert [item["attributes"].get("context") for item in landed] == [None, "none", "[1]", None]
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ({"originalTimestamp": "2017-12-01T11:00:00Z", "sentAt": "2017-12-01T11:00:05Z",
+          "receivedAt": "2017-12-01T10:00:06Z"}, datetime(2017, 12, 1, 10, 0, 1)),
+        ({"originalTimestamp": "2017-12-01T11:00:00Z", "sentAt": "1970-01-01T00:00:00Z",
+          "receivedAt": "2017-12-01T11:00:06Z"}, datetime(2017, 12, 1, 11)),
+        ({"originalTimestamp": "2017-12-01T11:00:00Z", "sentAt": "soon", "receivedAt": "2017-12-01T11:00:06Z"},
+         datetime(2017, 12, 1, 11)),
+        ({"timestamp": "2017-12-01T09:00:00Z", "sentAt": "2017-12-01T11:00:05Z"}, datetime(2017, 12, 1, 9)),
+        ({"receivedAt": "2017-12-01T11:00:06+01:00"}, datetime(2017, 12, 1, 10, 0, 6)),
+    ],
+    ids=["a clock one hour ahead", "sentAt before the event", "unreadable sentAt", "no originalTimestamp",
+         "nothing but receivedAt"],
+)  # fmt: skip
+def test_a_wrong_device_clock_is_corrected(web, times, expected):
+    (landed,) = deliver(web, {"messageId": "m", "type": "page", **times})
+    assert landed["occurred_at"] == expected
+
+
+def test_an_unreadable_sent_at_is_kept(web):
+    (landed,) = deliver(web, EVENT | {"sentAt": "soon"})
+    assert (landed["sent_at"], landed["rejected_values"]) == (None, {"sent_at": "soon"})
+
+
+def test_an_event_without_time_or_with_an_unknown_type_is_quarantined(web):
+    deliver(web, EVENT, {"messageId": "m2", "type": "page"}, EVENT | {"type": "dance", "timestamp": "never"})
+    assert web.reasons() == [
+        (2, "missing:occurred_at"),
+        (3, "not_allowed:type;unreadable:occurred_at"),
+    ]
+
+
+def test_without_an_id_the_same_content_is_the_same_event(web):
+    bare = json.dumps({"type": "page", "timestamp": "2017-12-01T10:00:00Z"})
+    landed = deliver(web, bare, bare + "\r", bare.replace("10:", "11:"))
+    assert landed[0]["event_id"] == landed[1]["event_id"] != landed[2]["event_id"]
+
+
+@pytest.mark.parametrize(
+    ("event", "platform"),
+    [
+        ({"channel": "browser"}, "web"),
+        ({"channel": "mobile"}, "mobile"),
+        ({"type": "screen"}, "mobile"),
+        ({"context": {"device": {"type": "iOS"}}}, "mobile"),
+        ({"context": {"library": {"name": "analytics-android"}}}, "mobile"),
+        ({"context": {"library": {"name": "analytics-electron"}}}, "desktop"),
+        ({"context": {"library": {"name": "analytics-node"}}}, "server"),
+        ({"context": {"page": {"url": "https://example.com/"}}}, "web"),
+        ({}, None),
+    ],
+)
+def test_the_platform_shows_in_channel_device_or_library(web, event, platform):
+    (landed,) = deliver(web, {"messageId": "m", "type": "track", "timestamp": "2017-12-01"} | event)
+    assert landed["platform"] == platform
+
+
+def test_the_map_of_the_channel_overrides_columns(web):
+    channel = web.channel.model_dump(mode="json") | {
+        "map": {
+            "platform": {"value": "app"},
+            "content_category": "properties.category",
+            "title": {"sql": "upper(event)"},
+            "is_owned_site": {"value": False},
+            "occurred_at": "properties.at",
+        }
+    }
+    web.channel = type(web.channel).model_validate(channel)
+    (landed,) = deliver(web, EVENT | {"properties": {"category": "Tea", "at": "2017-11-30T10:00:00Z"}})
+    assert (landed["platform"], landed["content_category"], landed["title"], landed["is_owned_site"]) == (
+        "app", "Tea", "PRODUCT VIEWED", False,
+    )  # fmt: skip
+    assert landed["occurred_at"] == datetime(2017, 11, 30, 10)

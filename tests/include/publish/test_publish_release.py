@@ -1,0 +1,365 @@
+"""Publishing: readers see one whole release at any moment, and its name says what is in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from include.config import Configuration
+from include.lake import Lake
+from include.ledger import StepFailed
+from include.publish import (
+    Release,
+    point_readers_to,
+    prune_releases,
+    seal_release,
+    verify_release,
+    write_release,
+)
+from include.publish.release import current_release, sealed_releases
+from tests.include.quality.small_lake import DAY, TABLES, SmallLake
+
+NEXT_DAY, DAY_BEFORE = date(2017, 12, 2), date(2017, 11, 30)
+
+
+def publish(small: SmallLake, configuration: Configuration, day: date = DAY) -> Release:
+    return seal_release(small.lake, day, configuration, write_release(small.lake, day, configuration))
+
+
+def change_customer(small: SmallLake, email: str) -> None:
+    small.change(
+        small.lake.table("cdp", "customers"),
+        f"select * replace (if(email = 'p7@example.com', '{email}', email) as email) from old order by customer_id",
+    )
+
+
+def files_of(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file below a folder with its inode and time of change."""
+    return {
+        path.relative_to(folder).as_posix(): (path.stat().st_ino, path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_release_holds_every_table_the_database_the_report_and_a_manifest(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    release = publish(small, configuration)
+    assert release.is_current
+    assert re.fullmatch(r"2017-12-01_[0-9a-f]{12}", release.release_id)
+    assert small.lake.current.resolve() == release.path.resolve()
+    assert small.lake.current.readlink() == Path("releases") / release.release_id
+    expected = {*(f"{name}.parquet" for name in TABLES), "ops/releases.parquet"}
+    expected |= {"tandem.duckdb", "report/index.html", "manifest.json"}
+    assert set(files_of(release.path)) == expected
+    assert release.tables == len(TABLES) + 1
+    assert verify_release(release.path) == ()
+
+
+def test_the_manifest_lists_every_file_and_its_rows_add_up(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    release = publish(small, configuration)
+    manifest = json.loads((release.path / "manifest.json").read_text())
+    customers = next(entry for entry in manifest["files"] if entry.get("table") == "cdp/customers")
+    assert customers["rows"] == 120
+    assert customers["bytes"] == (release.path / "cdp/customers.parquet").stat().st_size
+    assert customers["columns"]["first_seen_at"] == "TIMESTAMP"
+    assert manifest["configuration"] == configuration.hash
+    assert manifest["row_flow"]["balanced"] is True
+    flow = manifest["row_flow"]
+    assert flow["received"] == flow["landed"] + flow["quarantined"] == 323
+    assert flow["landed"] == flow["staged"] + flow["superseded"] == 322
+    assert flow["staged"] == flow["published"] + flow["unattributed"] == 320
+    assert {
+        "channel": "crm",
+        "kind": "customers",
+        "files": 1,
+        "received": 121,
+        "landed": 120,
+        "quarantined": 1,
+    } in (manifest["inputs"])
+
+
+def test_rows_that_do_not_add_up_are_told(small: SmallLake, configuration: Configuration) -> None:
+    small.change(
+        small.lake.staged("row_counts"), "select * replace (published_rows - 1 as published_rows) from old"
+    )
+    manifest = json.loads((publish(small, configuration).path / "manifest.json").read_text())
+    assert manifest["row_flow"]["balanced"] is False
+    assert [name for name, holds in manifest["row_flow"]["checks"].items() if not holds] == [
+        "staged = published + unattributed"
+    ]
+
+
+def test_the_database_holds_the_same_tables_with_comments_and_no_log_to_replay(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    manifest = small.lake.data / "dbt" / "target" / "manifest.json"
+    manifest.parent.mkdir(parents=True)
+    model = {
+        "name": "customers",
+        "resource_type": "model",
+        "description": "Who they are.\nOne row per customer.",
+        "columns": {
+            "email": {"description": "The customer's address"},
+            "not_published": {"description": "is nowhere"},
+        },
+    }
+    manifest.write_text(json.dumps({"nodes": {"model.tandem.customers": model}}))
+    release = publish(small, configuration)
+    assert not list(release.path.glob("*.wal"))
+    with duckdb.connect(str(release.path / "tandem.duckdb"), read_only=True) as database:
+        assert database.execute("select count(*) from cdp.customers").fetchone() == (120,)
+        assert database.execute(
+            "select comment from duckdb_tables() where table_name = 'customers'"
+        ).fetchone() == ("Who they are. One row per customer.",)
+        comments = database.execute(
+            "select column_name, comment from duckdb_columns() where table_name = 'customers' and comment is not null"
+        ).fetchall()
+        assert comments == [("email", "The customer's address")]
+        for name, rows in [(entry, small_rows(small, entry)) for entry in TABLES]:
+            side, table = name.split("/")
+            assert database.execute(f'select count(*) from "{side}"."{table}"').fetchone() == (rows,)
+
+
+def small_rows(small: SmallLake, name: str) -> int:
+    path = small.lake.table(*name.split("/"))
+    return duckdb.execute(f"select count(*) from read_parquet('{path}')").fetchone()[0]
+
+
+def test_running_a_day_again_changes_nothing(small: SmallLake, configuration: Configuration) -> None:
+    first = publish(small, configuration)
+    before = files_of(small.lake.published)
+    small.change(small.lake.table("ops", "run_costs"), "select * replace (9.9 as wall_seconds) from old")
+    small.change(small.lake.table("cdp", "customers"), "from old order by customer_id desc")
+    second = publish(small, configuration)
+    assert second.release_id == first.release_id
+    assert files_of(small.lake.published) == before
+    assert second.tables == first.tables
+
+
+def test_a_changed_value_makes_a_new_release(small: SmallLake, configuration: Configuration) -> None:
+    first = publish(small, configuration)
+    change_customer(small, "new@example.com")
+    second = publish(small, configuration)
+    assert second.release_id != first.release_id
+    assert current_release(small.lake) == second.path.resolve()
+    assert [path.name for path in sealed_releases(small.lake)] == sorted(
+        [first.release_id, second.release_id]
+    )
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "from old union all (from old limit 1)",
+        "select * exclude (email), email from old",
+        "select * replace (nullif(email, 'p7@example.com') as email) from old",
+        "select * replace (email::blob as email) from old",
+    ],
+    ids=["a row twice", "columns in another order", "a value that is gone", "another type"],
+)
+def test_the_name_of_a_release_depends_on(query: str, small: SmallLake, configuration: Configuration) -> None:
+    first = publish(small, configuration)
+    small.change(small.lake.table("cdp", "customers"), query)
+    assert publish(small, configuration).release_id != first.release_id
+
+
+def test_an_older_day_does_not_take_over_from_a_newer_one(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    newer = publish(small, configuration, NEXT_DAY)
+    older = publish(small, configuration, DAY)
+    assert not older.is_current
+    assert newer.release_id in older.note
+    assert verify_release(older.path) == ()
+    assert current_release(small.lake) == newer.path.resolve()
+
+
+def test_releases_know_their_history(small: SmallLake, configuration: Configuration) -> None:
+    ids = [publish(small, configuration, day).release_id for day in (DAY_BEFORE, NEXT_DAY, DAY)]
+    history = small.lake.published / "releases" / ids[2] / "ops" / "releases.parquet"
+    known = duckdb.execute(f"select release_id, as_of_date from read_parquet('{history}')").fetchall()
+    assert known == [(ids[0], DAY_BEFORE), (ids[2], DAY)]
+
+
+def test_the_results_of_the_publish_gate_come_into_the_release_once(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    from include.quality import run_gate
+
+    for _ in range(2):
+        building = write_release(small.lake, DAY, configuration)
+        gate = run_gate("publish", small.lake, DAY, configuration, release=building)
+        release = seal_release(small.lake, DAY, configuration, building)
+    counted = duckdb.execute(
+        f"""select step, count(*), count(distinct result_number), max(as_of_date)
+        from read_parquet('{release.path}/ops/quality_results.parquet') group by step order by step"""
+    ).fetchall()
+    assert counted == [("publish", len(gate.results), len(gate.results), DAY), ("stage", 1, 1, DAY)]
+
+
+@pytest.mark.parametrize(
+    "name", ["cdp/customers.parquet", "tandem.duckdb", "report/index.html", "ops/releases.parquet"]
+)
+def test_one_changed_byte_is_found(name: str, small: SmallLake, configuration: Configuration) -> None:
+    release = publish(small, configuration)
+    path = release.path / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.unlink()
+    path.write_bytes(content)
+    assert verify_release(release.path) == (f"{name} does not have the hash that the manifest says",)
+
+
+def test_missing_cut_and_added_files_are_found(small: SmallLake, configuration: Configuration) -> None:
+    release = publish(small, configuration)
+    (release.path / "dmp/visitors.parquet").unlink()
+    (release.path / "cdp/notes.parquet").write_text("notes")
+    with (release.path / "tandem.duckdb").open("ab") as handle:
+        handle.write(b"more")
+    problems = verify_release(release.path)
+    assert problems[0] == "dmp/visitors.parquet is missing"
+    assert problems[1] == "cdp/notes.parquet is not in the manifest"
+    assert problems[2].startswith("tandem.duckdb has ")
+    assert len(problems) == 3
+    (release.path / "manifest.json").write_text("{")
+    assert verify_release(release.path)[0].startswith("manifest.json cannot be read: ")
+
+
+def test_a_release_that_is_not_whole_is_mended_by_the_next_run(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    first = publish(small, configuration)
+    (first.path / "dmp/visitors.parquet").unlink()
+    with pytest.raises(StepFailed, match=r"is not whole.*visitors\.parquet is missing"):
+        point_readers_to(small.lake, first.release_id)
+    assert publish(small, configuration).release_id == first.release_id
+    assert verify_release(first.path) == ()
+
+
+def test_nothing_to_publish_is_a_clear_failure(tmp_path: Path, configuration: Configuration) -> None:
+    lake = Lake(tmp_path)
+    with pytest.raises(StepFailed, match="there is no table in"):
+        write_release(lake, DAY, configuration)
+    with pytest.raises(StepFailed, match="is missing: write the release before it is sealed"):
+        seal_release(lake, DAY, configuration, lake.building_release(DAY))
+
+
+def test_old_releases_go_but_never_the_one_that_readers_see(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    days = [date(2017, 10, 1), date(2017, 11, 1), DAY]
+    ids = [publish(small, configuration, day).release_id for day in days]
+    assert prune_releases(small.lake, 30) == (ids[0],)
+    assert [path.name for path in sealed_releases(small.lake)] == ids[1:]
+    assert prune_releases(small.lake, 0) == (ids[1],)
+    assert current_release(small.lake).name == ids[2]
+    assert verify_release(current_release(small.lake)) == ()
+
+
+def test_what_a_killed_run_left_is_swept(small: SmallLake, configuration: Configuration) -> None:
+    release = publish(small, configuration)
+    releases = small.lake.published / "releases"
+    for name in (".building-2017-11-29", ".removing-2017-10-01_abc"):
+        (releases / name / "cdp").mkdir(parents=True)
+        (releases / name / "cdp" / "customers.parquet").write_text("half")
+    (small.lake.published / ".current.99.tmp").symlink_to("releases/nowhere")
+    write_release(small.lake, NEXT_DAY, configuration)
+    assert sorted(path.name for path in releases.iterdir()) == [".building-2017-12-02", release.release_id]
+    assert sorted(path.name for path in small.lake.published.iterdir()) == ["current", "releases"]
+
+
+def test_a_reader_who_polls_during_swaps_sees_whole_releases_only(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    ids = [publish(small, configuration).release_id]
+    change_customer(small, "new@example.com")
+    ids.append(publish(small, configuration).release_id)
+    seen: list[str] = []
+    stop = threading.Event()
+
+    def poll() -> None:
+        while not stop.is_set():
+            manifest = json.loads((small.lake.current / "manifest.json").read_text())
+            seen.append(manifest["release_id"])
+
+    reader = threading.Thread(target=poll)
+    reader.start()
+    for turn in range(60):
+        point_readers_to(small.lake, ids[turn % 2])
+    stop.set()
+    reader.join()
+    assert set(seen) == set(ids)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import include.publish.release as module
+from include.config import load_configuration
+from include.lake import Lake
+from datetime import date
+
+def die(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+lake, configuration = Lake(Path(sys.argv[1])), load_configuration(Path(sys.argv[2]))
+setattr(module, sys.argv[3], die)
+building = module.write_release(lake, date(2017, 12, 2), configuration)
+module.seal_release(lake, date(2017, 12, 2), configuration, building)
+"""
+
+
+@pytest.mark.parametrize("moment", ["write_manifest", "_take_place", "point_readers_to"])
+def test_a_run_that_is_killed_leaves_the_last_release_and_the_next_run_is_whole(
+    moment: str, small: SmallLake, configuration: Configuration
+) -> None:
+    first = publish(small, configuration)
+    before = files_of(first.path)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(small.lake.data), str(configuration.folder), moment],
+        cwd=Path(__file__).resolve().parents[3],
+        capture_output=True,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert current_release(small.lake) == first.path.resolve()
+    assert files_of(first.path) == before
+    assert verify_release(first.path) == ()
+    second = publish(small, configuration, NEXT_DAY)
+    assert second.is_current
+    assert verify_release(second.path) == ()
+    assert not [path for path in (small.lake.published / "releases").iterdir() if path.name.startswith(".")]
+
+
+def test_a_copy_is_made_where_files_cannot_be_linked(
+    small: SmallLake, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError("Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    building = write_release(small.lake, DAY, configuration)
+    table = small.lake.table("cdp", "customers")
+    assert (building / "cdp/customers.parquet").read_bytes() == table.read_bytes()
+    assert (building / "cdp/customers.parquet").stat().st_ino != table.stat().st_ino
+
+
+def test_a_release_does_not_change_when_the_lake_does(small: SmallLake, configuration: Configuration) -> None:
+    release = publish(small, configuration)
+    change_customer(small, "new@example.com")
+    shutil.rmtree(small.lake.root / "tables" / "dmp")
+    assert verify_release(release.path) == ()

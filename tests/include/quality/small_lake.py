@@ -1,0 +1,293 @@
+"""A lake of a few rows as every step leaves it, in which every gate holds. Tests break one thing in it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from include.config import Configuration, load_configuration
+from include.lake import Lake
+
+DAY = date(2017, 12, 1)
+CUSTOMERS = 120
+VISITORS = 200
+
+# Everything is written by one SQL per file, so that types are DuckDB's own. `{n}` marks are filled below.
+CUSTOMER = "'c' || substr(md5('c' || i), 1, 24)"
+VISITOR = "sha256('v' || i)"
+
+WAREHOUSE = {
+    "stg_customers": f"""select 'crm' as channel, 'r' || i as record_id, timestamp '2017-11-01' as observed_at,
+        'customers:crm:r' || i as node_key from range({CUSTOMERS}) t(i)""",
+    "stg_events": """select 'web' as channel, 'e' || i as event_id,
+        timestamp '2017-11-02' + to_minutes(i) as occurred_at
+        from range(50) t(i)""",
+    "stg_orders": """select 'shop' as channel, 'o' || i as order_id,
+        timestamp '2017-11-03' + to_minutes(i) as ordered_at,
+        cast(10 + i as decimal(18, 4)) as total, 'EUR' as currency, 'customers:crm:r' || i as node_key
+        from range(40) t(i)""",
+    "stg_order_lines": """select 'shop' as channel, 'o' || i as order_id, n as line_number,
+        cast(5 + i / 2 as decimal(18, 4)) as amount from range(30) t(i), range(1, 3) u(n)""",
+    "stg_products": "select 'shop' as channel, 'p' || i as product_id from range(10) t(i)",
+    "stg_interactions": """select 'calls' as channel, 'i' || i as interaction_id,
+        timestamp '2017-11-04' as occurred_at
+        from range(10) t(i)""",
+    "stg_messages": """select 'mail' as channel, 'm' || i as message_id, 'sent' as action,
+        timestamp '2017-11-05' as occurred_at from range(10) t(i)""",
+    "stg_traits": """select 'broker' as channel, 'anonymous_id' as id_type, 'a' || i as id_value, 'sport' as trait,
+        'broker' as provider, timestamp '2017-11-06' as observed_at from range(10) t(i)""",
+    "stg_consents": """select 'cmp' as channel, 'anonymous_id' as id_type, 'a' || i as id_value,
+        'advertising' as purpose, timestamp '2017-11-07' as effective_at from range(10) t(i)""",
+    "int_audience_rules": "select * from (values ('loyal', 'cdp'), ('sporty', 'dmp')) as t(audience_id, side)",
+    "int_audience_membership": f"""select 'loyal' as audience_id, 'cdp' as side, {CUSTOMER} as member_id
+        from range(60) t(i) union all select 'sporty', 'dmp', {VISITOR} from range(60) t(i)""",
+}
+
+STAGED = {
+    "identity_evidence": f"""select 'customers:crm:r' || i as node_key, 'customers' as kind, 'crm' as channel,
+        'r' || i as record_id, 'email' as id_type, 'p' || i || '@example.com' as id_value,
+        date '2017-11-01' as landed_on,
+        timestamp '2017-11-01' as first_seen_at, timestamp '2017-11-20' as last_seen_at, 1::bigint as observations
+        from range({CUSTOMERS}) t(i)""",
+    "customer_feature_snapshots": f"""select {CUSTOMER} as customer_id, as_of_date,
+        as_of_date = date '2017-12-01' as is_current,
+        case when as_of_date < date '2017-12-01' then i % 3 = 0 end as bought_in_horizon
+        from range({CUSTOMERS}) t(i), (values (date '2017-10-06'), (date '2017-11-03'),
+        (date '2017-12-01')) d(as_of_date)""",
+    "audience_seeds": f"""select 'loyal' as audience_id, {VISITOR} as visitor_id, 'p' || md5('k' || i) as person_key
+        from range(40) t(i)""",
+    "known_visitors": f"select {VISITOR} as visitor_id, 'p' || md5('k' || i) as person_key from range(50) t(i)",
+    "visitor_features": f"""select {VISITOR} as visitor_id, 'category:sport' as feature, 1.0::double as value
+        from range({VISITORS}) t(i)""",
+    "row_counts": """select kind, channel, landed_rows::bigint as landed_rows,
+        (landed_rows - superseded)::bigint as staged_rows,
+        superseded::bigint as superseded_rows, 'customer_timeline' as published_table,
+        (landed_rows - superseded)::bigint as published_rows, 0::bigint as unattributed_rows
+        from (values ('customers', 'crm', 120, 0), ('events', 'web', 50, 0), ('orders', 'shop', 42, 2),
+        ('order_lines', 'lines', 60, 0), ('products', 'catalogue', 10, 0), ('interactions', 'calls', 10, 0),
+        ('messages', 'mail', 10, 0), ('traits', 'broker', 10, 0), ('consents', 'cmp', 10, 0))
+        as t(kind, channel, landed_rows, superseded)""",
+}
+
+IDENTITY = {
+    "node_customers": f"""select 'customers:crm:r' || i as node_key, 'customers' as kind, 'crm' as channel,
+        'r' || i as record_id, {CUSTOMER} as customer_id, 'exact' as tier, 'email' as linked_by
+        from range({CUSTOMERS}) t(i)""",
+    "identifier_customers": f"""select 'email' as id_type, 'p' || i || '@example.com' as id_value,
+        {CUSTOMER} as customer_id,
+        timestamp '2017-11-01' as first_seen_at, timestamp '2017-11-20' as last_seen_at, 1::bigint as observations
+        from range({CUSTOMERS}) t(i)""",
+    "changes": f"""select {CUSTOMER} as customer_id, null::varchar as previous_customer_id, 'created' as change,
+        'first record' as reason, date '2017-12-01' as as_of_date from range({CUSTOMERS}) t(i)""",
+}
+
+ML = {
+    "customer_scores": f"""select {CUSTOMER} as customer_id, date '2017-12-01' as as_of_date,
+        'purchase_probability' as score, i / {CUSTOMERS} as value, 100.0 * (i + 1) / {CUSTOMERS} as percentile,
+        i / {CUSTOMERS} - 0.01 as low, i / {CUSTOMERS} + 0.01 as high, 'v1' as model_version
+        from range({CUSTOMERS}) t(i)""",
+    "segments": """select 's' || i as segment_id, date '2017-12-01' as as_of_date, 'Segment ' || i as name,
+        'they buy' as description, 60::bigint as size, 0.5::double as share,
+        'v1' as model_version from range(2) t(i)""",
+    "customer_segments": f"""select {CUSTOMER} as customer_id, date '2017-12-01' as as_of_date,
+        's' || (i % 2) as segment_id,
+        0.1::double as distance from range({CUSTOMERS}) t(i)""",
+    "model_cards": """select 'propensity' as model, 'v1' as model_version, date '2017-12-01' as as_of_date,
+        'purchase' as task, 'auc' as metric, 0.8::double as value, 0.75::double as low, 0.85::double as high,
+        0.7::double as baseline, 'recency' as baseline_name, 'promoted' as verdict, 'beats recency' as note""",
+    "lookalike_models": """select 'loyal' as audience_id, 'v1' as model_version, date '2017-12-01' as as_of_date,
+        'logistic' as algorithm, 40::bigint as seed_size, 150::bigint as candidate_size, 12::bigint as features,
+        0.8::double as auc, 4.0::double as lift_at_1, 3.0::double as lift_at_5, 2.5::double as lift_at_5_low,
+        3.5::double as lift_at_5_high, 2.0::double as lift_at_10, 1.9::double as activity_lift_at_5,
+        'published' as verdict, 'beats activity' as reason, '[]' as curve""",
+    "lookalike_members": f"""select 'loyal' as audience_id, {VISITOR} as visitor_id, date '2017-12-01' as as_of_date,
+        1.0 / (i + 1) as score, 100.0 - i / 2 as percentile, 'narrow' as level, i % 10 = 0 as is_control,
+        timestamp '2017-12-31' as expires_at from range(100, 150) t(i)""",
+}
+
+TABLES = {
+    "cdp/customers": f"""select {CUSTOMER} as customer_id, 'p' || i || '@example.com' as email,
+        'active' as lifecycle_stage,
+        'exact' as confidence_tier, timestamp '2017-11-01' as first_seen_at, timestamp '2017-11-20' as last_seen_at
+        from range({CUSTOMERS}) t(i)""",
+    "cdp/customer_records": f"""select 'crm' as channel, 'r' || i as record_id, {CUSTOMER} as customer_id,
+        'exact' as tier
+        from range({CUSTOMERS}) t(i)""",
+    "cdp/customer_identifiers": f"""select {CUSTOMER} as customer_id, 'email' as id_type,
+        'p' || i || '@example.com' as id_value,
+        timestamp '2017-11-01' as first_seen_at,
+        timestamp '2017-11-20' as last_seen_at from range({CUSTOMERS}) t(i)""",
+    "cdp/identity_changes": f"""select {CUSTOMER} as customer_id, null::varchar as previous_customer_id,
+        'created' as change,
+        'first record' as reason, date '2017-12-01' as as_of_date from range({CUSTOMERS}) t(i)""",
+    "cdp/customer_timeline": f"""select {CUSTOMER} as customer_id,
+        timestamp '2017-11-03' + to_minutes(i) as occurred_at,
+        'shop' as channel, 'purchase' as activity, cast(5 + i / 2 as decimal(18, 4)) as amount
+        from range(30) t(i), range(2) u(n)
+        union all select {CUSTOMER}, timestamp '2017-11-03' + to_minutes(i), 'shop', 'purchase',
+        cast(10 + i as decimal(18, 4)) from range(30, 40) t(i)""",
+    "cdp/sessions": f"""select 'x' || i as session_id, {CUSTOMER} as customer_id,
+        timestamp '2017-11-03' as started_at,
+        timestamp '2017-11-03 00:10' as ended_at, 3::bigint as page_views from range(20) t(i)""",
+    "cdp/customer_features": f"""select {CUSTOMER} as customer_id, date '2017-12-01' as as_of_date, i as orders
+        from range({CUSTOMERS}) t(i)""",
+    "cdp/customer_scores": ML["customer_scores"],
+    "cdp/segments": ML["segments"],
+    "cdp/customer_segments": ML["customer_segments"],
+    "dmp/visitors": f"""select {VISITOR} as visitor_id, 'anonymous_id' as id_type, 'mobile' as device, 'FR' as place,
+        timestamp '2017-11-01' as first_seen_at, timestamp '2017-11-20 10:00:01.5' as last_seen_at,
+        timestamp '2018-03-01' as expires_at from range({VISITORS}) t(i)""",
+    "dmp/trait_qualifications": f"""select {VISITOR} as visitor_id, 'sport' as trait_id, 'true' as value,
+        2::bigint as frequency, timestamp '2017-11-20' as last_qualified_at, timestamp '2018-01-20' as expires_at
+        from range(80) t(i)""",
+    "dmp/lookalike_models": ML["lookalike_models"],
+    "dmp/lookalike_members": ML["lookalike_members"],
+    "both/audiences": """select *, 60::bigint as size from (values ('loyal', 'cdp', 'Loyal', 'd1'), ('sporty',
+        'dmp', 'Sporty', 'd2'))
+        as t(audience_id, side, name, definition_version)""",
+    "both/audience_members": f"""select 'loyal' as audience_id, {CUSTOMER} as member_id, i % 10 = 0 as is_control,
+        timestamp '2017-12-01' as entered_at, timestamp '2017-12-31' as expires_at from range(60) t(i)
+        union all select 'sporty', {VISITOR}, i % 10 = 1, timestamp '2017-12-01', timestamp '2017-12-31'
+        from range(60) t(i)""",
+    "ops/quarantine_summary": """select 'crm' as channel, 'customers' as kind, 'malformed' as reason,
+        1::bigint as rows""",
+    "ops/model_cards": ML["model_cards"],
+    "ops/quality_results": """select 'stage' as step, 1::bigint as result_number, 'stg_orders' as asset,
+        'expect_column_values_to_be_unique' as expectation, 'order_id' as column_name, 'stop' as severity,
+        '0 of 40 rows' as observed, null::varchar as examples, 'counted twice' as meaning, 'data' as owner,
+        0::bigint as unexpected_count, 0.0::double as unexpected_share, true as success,
+        date '2017-12-01' as as_of_date""",
+    "ops/run_costs": """select 'stage' as step, 'dbt' as part, 4.2::double as wall_seconds,
+        5.0::double as cpu_seconds,
+        100000000::bigint as peak_memory_bytes, date '2017-12-01' as as_of_date""",
+}
+
+LANDED = {
+    ("customers", "crm"): (CUSTOMERS + 1, CUSTOMERS),
+    ("events", "web"): (50, 50),
+    ("orders", "shop"): (42, 42),
+    ("order_lines", "lines"): (60, 60),
+    ("products", "catalogue"): (10, 10),
+    ("interactions", "calls"): (10, 10),
+    ("messages", "mail"): (10, 10),
+    ("traits", "broker"): (10, 10),
+    ("consents", "cmp"): (10, 10),
+}
+
+
+@dataclass(frozen=True)
+class SmallLake:
+    """The lake and the means to spoil it."""
+
+    lake: Lake
+
+    def write(self, path: Path, query: str) -> None:
+        """Replace a Parquet file by the rows of a query."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with duckdb.connect() as connection:
+            connection.execute(f"copy ({query}) to '{path}' (format parquet)")
+
+    def change(self, path: Path, query: str) -> None:
+        """Replace a Parquet file by a query over `old`, its rows so far."""
+        with duckdb.connect() as connection:
+            connection.execute(
+                f"create table old as select * from read_parquet('{path}', hive_partitioning = false)"
+            )
+            connection.execute(f"copy ({query}) to '{path}' (format parquet)")
+
+    def change_warehouse(self, statement: str) -> None:
+        with duckdb.connect(str(self.lake.warehouse)) as connection:
+            connection.execute(statement)
+
+
+def make_small_lake(data: Path) -> SmallLake:
+    """Write the whole lake below `data`."""
+    small = SmallLake(Lake(data))
+    lake = small.lake
+    for (kind, channel), (received, landed) in LANDED.items():
+        small.write(lake.landing(kind, channel, DAY) / "part.parquet", f"select i from range({landed}) t(i)")
+        small.write(
+            lake.receipts(channel, DAY) / "receipts.parquet",
+            f"""select '{channel}' as channel, '{kind}' as kind, 'first' as party, '{channel}.csv' as source_file,
+            date '2017-12-01' as delivered_on, 'abc' as file_hash, 'def' as spec_hash, {received}::bigint as received,
+            {landed}::bigint as landed, {received - landed}::bigint as quarantined""",
+        )
+        if received > landed:
+            small.write(
+                lake.quarantine(kind, channel, DAY) / "part.parquet",
+                f"""select 'x;y@example.com' as raw, 'missing:record_id' as reason, '{channel}.csv' as source_file,
+                7 + i as source_row from range({received - landed}) t(i)""",
+            )
+    for kind in dict.fromkeys(kind for kind, _ in LANDED):
+        empty = "select 0 as i where false"
+        small.write(lake.landing(kind, "none", date(1970, 1, 1)) / "part.parquet", empty)
+        small.write(
+            lake.quarantine(kind, "none", date(1970, 1, 1)) / "part.parquet",
+            """select ''::varchar as raw, ''::varchar as reason, ''::varchar as source_file, 0::bigint as source_row
+            where false""",
+        )
+    with duckdb.connect(str(lake.warehouse)) as connection:
+        for name, query in WAREHOUSE.items():
+            connection.execute(f"create table {name} as {query}")
+    for name, query in STAGED.items():
+        small.write(lake.staged(name), query)
+    for name, query in IDENTITY.items():
+        small.write(lake.identity(DAY, name), query)
+    for name, query in ML.items():
+        small.write(lake.ml(DAY, name), query)
+    for name, query in TABLES.items():
+        side, table = name.split("/")
+        small.write(lake.table(side, table), query)
+    return small
+
+
+CHANNELS_YML = "channels:\n" + "".join(
+    f"""  {channel}:
+    party: first
+    kind: {kind}
+    source: {{connector: file, path: {channel}.csv, format: csv}}
+    spec: mapped
+    map: {{{", ".join(f"{column}: {column}" for column in required)}}}
+"""
+    for (kind, channel), required in zip(
+        LANDED,
+        (
+            ("record_id", "observed_at"),
+            ("event_id", "type", "occurred_at"),
+            ("order_id", "ordered_at"),
+            ("order_id", "line_number"),
+            ("product_id",),
+            ("interaction_id", "occurred_at"),
+            ("message_id", "occurred_at", "action"),
+            ("id_type", "id_value", "trait", "observed_at"),
+            ("id_type", "id_value", "purpose", "status", "effective_at"),
+        ),
+        strict=True,
+    )
+)
+
+
+@pytest.fixture(scope="session")
+def configuration(tmp_path_factory: pytest.TempPathFactory) -> Configuration:
+    """The channels of the small lake, and the project's defaults for everything else."""
+    folder = tmp_path_factory.mktemp("config")
+    (folder / "channels.yml").write_text(CHANNELS_YML)
+    return load_configuration(folder)
+
+
+@pytest.fixture(scope="session")
+def clean_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The DATA folder that `small` is a copy of."""
+    return make_small_lake(tmp_path_factory.mktemp("clean") / "data").lake.data
+
+
+@pytest.fixture
+def small(clean_lake: Path, tmp_path: Path) -> SmallLake:
+    """A small lake of the test's own."""
+    shutil.copytree(clean_lake, tmp_path / "data")
+    return SmallLake(Lake(tmp_path / "data"))

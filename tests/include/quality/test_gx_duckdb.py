@@ -1,0 +1,82 @@
+"""Great Expectations on DuckDB: the one patch it needs, exact counts, and what it must not do."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from include.quality import gx_duckdb
+from include.quality.gx_duckdb import Check, NotEvaluated, open_engine
+
+
+def test_one_connection_is_kept_so_that_checks_see_what_was_made_in_it() -> None:
+    with open_engine() as engine:
+        assert engine.add_asset("numbers", "select i from range(1000) t(i)") == 1000
+        outcome = engine.evaluate(
+            "numbers", [Check("expect_column_values_to_be_unique", {"column": "i"}, "stop")]
+        )
+    assert outcome[0].success
+    assert outcome[0].error is None
+
+
+def test_without_the_patch_no_check_can_be_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
+    from great_expectations.execution_engine import sqlalchemy_execution_engine as module
+
+    without = tuple(each for each in module._PERSISTED_CONNECTION_DIALECTS if each != "duckdb")
+    monkeypatch.setattr(module, "_PERSISTED_CONNECTION_DIALECTS", without)
+    monkeypatch.setattr(gx_duckdb, "_keep_one_connection", lambda: None)
+    with open_engine() as engine:
+        engine.add_asset("numbers", "select i from range(10) t(i)")
+        outcome = engine.evaluate(
+            "numbers", [Check("expect_column_values_to_be_unique", {"column": "i"}, "stop")]
+        )
+    assert outcome[0].error is not None
+
+
+def test_counts_are_exact_and_examples_few() -> None:
+    checks = [
+        Check("expect_column_values_to_be_between", {"column": "i", "max_value": 99_999}, "stop"),
+        Check(
+            "unexpected_rows_expectation",
+            {"unexpected_rows_query": "select i from {batch} where i % 1000 = 7 order by i"},
+            "warn",
+        ),
+        Check("expect_table_row_count_to_equal", {"value": 5}, "stop"),
+    ]
+    with open_engine() as engine:
+        engine.add_asset("numbers", "select i from range(250000) t(i)", lazy=True)
+        between, rows, count = engine.evaluate("numbers", checks)
+    assert (between.success, between.unexpected, len(between.examples)) == (False, 150_000, 3)
+    assert (rows.success, rows.unexpected, rows.examples) == (
+        False,
+        250,
+        ({"i": 7}, {"i": 1007}, {"i": 2007}),
+    )
+    assert (count.success, count.unexpected, count.observed) == (False, None, "250000")
+
+
+def test_an_error_of_one_check_does_not_hide_the_others() -> None:
+    checks = [
+        Check("expect_column_values_to_not_be_null", {"column": "nowhere"}, "stop"),
+        Check("expect_column_values_to_not_be_null", {"column": "i"}, "stop"),
+    ]
+    with open_engine() as engine:
+        engine.add_asset("numbers", "select i from range(10) t(i)")
+        missing, present = engine.evaluate("numbers", checks)
+    assert not missing.success
+    assert "nowhere" in str(missing.error)
+    assert present.success
+
+
+def test_nothing_in_great_expectations_reports_to_anybody() -> None:
+    with open_engine() as engine:
+        context = engine._datasource.data_context
+    assert context.variables.analytics_enabled is False
+    assert not any(module.startswith(("posthog", "great_expectations.analytics")) for module in sys.modules)
+
+
+def test_a_query_that_the_engine_refuses_is_told_in_one_line() -> None:
+    with open_engine() as engine, pytest.raises(NotEvaluated, match="nowhere") as refused:
+        engine.add_asset("numbers", "select * from nowhere")
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,634 @@
+"""Every gate holds on a clean lake and bites on a broken one: exactly the expectation meant for the fault fails."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+from include.config import Configuration
+from include.ledger import StepFailed
+from include.quality import GateResult, run_gate
+from include.quality.gate import RESULT_SCHEMA
+from include.quality.suites import STEPS, SuiteError, load_suite
+from tests.include.quality.small_lake import DAY, TABLES, SmallLake
+
+Spoil = Callable[[SmallLake], None]
+
+
+def copy_release(small: SmallLake) -> Path:
+    """The building folder of the day with the lake's tables."""
+    release = small.lake.building_release(DAY)
+    for name in TABLES:
+        path = release / f"{name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(small.lake.table(*name.split("/")), path)
+    return release
+
+
+def gate(step: str, small: SmallLake, configuration: Configuration) -> GateResult:
+    release = small.lake.building_release(DAY) if step == "publish" else None
+    return run_gate(step, small.lake, DAY, configuration, release=release)
+
+
+def broken(small: SmallLake, step: str) -> set[str]:
+    """Which expectations do not hold, from the results that the gate kept: `asset: subject`."""
+    rows = pq.read_table(small.lake.ops(DAY, f"quality_{step}")).to_pylist()
+    return {f"{row['asset']}: {row['column_name']}" for row in rows if not row["success"]}
+
+
+def landed(kind: str, channel: str, query: str) -> Spoil:
+    return lambda small: small.change(small.lake.landing(kind, channel, DAY) / "part.parquet", query)
+
+
+def receipts(channel: str, query: str) -> Spoil:
+    return lambda small: small.change(small.lake.receipts(channel, DAY) / "receipts.parquet", query)
+
+
+def warehouse(statement: str) -> Spoil:
+    return lambda small: small.change_warehouse(statement)
+
+
+def staged(table: str, query: str) -> Spoil:
+    return lambda small: small.change(small.lake.staged(table), query)
+
+
+def identity(table: str, query: str) -> Spoil:
+    return lambda small: small.change(small.lake.identity(DAY, table), query)
+
+
+def learned(table: str, query: str) -> Spoil:
+    return lambda small: small.change(small.lake.ml(DAY, table), query)
+
+
+def published(table: str, query: str) -> Spoil:
+    return lambda small: small.change(small.lake.table(*table.split("/")), query)
+
+
+def released(table: str, query: str) -> Spoil:
+    return lambda small: small.change(small.lake.building_release(DAY) / f"{table}.parquet", query)
+
+
+def lose_table(small: SmallLake) -> None:
+    (small.lake.building_release(DAY) / "cdp" / "sessions.parquet").unlink()
+
+
+def build_database_early(small: SmallLake) -> None:
+    (small.lake.building_release(DAY) / "tandem.duckdb").touch()
+
+
+def land_from_the_future(small: SmallLake) -> None:
+    small.write(
+        small.lake.landing("events", "web", date(2031, 1, 1)) / "part.parquet", "select 0 as i where false"
+    )
+
+
+NO_WARNING = {"quarantine_shares: nothing_quarantined"}  # the clean lake has one row in quarantine
+STOPS: list[tuple[str, str, Spoil, set[str], str]] = [
+    # step, fault, how it is made, what must fail and nothing else, what the message says
+    (
+        "extract",
+        "a receipt that lost rows",
+        receipts("web", "select * replace (60 as received) from old"),
+        {"receipts: received_is_landed_or_quarantined"},
+        "1 of 9 rows, e.g. channel='web' source_file='web.csv' received=60 landed=50 quarantined=0",
+    ),
+    (
+        "extract",
+        "a landed file cut short",
+        landed("events", "web", "select * from old limit 20"),
+        {"landed_files: receipts_agree_with_files"},
+        "1 of 9 rows, e.g. channel='web' kind='events' landed=50 landed_in_files=20",
+    ),
+    (
+        "extract",
+        "an empty file of a required channel",
+        lambda small: (
+            receipts("web", "select * replace (0 as received, 0 as landed) from old")(small),
+            landed("events", "web", "select * from old limit 0")(small),
+        ),
+        {"channels: required_channels_deliver"},
+        "1 of 9 rows, e.g. channel='web' received=0 received_this_day=0",
+    ),
+    (
+        "extract",
+        "a file from the future",
+        land_from_the_future,
+        {"partitions: nothing_from_the_future"},
+        "e.g. channel='web' landed_on=2031-01-01",
+    ),
+    (
+        "stage",
+        "an order staged twice",
+        warehouse("insert into stg_orders select * from stg_orders where order_id = 'o35'"),
+        {"stg_orders: channel, order_id", "stg_orders: order_id"},
+        "expect_compound_columns_to_be_unique(channel, order_id) failed on stg_orders: 2 of 41 rows",
+    ),
+    (
+        "stage",
+        "an event without an id",
+        warehouse("update stg_events set event_id = null where event_id = 'e7'"),
+        {"stg_events: event_id"},
+        "expect_column_values_to_not_be_null(event_id) failed on stg_events: 1 of 50 rows",
+    ),
+    (
+        "stage",
+        "milliseconds read as seconds",
+        warehouse("update stg_events set occurred_at = timestamp '1970-01-18' where event_id = 'e7'"),
+        {"stg_events: occurred_at_is_plausible"},
+        "e.g. channel='web' event_id='e7' occurred_at=1970-01-18 00:00:00",
+    ),
+    (
+        "stage",
+        "an empty e-mail as evidence",
+        staged(
+            "identity_evidence", "select * replace (if(record_id = 'r3', ' ', id_value) as id_value) from old"
+        ),
+        {"identity_evidence: identifiers_are_not_empty"},
+        "1 of 120 rows",
+    ),
+    (
+        "resolve",
+        "a record of two customers",
+        identity(
+            "node_customers",
+            "from old union all select * replace ('c' || substr(md5('c5'), 1, 24) as customer_id) from old "
+            "where record_id = 'r9'",
+        ),
+        {"node_customers: node_key"},
+        "expect_column_values_to_be_unique(node_key) failed on node_customers: 2 of 121 rows",
+    ),
+    (
+        "resolve",
+        "a lost record",
+        identity("node_customers", "from old where record_id <> 'r9'"),
+        {
+            "nodes_and_evidence: every_node_is_resolved",
+            "identifier_customers: claims_are_of_resolved_customers",
+        },
+        "e.g. evidence_nodes=120 resolved_nodes=119",
+    ),
+    (
+        "resolve",
+        "two people of one national id each in one customer",
+        identity(
+            "identifier_customers",
+            "from old union all select 'national_id', 'n' || i, 'c' || substr(md5('c5'), 1, 24), first_seen_at, "
+            "last_seen_at, 1 from (from old limit 1), range(2) t(i)",
+        ),
+        {"unique_identifiers: one_value_of_a_unique_type"},
+        "id_type='national_id' claimed_values=2",
+    ),
+    (
+        "resolve",
+        "a customer who swallowed everybody",
+        lambda small: (
+            staged(
+                "identity_evidence",
+                "select * replace (node_key || '-' || i as node_key) from old, range(20) t(i)",
+            )(small),
+            identity(
+                "node_customers",
+                "select * replace (node_key || '-' || i as node_key, 'c' || substr(md5('c5'), 1, 24) as customer_id) "
+                "from old, range(20) t(i)",
+            )(small),
+            identity("identifier_customers", "from old limit 0")(small),
+        ),
+        {"customer_sizes: no_customer_is_a_crowd", "customer_sizes: no_customer_is_large"},
+        "nodes=2400",
+    ),
+    (
+        "unify",
+        "a lost payment",
+        published("cdp/customer_timeline", "from old where amount <> 45"),
+        {"money: all_money_is_on_the_timeline"},
+        "staged_amount=1180 customers_amount=1180 timeline_amount=1135",
+    ),
+    (
+        "unify",
+        "a record of nobody",
+        published(
+            "cdp/customer_records",
+            "select * replace (if(record_id = 'r9', 'c0', customer_id) as customer_id) from old",
+        ),
+        {"customer_records: records_have_their_customer"},
+        "1 of 120 rows, e.g. channel='crm' customer_id='c0'",
+    ),
+    (
+        "unify",
+        "row counts that do not add up",
+        staged(
+            "row_counts",
+            "select * replace (if(kind = 'orders', 39, published_rows) as published_rows) from old",
+        ),
+        {"row_counts: staged_is_published_or_unattributed"},
+        "1 of 9 rows, e.g. kind='orders' channel='shop' staged_rows=40 published_rows=39 unattributed_rows=0",
+    ),
+    (
+        "unify",
+        "a landed channel that stage did not read",
+        staged("row_counts", "from old where channel <> 'mail'"),
+        {"landed_counts: stage_reads_all_that_landed"},
+        "1 of 9 rows, e.g. kind='messages' channel='mail' landed=10 landed_rows=0",
+    ),
+    (
+        "unify",
+        "a raw cookie as visitor id",
+        published(
+            "dmp/visitors",
+            "select * replace (if(visitor_id = sha256('v199'), 'cookie-77', visitor_id) as visitor_id) from old",
+        ),
+        {"visitors: visitor_ids_are_pseudonyms", "visitor_features: features_are_of_visitors"},
+        "1 of 200 rows",
+    ),
+    (
+        "unify",
+        "an e-mail address in the DMP",
+        published(
+            "dmp/visitors",
+            "select * replace (if(visitor_id = sha256('v199'), 'ann@example.com', place) as place) from old",
+        ),
+        {"visitors: visitors_hold_nothing_personal"},
+        "an e-mail address or a full IP address crossed the privacy wall",
+    ),
+    (
+        "unify",
+        "a full IP address in the DMP",
+        published("dmp/trait_qualifications", "select * replace ('203.0.113.77' as value) from old"),
+        {"trait_qualifications: traits_hold_nothing_personal"},
+        "80 of 80 rows",
+    ),
+    (
+        "unify",
+        "an expired visitor",
+        published(
+            "dmp/visitors",
+            "select * replace (if(visitor_id = sha256('v199'), timestamp '2017-12-02', expires_at) as expires_at) "
+            "from old",
+        ),
+        {"visitors: visitors_are_alive"},
+        "1 of 200 rows",
+    ),
+    (
+        "unify",
+        "a label from the future",
+        staged("customer_feature_snapshots", "select * replace (true as bought_in_horizon) from old"),
+        {"customer_feature_snapshots: no_label_before_it_is_known"},
+        "120 of 360 rows",
+    ),
+    (
+        "learn",
+        "a probability above one",
+        learned(
+            "customer_scores", "select * replace (if(value = 0.5, 1.5, value) as value, 2.0 as high) from old"
+        ),
+        {"customer_scores: probabilities_are_between_0_and_1"},
+        "1 of 120 rows, e.g.",
+    ),
+    (
+        "learn",
+        "a customer without a score",
+        learned("customer_scores", "from old where value <> 0.5"),
+        {"scored_customers: every_customer_is_scored"},
+        "1 of 120 rows, e.g.",
+    ),
+    (
+        "learn",
+        "a customer without a segment",
+        learned("customer_segments", "from old order by customer_id limit 119"),
+        {"segmented_customers: every_customer_is_segmented"},
+        "1 of 120 rows",
+    ),
+    (
+        "learn",
+        "a model that has seen the answer",
+        learned("model_cards", "select * replace (0.999::double as value) from old"),
+        {"model_cards: models_are_not_too_good"},
+        "e.g. model='propensity' metric='auc' value=0.999",
+    ),
+    (
+        "learn",
+        "a refusal without a reason",
+        learned("model_cards", "select * replace ('refused' as verdict, null::varchar as note) from old"),
+        {"model_verdicts: refusals_have_a_reason"},
+        "e.g. model='propensity' task='purchase'",
+    ),
+    (
+        "segment",
+        "a member who is no customer",
+        warehouse("insert into int_audience_membership values ('loyal', 'cdp', 'c-ghost')"),
+        {"audience_membership: members_exist"},
+        "1 of 121 rows, e.g. audience_id='loyal' side='cdp' member_id='c-ghost'",
+    ),
+    (
+        "segment",
+        "a seed who refused",
+        staged("audience_seeds", "from old union all select 'loyal', sha256('refused'), 'p1'"),
+        {"audience_seeds: seeds_agreed"},
+        "1 of 41 rows",
+    ),
+    (
+        "expand",
+        "a customer courted as a stranger",
+        learned(
+            "lookalike_members",
+            "from old union all select * replace (sha256('v45') as visitor_id, true as is_control) from old limit 51",
+        ),
+        {"lookalike_members: lookalikes_are_strangers"},
+        "1 of 51 rows",
+    ),
+    (
+        "expand",
+        "a seed among the look-alikes",
+        lambda small: (
+            staged("known_visitors", "from old where visitor_id <> sha256('v7')")(small),
+            learned(
+                "lookalike_members",
+                "from old union all select * replace (sha256('v7') as visitor_id) from old limit 51",
+            )(small),
+        ),
+        {"lookalike_members: lookalikes_are_no_seeds"},
+        "1 of 51 rows",
+    ),
+    (
+        "expand",
+        "members of a refused model",
+        learned("lookalike_models", "select * replace ('refused' as verdict) from old"),
+        {"lookalike_members: lookalikes_are_of_published_models"},
+        "50 of 50 rows",
+    ),
+    (
+        "expand",
+        "a percentile above a hundred",
+        learned(
+            "lookalike_members",
+            "select * replace (if(percentile = 50, 101, percentile) as percentile) from old",
+        ),
+        {"lookalike_members: percentile"},
+        "expect_column_values_to_be_between(percentile) failed on lookalike_members: 1 of 50 rows, e.g. 101",
+    ),
+    (
+        "expand",
+        "no control group",
+        learned("lookalike_members", "select * replace (true as is_control) from old"),
+        {"control_groups: control_share_is_as_configured"},
+        "e.g. audience_id='loyal' members=50 control_share=1",
+    ),
+    (
+        "publish",
+        "a table that is gone",
+        lose_table,
+        {"release_tables: every_table_is_there", "contract_columns: contract_columns_are_there"},
+        "e.g. table_name='cdp/sessions'",
+    ),
+    (
+        "publish",
+        "a table cut short",
+        released("cdp/customer_timeline", "from old limit 5"),
+        {"release_tables: rows_are_those_of_the_lake"},
+        "e.g. table_name='cdp/customer_timeline' release_rows=5 lake_rows=70",
+    ),
+    (
+        "publish",
+        "a column that reports need",
+        released("cdp/segments", "select * exclude (name) from old"),
+        {"contract_columns: contract_columns_are_there"},
+        "e.g. table_name='cdp/segments' column_name='name'",
+    ),
+    (
+        "publish",
+        "a grain that is broken",
+        lambda small: (released("cdp/segments", "select * replace ('s0' as segment_id) from old")(small),),
+        {"release_tables: grains_are_kept"},
+        "e.g. table_name='cdp/segments' repeated_keys=1",
+    ),
+    (
+        "publish",
+        "an e-mail column in the DMP",
+        released("dmp/visitors", "select *, 'x' as email from old"),
+        {"dmp_columns: column_name"},
+        "expect_column_values_to_not_be_in_set(column_name) failed on dmp_columns: 1 of ",
+    ),
+    (
+        "publish",
+        "a database that was built before the audit",
+        build_database_early,
+        {"database: None"},
+        "expect_table_row_count_to_equal() failed on database: found 1",
+    ),
+]
+WARNINGS: list[tuple[str, str, Spoil, set[str]]] = [
+    (
+        "extract",
+        "a tenth of the usual rows",
+        lambda small: [
+            small.write(
+                small.lake.receipts("web", date(2017, 11, day)) / "receipts.parquet",
+                f"""select * replace (
+                    date '2017-11-{day}' as delivered_on, 500::bigint as received, 500::bigint as landed
+                )
+                from read_parquet('{small.lake.receipts("web", DAY)}/receipts.parquet', hive_partitioning = false)""",
+            )
+            or small.write(
+                small.lake.landing("events", "web", date(2017, 11, day)) / "part.parquet",
+                "from range(500) t(i)",
+            )
+            for day in (27, 28, 29)
+        ],
+        {"channels: volume_is_as_usual", "quarantine_shares: nothing_quarantined"},
+    ),
+    (
+        "stage",
+        "lines without an order",
+        warehouse("update stg_order_lines set order_id = 'o999' where order_id = 'o7' and line_number = 1"),
+        {"stg_order_lines: lines_have_their_order"},
+    ),
+    (
+        "stage",
+        "a negative total",
+        warehouse("update stg_orders set total = -5 where order_id = 'o35'"),
+        {"stg_orders: total"},
+    ),
+    (
+        "segment",
+        "an audience of everybody",
+        warehouse(
+            "insert into int_audience_membership select 'loyal', 'cdp', 'c' || substr(md5('c' || i), 1, 24) "
+            "from range(60, 120) t(i)"
+        ),
+        {"audience_sizes: audiences_select"},
+    ),
+]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_clean_lake_passes_every_gate(step: str, small: SmallLake, configuration: Configuration) -> None:
+    copy_release(small)
+    result = gate(step, small, configuration)
+    assert not result.failed
+    assert result.passed == len(result.results) - result.warned > 0
+    assert broken(small, step) == (NO_WARNING if step == "extract" else set())
+
+
+@pytest.mark.parametrize(
+    ("step", "spoil", "expected", "message"),
+    [(step, spoil, expected, message) for step, _, spoil, expected, message in STOPS],
+    ids=[f"{step}: {fault}" for step, fault, *_ in STOPS],
+)
+def test_a_gate_stops_at(
+    step: str,
+    spoil: Spoil,
+    expected: set[str],
+    message: str,
+    small: SmallLake,
+    configuration: Configuration,
+) -> None:
+    copy_release(small)
+    spoil(small)
+    with pytest.raises(StepFailed) as failure:
+        gate(step, small, configuration)
+    line = str(failure.value)
+    assert message in line
+    assert line.startswith(f"gate {step}: ")
+    assert line.endswith(f" - see {small.lake.quality_page(DAY, step)}")
+    assert "\n" not in line
+    assert broken(small, step) - NO_WARNING == expected
+
+
+@pytest.mark.parametrize(
+    ("step", "spoil", "expected"),
+    [(step, spoil, expected) for step, _, spoil, expected in WARNINGS],
+    ids=[f"{step}: {fault}" for step, fault, *_ in WARNINGS],
+)
+def test_a_gate_warns_of(
+    step: str, spoil: Spoil, expected: set[str], small: SmallLake, configuration: Configuration
+) -> None:
+    spoil(small)
+    result = gate(step, small, configuration)
+    assert broken(small, step) == expected
+    assert result.warned == len(expected)
+
+
+def test_too_much_in_quarantine_stops_with_file_row_and_reason_but_no_personal_data(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    small.write(
+        small.lake.quarantine("customers", "crm", DAY) / "part.parquet",
+        """select 'x;ann@example.com' as raw, 'missing:record_id' as reason, 'crm.csv' as source_file,
+        7 + i as source_row
+        from range(30) t(i)""",
+    )
+    receipts("crm", "select * replace (150 as received, 30 as quarantined) from old")(small)
+    with pytest.raises(StepFailed, match="quarantined_share_within_tolerance") as failure:
+        gate("extract", small, configuration)
+    assert "quarantined=30 received=150 tolerance=0.05" in str(failure.value)
+    assert "crm.csv row 7 missing:record_id, crm.csv row 8 missing:record_id" in str(failure.value)
+    assert "ann@example.com" not in str(failure.value)
+    assert "ann@example.com" not in small.lake.quality_page(DAY, "extract").read_text()
+
+
+def test_examples_show_that_there_is_a_personal_value_but_not_which(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    staged("identity_evidence", "select * from old union all select * from old where record_id = 'r3'")(small)
+    with pytest.raises(StepFailed, match="identity_evidence") as failure:
+        gate("stage", small, configuration)
+    page = small.lake.quality_page(DAY, "stage").read_text()
+    assert "characters" in page
+    for text in (page, str(failure.value)):
+        assert "p3@example.com" not in text
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_company_without_any_data_fails_only_for_its_required_channels(
+    step: str, small: SmallLake, configuration: Configuration
+) -> None:
+    for path in small.lake.root.rglob("*.parquet"):
+        small.change(path, "from old limit 0")
+    with duckdb.connect(str(small.lake.warehouse)) as connection:
+        for (table,) in connection.execute("select table_name from information_schema.tables").fetchall():
+            connection.execute(f"delete from {table}")
+    copy_release(small)
+    if step == "extract":
+        with pytest.raises(StepFailed, match="required_channels_deliver"):
+            gate(step, small, configuration)
+        assert broken(small, step) == {"channels: required_channels_deliver"}
+    else:
+        assert not gate(step, small, configuration).failed
+
+
+def test_a_missing_file_is_named(small: SmallLake, configuration: Configuration) -> None:
+    path = small.lake.ml(DAY, "customer_scores")
+    path.unlink()
+    with pytest.raises(StepFailed, match=re.escape(f"gate learn: {path} is missing")):
+        gate("learn", small, configuration)
+
+
+def test_a_missing_warehouse_is_named(small: SmallLake, configuration: Configuration) -> None:
+    small.lake.warehouse.unlink()
+    with pytest.raises(StepFailed, match=re.escape(f"gate stage: {small.lake.warehouse} is missing")):
+        gate("stage", small, configuration)
+
+
+def test_a_check_that_cannot_be_made_is_not_one_that_holds(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    warehouse("alter table stg_orders alter total type varchar using 'ten'")(small)
+    with pytest.raises(StepFailed, match=r"between\(total\) failed on stg_orders: not evaluated: "):
+        gate("stage", small, configuration)
+
+
+def test_results_are_kept_as_a_table_with_one_row_per_expectation(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    result = gate("resolve", small, configuration)
+    table = pq.read_table(small.lake.ops(DAY, "quality_resolve"))
+    assert table.schema.equals(RESULT_SCHEMA)
+    declared = [(asset.name, each.type) for asset in load_suite("resolve") for each in asset.expectations]
+    kept = [(row["asset"], row["expectation"]) for row in table.to_pylist()]
+    assert sorted(kept) == sorted(declared)
+    assert len(kept) == len(result.results)
+    assert all(row["meaning"] and row["owner"] for row in table.to_pylist())
+
+
+def test_pages_are_self_contained_and_the_index_leads_to_every_gate(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    gate("resolve", small, configuration)
+    gate("learn", small, configuration)
+    index = small.lake.quality_page(DAY, "index").read_text()
+    page = small.lake.quality_page(DAY, "learn").read_text()
+    assert 'href="resolve.html"' in index
+    assert 'href="learn.html"' in index
+    assert 'href="stage.html"' not in index
+    for text in (index, page):
+        assert not re.search(r"(src|href)=\"(https?:)?//", text)
+        assert "prefers-color-scheme: dark" in text
+    assert "customers without a score drop out of every audience that asks for one" in page
+
+
+def test_a_later_day_that_was_run_is_not_the_future(small: SmallLake, configuration: Configuration) -> None:
+    small.write(
+        small.lake.landing("events", "web", date(2017, 12, 2)) / "part.parquet", "select 0 as i where false"
+    )
+    small.lake.run_file(date(2017, 12, 2), "run.json").parent.mkdir(parents=True)
+    assert not gate("extract", small, configuration).failed
+
+
+def test_every_expectation_says_who_owns_it_and_what_a_failure_means() -> None:
+    suites = {step: load_suite(step) for step in STEPS}
+    assert {step: len(suite) > 0 for step, suite in suites.items()} == dict.fromkeys(STEPS, True)
+    for suite in suites.values():
+        for asset in suite:
+            assert all(each.owner and len(each.meaning.split()) >= 4 for each in asset.expectations)
+
+
+def test_a_step_without_a_suite_is_refused_with_those_there_are() -> None:
+    with pytest.raises(SuiteError, match="there is no suite for the step 'guess'; there are expand, extract"):
+        load_suite("guess")

@@ -1,0 +1,115 @@
+"""A source that breaks ends in a clear failure or in quarantine, and readers keep the last good release."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from include import pipeline
+from include.config import load_configuration
+from include.launch import RunFailed
+from include.ledger import StepFailed
+from include.settings import settings
+from tests.company import Company
+
+DAY = date(2017, 12, 4)
+
+
+def missing_column(path: Path) -> None:
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([lines[0].replace("customer_number", "client_no"), *lines[1:]]))
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def rubbish(path: Path) -> None:
+    path.write_bytes(random.Random(0).randbytes(50_000))
+
+
+@pytest.fixture
+def next_day(three_days: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Company:
+    """The company on the fourth morning, in a copy of its own whose files a test may break."""
+    shutil.copytree(three_days.data, tmp_path / "data", symlinks=True)
+    monkeypatch.setenv("TANDEM_CONFIG", str(three_days.config))
+    monkeypatch.setenv("TANDEM_DATA", str(tmp_path / "data"))
+    settings.cache_clear()
+    yield Company(three_days.config, tmp_path / "data", three_days.truth)
+    settings.cache_clear()
+
+
+def land_all() -> None:
+    for channel in pipeline.open_run(DAY):
+        pipeline.extract(DAY, channel)
+    pipeline.complete_landing(DAY)
+    pipeline.check(DAY, "extract")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (missing_column, r"customer_number.*client_no"),
+        (empty, r"customers_2017-12-04\.csv.*empty"),
+        (rubbish, r"crm"),
+    ],
+)
+def test_a_broken_file_stops_the_run_with_a_clear_line(
+    next_day: Company, damage: Callable[[Path], None], said: str
+):
+    damage(next_day.data / "demo" / "crm" / "customers_2017-12-04.csv")
+    before = next_day.lake.current.resolve()
+    with pytest.raises(StepFailed, match=said) as failure:
+        land_all()
+    assert len(str(failure.value).splitlines()) == 1
+    assert next_day.lake.current.resolve() == before
+
+
+def test_a_healthy_fourth_day_passes_the_same_way(next_day: Company):
+    land_all()
+
+
+def test_rows_that_come_twice_are_landed_twice_and_counted_once(next_day: Company):
+    path = next(iter((next_day.data / "demo" / "crm").glob("customers_2017-12-04.csv")))
+    lines = path.read_text().splitlines(keepends=True)
+    assert len(lines) > 1
+    path.write_text("".join(lines + lines[1:]))
+    land_all()
+    pipeline.build(DAY, "stage")
+    pipeline.check(DAY, "stage")
+    with duckdb.connect(str(next_day.lake.warehouse), read_only=True) as warehouse:
+        rows, keys = warehouse.sql(
+            "select count(*), count(distinct (channel, record_id)) from stg_customers where channel = 'crm'"
+        ).fetchone()
+    assert rows == keys > 0
+
+
+def test_a_failed_run_through_airflow_says_why_and_leaves_the_release(three_days: Company, tmp_path: Path):
+    shutil.copytree(three_days.data, tmp_path / "data", symlinks=True)
+    company = Company(three_days.config, tmp_path / "data", three_days.truth)
+    before = company.lake.current.resolve().name
+    empty(company.data / "demo" / "crm" / "customers_2017-12-04.csv")
+    with pytest.raises(RunFailed, match=r"extract \(crm\) failed: .*customers_2017-12-04\.csv") as failure:
+        company.run(DAY)
+    assert len(str(failure.value).splitlines()) == 1
+    assert company.lake.current.resolve().name == before
+
+
+def test_a_wrong_configuration_is_refused_before_anything_runs(tmp_path: Path):
+    from include.__main__ import main
+
+    (tmp_path / "channels.yml").write_text(
+        "channels:\n  shop:\n    party: first\n    kind: orderz\n"
+        "    source: {connector: file, path: a.csv, format: csv}\n    spec: mapped\n    map: {order_id: id}\n"
+    )
+    data = tmp_path / "data"
+    assert main(["run", "--config", str(tmp_path), "--date", "2017-12-01", "--data", str(data)]) == 1
+    assert not data.exists()
+    with pytest.raises(Exception, match=r"channels\.yml:4 .*orderz.*orders"):
+        load_configuration(tmp_path)
