@@ -31,6 +31,7 @@ TASK = "lookalike"
 LEVELS = {"narrow": 0.01, "balanced": 0.05, "broad": 0.10}
 REACH_SHARES = {f"lift_at_{percent}": percent / 100 for percent in (1, 2, 3, 5, 10, 15, 20, 30, 50)}
 MIN_CANDIDATES = 200
+LARGE_SEED = 1_000  # people, from which on a single hold-out decides
 MIN_FEATURE_VISITORS = 20
 MAX_FEATURES = 20_000
 TRAINING_SAMPLE = 50_000  # seeds and unlabelled, each
@@ -306,29 +307,28 @@ def refuse_features(matrix: sparse.csr_array, features: list[str], is_seed: np.n
 
 
 def judge(population: Population, is_seed: np.ndarray, settings: Settings) -> Judgement:
-    """Choose an algorithm on one part of the people and measure it on the others."""
-    held_out = _hold_out(population.people, is_seed, settings)
-    learning = pu.bounded(np.flatnonzero(~held_out), is_seed, TRAINING_SAMPLE, settings.seed)
-    judging = pu.bounded(np.flatnonzero(held_out), is_seed, EVALUATION_SAMPLE, settings.seed)
-    if not is_seed[learning].any() or not is_seed[judging].any():
-        raise TooLittle("the seed is too small to hold people out")
+    """Choose an algorithm on one part of the people and measure it on the others, who are strangers to it.
 
-    matrix, labels = population.matrix[learning], is_seed[learning]
-    found = pu.hidden_seed_lifts(matrix, labels, _folds(population.people[learning], settings), settings.seed)
-    if not found:
-        raise TooLittle("the seed is too small to hide people for the choice of an algorithm")
-    algorithm = pu.choose(found)
-    scorer = pu.fit(algorithm, matrix, labels, settings.seed)
-    outcome = is_seed[judging]
-    scores = scorer.score(population.matrix[judging])
+    With a small seed the parts change places until everybody has been held out once (cross-fitting): a few dozen
+    people held out could not tell a good model from luck. Scores of different turns are compared by their place
+    among the held-out candidates of their own turn.
+    """
+    turns = [
+        _judge_turn(population, is_seed, held_out, settings)
+        for held_out in _hold_outs(population.people, is_seed, settings)
+    ]
+    judging = np.concatenate([turn.judging for turn in turns])
+    outcome, people = is_seed[judging], population.people[judging]
+    places = np.concatenate([turn.places for turn in turns])
+    found = {name: float(np.mean([turn.found[name] for turn in turns])) for name in turns[0].found}
     metrics = evaluate(
         outcome,
         {
-            "model": scores,
+            "model": places,
             "activity": population.activity[judging],
-            "trait weights": pu.fit_trait_weights(matrix, labels).score(population.matrix[judging]),
+            "trait weights": np.concatenate([turn.trait_weights for turn in turns]),
         },
-        people=population.people[judging].astype(str),
+        people=people.astype(str),
         rounds=settings.bootstrap_rounds,
         seed=settings.seed,
         shares=REACH_SHARES,
@@ -342,14 +342,46 @@ def judge(population: Population, is_seed: np.ndarray, settings: Settings) -> Ju
         f"({gain.value:+.2f}, 95 % between {gain.low:+.2f} and {gain.high:+.2f})"
     )
     return Judgement(
-        algorithm,
+        pu.choose(found),
         found,
         metrics,
-        pu.places_among(np.sort(scores[~outcome]), scores),
+        places,
         outcome,
-        population.people[judging],
+        people,
         published,
         comparison if published else f"not better than activity alone at 95 %: {comparison}",
+    )
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn of the judging: the rows held out (m,), their places and trait-weight places, the choice's lifts."""
+
+    judging: np.ndarray
+    places: np.ndarray
+    trait_weights: np.ndarray
+    found: dict[str, float]
+
+
+def _judge_turn(
+    population: Population, is_seed: np.ndarray, held_out: np.ndarray, settings: Settings
+) -> Turn:
+    learning = pu.bounded(np.flatnonzero(~held_out), is_seed, TRAINING_SAMPLE, settings.seed)
+    judging = pu.bounded(np.flatnonzero(held_out), is_seed, EVALUATION_SAMPLE, settings.seed)
+    if not is_seed[learning].any() or not is_seed[judging].any():
+        raise TooLittle("the seed is too small to hold people out")
+    matrix, labels = population.matrix[learning], is_seed[learning]
+    found = pu.hidden_seed_lifts(matrix, labels, _folds(population.people[learning], settings), settings.seed)
+    if not found:
+        raise TooLittle("the seed is too small to hide people for the choice of an algorithm")
+    scorers = (pu.fit(pu.choose(found), matrix, labels, settings.seed), pu.fit_trait_weights(matrix, labels))
+    scores, trait_weights = (scorer.score(population.matrix[judging]) for scorer in scorers)
+    candidates = ~is_seed[judging]
+    return Turn(
+        judging,
+        pu.places_among(np.sort(scores[candidates]), scores),
+        pu.places_among(np.sort(trait_weights[candidates]), trait_weights),
+        found,
     )
 
 
@@ -571,16 +603,17 @@ def _count(share: float, total: int) -> int:
     return min(total, int(np.ceil(share * total - 1e-9)))
 
 
-def _hold_out(people: np.ndarray, is_seed: np.ndarray, settings: Settings) -> np.ndarray:
-    """A mask (n,) of the people held out: the same share of the seed's people as of the others."""
+def _hold_outs(people: np.ndarray, is_seed: np.ndarray, settings: Settings) -> list[np.ndarray]:
+    """Masks (n,) of the people held out, the same share of the seed's people as of the others, one mask a turn."""
     drawn = stable_uniform(people, "hold-out", settings.seed)
-    held_out = np.zeros(len(people), dtype=bool)
+    small = len(np.unique(people[is_seed])) < LARGE_SEED
+    turns = max(2, round(1 / settings.hold_out_share)) if small else 1
+    share = 1 / turns if small else settings.hold_out_share
+    rank = np.zeros(len(people))
     for mask in (is_seed, ~is_seed):
         of_people = np.unique(drawn[mask])
-        if len(of_people):
-            limit = np.sort(of_people)[min(len(of_people) - 1, int(settings.hold_out_share * len(of_people)))]
-            held_out[mask] = drawn[mask] < limit
-    return held_out
+        rank[mask] = np.searchsorted(of_people, drawn[mask]) / max(1, len(of_people))
+    return [(rank >= turn * share) & (rank < (turn + 1) * share) for turn in range(turns)]
 
 
 def _folds(people: np.ndarray, settings: Settings) -> np.ndarray:
