@@ -1,0 +1,60 @@
+{# Text as an SQL literal. #}
+{% macro text_literal(text) -%}
+    '{{ text | string | replace("'", "''") }}'
+{%- endmacro %}
+
+{#
+    The ids of the rules that a row satisfies, as a list to unnest, so that any number of rules is one scan.
+    A predicate that is null (an unknown trait, a missing column value) does not match. No rules: an empty list.
+#}
+{% macro matching_rules(rules, id_key) -%}
+    {%- if rules -%}
+    list_filter(
+        [
+            {%- for rule in rules %}
+            case when ({{ rule.predicate }}) then {{ text_literal(rule[id_key]) }} end,
+            {%- endfor %}
+        ],
+        lambda rule_id: rule_id is not null
+    )
+    {%- else -%}
+    cast([] as varchar[])
+    {%- endif -%}
+{%- endmacro %}
+
+{#
+    Rows of configuration as a relation: `columns` maps a column to its SQL type, `rows` are the dictionaries of a
+    dbt variable. No rows: an empty relation of the same columns.
+#}
+{% macro configured_rows(rows, columns) -%}
+    select
+    {%- for column, type in columns.items() %}
+        cast(configured.{{ column }} as {{ type }}) as {{ column }},
+    {%- endfor %}
+    from (
+        values
+        {%- for row in rows %}
+        (
+            {%- for column in columns -%}
+            {%- set value = row.get(column) -%}
+            {%- if value is none -%} null {%- else -%} {{ text_literal(value) }} {%- endif -%}
+            {{ ", " if not loop.last }}
+            {%- endfor -%}
+        ),
+        {%- else %}
+        ({% for column in columns %}null{{ ", " if not loop.last }}{% endfor %})
+        {%- endfor %}
+    ) as configured ({{ columns | join(", ") }})
+    {%- if not rows %}
+    where false
+    {%- endif %}
+{%- endmacro %}
+
+{#
+    Whether a person is in the control group: a hash of the person alone, so that it is the same on every day, in every
+    audience and for all devices of one person. `person` is any stable id.
+#}
+{% macro is_control(person) -%}
+    cast('0x' || substr(md5('tandem-control:' || {{ person }}), 1, 8) as bigint)
+    < cast({{ var('control_share') }} as double) * 4294967296
+{%- endmacro %}

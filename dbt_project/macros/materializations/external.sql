@@ -1,0 +1,47 @@
+{#
+    One Parquet file, ordered by the model's grain, and a view on it.
+
+    It takes the place of dbt-duckdb's `external`, which writes a row of nulls when a model has no rows: Python steps,
+    BI tools and a first day without data need an empty file with the right types. DuckDB writes beside an existing
+    file and renames, so a reader never sees half of one.
+#}
+{% materialization external, adapter='duckdb' %}
+    {%- set location = lake_location(model) -%}
+    {%- set existing_relation = load_cached_relation(this) -%}
+    {%- set target_relation = this.incorporate(type='view') -%}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {%- if existing_relation is not none and not existing_relation.is_view -%}
+        {% do adapter.drop_relation(existing_relation) %}
+    {%- endif -%}
+
+    {%- set query = sql -%}
+    {%- if config.get('contract').enforced -%}
+        {{ get_assert_columns_equivalent(sql) }}
+        {%- set query = get_select_subquery(sql) -%}
+    {%- endif -%}
+
+    {% call statement('main') -%}
+        copy (
+            select * from ({{ query }}) as model_rows
+            {% if config.get('meta').grain -%}
+            order by {{ config.get('meta').grain | join(', ') }}
+            {%- endif %}
+        )
+        to '{{ location }}' (format parquet, compression zstd)
+    {%- endcall %}
+
+    {% call statement('create_view') -%}
+        create or replace view {{ target_relation }} as
+        select * from read_parquet('{{ location }}')
+    {%- endcall %}
+
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {% do persist_docs(target_relation, model) %}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+
+    {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}

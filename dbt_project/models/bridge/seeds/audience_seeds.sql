@@ -1,0 +1,82 @@
+-- The visitors behind the members of each audience that asks for look-alikes. Nothing of the customer comes along but
+-- a key that keeps one person's devices together.
+
+with
+
+membership as (
+
+    select * from {{ ref('int_audience_membership') }}
+
+),
+
+audience_rules as (
+
+    select * from {{ ref('int_audience_rules') }}
+
+),
+
+audience_sizes as (
+
+    select * from {{ ref('int_audience_sizes') }}
+
+),
+
+customer_visitors as (
+
+    select * from {{ ref('int_customer_visitors') }}
+
+),
+
+known_visitors as (
+
+    select * from {{ ref('int_known_visitors') }}
+
+),
+
+seeded_members as (
+
+    select membership.*
+    from membership
+    inner join audience_rules
+        on membership.audience_id = audience_rules.audience_id
+    inner join audience_sizes
+        on membership.audience_id = audience_sizes.audience_id
+    where
+        audience_rules.has_lookalike
+        and audience_sizes.is_large_enough
+
+),
+
+seed_visitors as (
+
+    select
+        seeded_members.audience_id,
+        customer_visitors.visitor_id,
+    from seeded_members
+    inner join customer_visitors
+        on seeded_members.member_id = customer_visitors.customer_id
+    where seeded_members.side = 'cdp'
+
+    union
+
+    select
+        audience_id,
+        member_id as visitor_id,
+    from seeded_members
+    where side = 'dmp'
+
+),
+
+final as (
+
+    select
+        seed_visitors.audience_id,
+        seed_visitors.visitor_id,
+        coalesce(known_visitors.person_key, {{ person_key('seed_visitors.visitor_id') }}) as person_key,
+    from seed_visitors
+    left join known_visitors
+        on seed_visitors.visitor_id = known_visitors.visitor_id
+
+)
+
+select * from final

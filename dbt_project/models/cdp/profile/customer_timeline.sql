@@ -1,0 +1,182 @@
+with
+
+customer_orders as (
+
+    select * from {{ ref('int_customer_orders') }}
+
+),
+
+customer_order_lines as (
+
+    select * from {{ ref('int_customer_order_lines') }}
+
+),
+
+customer_events as (
+
+    select * from {{ ref('int_customer_events') }}
+
+),
+
+interactions as (
+
+    select * from {{ ref('stg_interactions') }}
+
+),
+
+messages as (
+
+    select * from {{ ref('stg_messages') }}
+
+),
+
+node_customers as (
+
+    select * from {{ ref('int_node_customers') }}
+
+),
+
+stage_points as (
+
+    select * from {{ ref('int_customer_stage_points') }}
+
+),
+
+purchases_by_line as (
+
+    select
+        'order_lines:' || line_channel || ':' || order_id || ':' || line_number as timeline_key,
+        customer_id,
+        ordered_at as occurred_at,
+        channel,
+        case when is_valid then 'purchase' else 'cancelled_purchase' end as activity,
+        order_id,
+        product_id,
+        category,
+        amount,
+    from customer_order_lines
+
+),
+
+purchases_without_lines as (
+
+    select
+        'orders:' || channel || ':' || order_id as timeline_key,
+        customer_id,
+        ordered_at as occurred_at,
+        channel,
+        case when is_valid then 'purchase' else 'cancelled_purchase' end as activity,
+        order_id,
+        cast(null as varchar) as product_id,
+        cast(null as varchar) as category,
+        total_amount as amount,
+    from customer_orders
+    anti join customer_order_lines
+        on
+            customer_orders.order_id = customer_order_lines.order_id
+            and customer_orders.channel = customer_order_lines.channel
+
+),
+
+contacts as (
+
+    select
+        'interactions:' || interactions.channel || ':' || interactions.interaction_id as timeline_key,
+        node_customers.customer_id,
+        interactions.occurred_at,
+        interactions.channel,
+        coalesce(lower(interactions.type), 'contact') as activity,
+        cast(null as varchar) as order_id,
+        cast(null as varchar) as product_id,
+        interactions.reason as category,
+        cast(null as decimal(18, 4)) as amount,
+    from interactions
+    inner join node_customers
+        on interactions.node_key = node_customers.node_key
+
+),
+
+message_actions as (
+
+    select
+        'messages:' || messages.channel || ':' || messages.message_id || ':' || messages.action || ':'
+        || messages.occurred_at as timeline_key,
+        node_customers.customer_id,
+        messages.occurred_at,
+        messages.channel,
+        coalesce(lower(messages.medium), 'message') || '_' || messages.action as activity,
+        cast(null as varchar) as order_id,
+        cast(null as varchar) as product_id,
+        messages.campaign_id as category,
+        cast(null as decimal(18, 4)) as amount,
+    from messages
+    inner join node_customers
+        on messages.node_key = node_customers.node_key
+
+),
+
+-- What an order is worth stands on the purchase; an event that reports the same order carries no amount.
+behaviours as (
+
+    select
+        'events:' || channel || ':' || event_id as timeline_key,
+        customer_id,
+        occurred_at,
+        channel,
+        activity,
+        order_id,
+        product_id,
+        category,
+        cast(null as decimal(18, 4)) as amount,
+    from customer_events
+
+),
+
+united as (
+
+    select * from purchases_by_line
+
+    union all
+
+    select * from purchases_without_lines
+
+    union all
+
+    select * from contacts
+
+    union all
+
+    select * from message_actions
+
+    union all
+
+    select * from behaviours
+
+),
+
+final as (
+
+    select
+        md5(united.timeline_key) as timeline_id,
+        united.customer_id,
+        united.channel,
+        united.activity,
+        united.order_id,
+        united.product_id,
+        united.category,
+        {{ lifecycle_stage(
+            'stage_points.orders',
+            "date_diff('day', stage_points.ordered_at, united.occurred_at)",
+            'stage_points.average_gap_days'
+        ) }} as stage,
+        cast(united.amount as decimal(18, 4)) as amount,
+        united.occurred_at,
+    from united
+    asof left join stage_points
+        on
+            united.customer_id = stage_points.customer_id
+            and united.occurred_at > stage_points.ordered_at
+
+)
+
+select * from final

@@ -1,0 +1,63 @@
+with
+
+events as (
+
+    select * from {{ ref('stg_events') }}
+
+),
+
+node_customers as (
+
+    select * from {{ ref('int_node_customers') }}
+
+),
+
+products as (
+
+    select * from {{ ref('int_products') }}
+
+),
+
+named as (
+
+    select
+        event_id,
+        node_key,
+        channel,
+        case type
+            when 'page' then 'page_viewed'
+            when 'screen' then 'screen_viewed'
+            else coalesce(nullif(regexp_replace(lower(trim(name)), '[^a-z0-9]+', '_', 'g'), ''), 'tracked')
+        end as activity,
+        json_extract_string(properties, '$.order_id') as order_id,
+        json_extract_string(properties, '$.product_id') as product_id,
+        json_extract_string(properties, '$.category') as event_category,
+        occurred_at,
+    from events
+    where
+        is_owned_site
+        and not is_bot
+        and type in ('page', 'screen', 'track')
+
+),
+
+final as (
+
+    select
+        named.event_id,
+        node_customers.customer_id,
+        named.channel,
+        named.activity,
+        named.order_id,
+        named.product_id,
+        coalesce(products.category, named.event_category) as category,
+        named.occurred_at,
+    from named
+    inner join node_customers
+        on named.node_key = node_customers.node_key
+    left join products
+        on named.product_id = products.product_id
+
+)
+
+select * from final

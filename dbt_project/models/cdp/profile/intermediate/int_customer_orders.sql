@@ -1,0 +1,58 @@
+with
+
+orders as (
+
+    select * from {{ ref('stg_orders') }}
+
+),
+
+order_lines as (
+
+    select * from {{ ref('stg_order_lines') }}
+
+),
+
+node_customers as (
+
+    select * from {{ ref('int_node_customers') }}
+
+),
+
+line_totals as (
+
+    select
+        order_id,
+        sum(amount) as lines_amount,
+        count(*) as line_count,
+    from order_lines
+    group by all
+
+),
+
+final as (
+
+    select
+        orders.order_id,
+        node_customers.customer_id,
+        orders.channel,
+        orders.status,
+        orders.currency,
+        orders.coupon,
+        coalesce(orders.total, line_totals.lines_amount, 0) as total_amount,
+        coalesce(orders.discount, 0) as discount_amount,
+        coalesce(line_totals.line_count, 0) as line_count,
+        orders.is_valid,
+        coalesce(
+            lower(trim(orders.sales_channel)) in ('store', 'shop', 'pos', 'branch', 'offline', 'in_store', 'in-store'),
+            orders.store_id is not null
+        ) as is_store_order,
+        orders.ordered_at,
+    from orders
+    inner join node_customers
+        on orders.node_key = node_customers.node_key
+    left join line_totals
+        on orders.order_id = line_totals.order_id
+
+)
+
+select * from final

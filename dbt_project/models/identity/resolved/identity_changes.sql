@@ -1,0 +1,22 @@
+with
+
+changes as (
+
+    select * from {{ source('identity', 'changes') }}
+    where as_of_date <= {{ as_of_date() }}
+
+),
+
+final as (
+
+    select
+        customer_id,
+        previous_customer_id,
+        change,
+        reason,
+        as_of_date,
+    from changes
+
+)
+
+select * from final

@@ -1,0 +1,104 @@
+with
+
+audience_rules as (
+
+    select * from {{ ref('int_audience_rules') }}
+
+),
+
+audience_sizes as (
+
+    select * from {{ ref('int_audience_sizes') }}
+
+),
+
+membership as (
+
+    select * from {{ ref('int_audience_membership') }}
+
+),
+
+lookalike_members as (
+
+    select * from {{ ref('lookalike_members') }}
+
+),
+
+visitors as (
+
+    select
+        visitor_id,
+        expires_at,
+    from {{ ref('visitors') }}
+
+),
+
+known_visitors as (
+
+    select * from {{ ref('int_known_visitors') }}
+
+),
+
+members as (
+
+    select
+        audience_id,
+        member_id,
+        side,
+        'rule' as source,
+        cast(null as timestamp) as model_expires_at,
+    from membership
+
+    union all
+
+    select
+        audience_id,
+        visitor_id as member_id,
+        'dmp' as side,
+        'lookalike' as source,
+        expires_at as model_expires_at,
+    from lookalike_members
+
+),
+
+publishable_members as (
+
+    select
+        members.*,
+        audience_rules.ttl_days,
+    from members
+    inner join audience_rules
+        on members.audience_id = audience_rules.audience_id
+    inner join audience_sizes
+        on members.audience_id = audience_sizes.audience_id
+    where audience_sizes.is_large_enough
+
+),
+
+final as (
+
+    select
+        publishable_members.audience_id,
+        publishable_members.member_id,
+        publishable_members.side,
+        publishable_members.source,
+        {{ is_control('coalesce(known_visitors.customer_id, publishable_members.member_id)') }} as is_control,
+        cast({{ as_of_date() }} as timestamp) as entered_at,
+        least(
+            publishable_members.model_expires_at,
+            visitors.expires_at,
+            {{ end_of_day() }} + to_days(nullif(publishable_members.ttl_days, 0))
+        ) as expires_at,
+    from publishable_members
+    left join visitors
+        on
+            publishable_members.member_id = visitors.visitor_id
+            and publishable_members.side = 'dmp'
+    left join known_visitors
+        on
+            publishable_members.member_id = known_visitors.visitor_id
+            and publishable_members.side = 'dmp'
+
+)
+
+select * from final

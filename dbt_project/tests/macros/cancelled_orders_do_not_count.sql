@@ -1,0 +1,18 @@
+{{ config(tags=['macros']) }}
+
+with
+
+cases (status, expected) as (
+
+    values
+    ('Cancelled', false),
+    ('refunded ', false),
+    ('completed', true),
+    ('', true),
+    (null, true)
+
+)
+
+select *
+from cases
+where {{ is_valid_order('status') }} is distinct from expected

@@ -1,0 +1,26 @@
+{{ config(tags=['macros']) }}
+
+with
+
+cases (given, own_id, expected) as (
+
+    values
+    ('sport', 'u1', 'sport'),
+    ('spring_20240401', 'u1', 'spring_20240401'),
+    ('Wine & cheese', 'u1', 'Wine & cheese'),
+    ('u1', 'u1', '(withheld)'),
+    ('to ann@example.org', 'u1', '(withheld)'),
+    ('ann%40example.org', 'u1', '(withheld)'),
+    ('from 203.0.113.77', 'u1', '(withheld)'),
+    ('+49301234567', 'u1', '(withheld)'),
+    ('0301234567', 'u1', '(withheld)'),
+    ('7C9E6679-7425-40de-944b-e07fc1f90ae7', 'u1', '(withheld)'),
+    ('d41d8cd98f00b204e9800998ecf8427e', 'u1', '(withheld)'),
+    ('sport', null, 'sport'),
+    (null, 'u1', null)
+
+)
+
+select *
+from cases
+where {{ without_identifiers('given', ['own_id']) }} is distinct from expected

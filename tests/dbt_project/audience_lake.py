@@ -1,0 +1,411 @@
+"""A lake for the DMP side, the bridge and the marts: few devices, each there for one rule.
+
+It is built once per session, step by step through dbt, with the answers of resolve, learn and expand written by hand.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from include.extract.kinds import kinds
+from include.lake import Lake
+from include.privacy.pseudonym import pads, visitor_id
+from include.warehouse import run_dbt
+
+DAY = date(2024, 6, 30)
+KEY = b"the key of the audience lake"
+OTHER_KEY = b"another key, longer than one block of SHA-256, so that HMAC hashes it first"
+
+GRANTED, REFUSED = '{"advertising": true}', '{"advertising": false}'
+PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Mobile/15E148 Safari/604.1"
+LAPTOP = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/120.0 Safari/537.36"
+CRAWLER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+
+KIOSK_USERS = tuple(f"u-kiosk-{number:02d}" for number in range(11))
+USERS = ("u-ann", "u-ben", "u-cal", "u-dora", "u-eve", "u-fay", *KIOSK_USERS)
+
+# Whatever must not be found on the DMP side, in any file, in any form.
+SECRETS = (
+    "ck-ann", "ck-ben", "ck-cal", "ck-dora", "ck-kiosk", "ck-stranger", "ad-7c9e6679", "dv-tablet", "u-ann", "u-kiosk",
+    "ann@example.org", "ann%40example.org", "dora@example.org", "Annabel", "203.0.113.77", "198.51.100.23",
+    "2001:db8:ab:1::1", "session=s3cr3t", "+49301234567",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AudienceLake:
+    """The lake after `publish`."""
+
+    lake: Lake
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """dbt's own description of the project."""
+        return json.loads((self.lake.data / "dbt" / "target" / "manifest.json").read_text())
+
+    def read(self, query: str, key: bytes = KEY) -> list[tuple]:
+        """Ask the warehouse, as a reader who holds the pseudonym key, `getvariable('hmac_inner')` and outer."""
+        inner, outer = pads(key)
+        with duckdb.connect(str(self.lake.warehouse), read_only=True) as connection:
+            connection.execute("set variable hmac_inner = $1", [inner])
+            connection.execute("set variable hmac_outer = $1", [outer])
+            return connection.execute(query).fetchall()
+
+    def compiled(self, model: str) -> str:
+        """The SQL that dbt ran for a model."""
+        (path,) = (self.lake.data / "dbt" / "target" / "compiled" / "tandem" / "models").rglob(f"{model}.sql")
+        return path.read_text()
+
+
+def visitor(cookie: str, id_type: str = "anonymous_id") -> str:
+    """The visitor id of an identifier of the lake, by Python's own HMAC."""
+    return visitor_id(KEY, id_type, cookie)
+
+
+def built_audience_lake(tmp_path_factory: pytest.TempPathFactory) -> AudienceLake:
+    """The lake after `publish`; the first caller of the session builds it."""
+    return _built(tmp_path_factory.getbasetemp() / "audience_lake")
+
+
+@functools.cache
+def _built(folder: Path) -> AudienceLake:
+    lake = Lake(folder)
+    land(lake)
+    run_dbt("stage", lake, variables(), KEY)
+    resolve(lake)
+    run_dbt("unify", lake, variables(), KEY)
+    learn(lake)
+    run_dbt("segment", lake, variables(), KEY)
+    expand(lake)
+    operate(lake)
+    run_dbt("publish", lake, variables(), KEY)
+    return AudienceLake(lake)
+
+
+def variables() -> dict[str, Any]:
+    """What the configuration would tell dbt."""
+    return {
+        "as_of_date": f"{DAY:%Y-%m-%d}",
+        "horizon_days": 28,
+        "session_timeout_minutes": 30,
+        "visitor_idle_days": 120,
+        "event_days": 60,
+        "control_share": 0.3,
+        "advertising_purposes": ["advertising"],
+        "traits": [
+            {"trait_id": "runner", "predicate": "\"url\" like '%running%'", "ttl_days": 90, "name": "Runs"},
+            {
+                "trait_id": "brief",
+                "predicate": "\"content_category\" = 'brief'",
+                "ttl_days": 1,
+                "name": "Brief",
+            },
+        ],
+        "atoms": [
+            {"alias": "f1", "trait_id": "runner", "kind": "frequency", "days": 30},
+            {"alias": "r1", "trait_id": "runner", "kind": "recency", "days": None},
+            {"alias": "t1", "trait_id": "age", "kind": "value", "days": None},
+        ],
+        "audiences": [
+            audience("known_people", "cdp", "record_count >= 1", min_size=2, lookalike=True),
+            audience(
+                "likely_ann",
+                "cdp",
+                "scores['purchase_probability'] > 0.8 and list_contains(segment_ids, 's1')",
+            ),
+            audience("in_bath", "cdp", "\"city\" = 'Bath'", min_size=2, lookalike=True),
+            audience("runners", "dmp", '("f1" >= 1)', ttl_days=0),
+            audience("recent_runners", "dmp", '("r1" <= 29)', ttl_days=7),
+            audience("thirties", "dmp", "(\"t1\" = '30-39')", lookalike=True),
+        ],
+        "channels": [],
+    }
+
+
+def audience(
+    audience_id: str,
+    side: str,
+    predicate: str,
+    min_size: int = 1,
+    ttl_days: int = 30,
+    lookalike: bool = False,
+) -> dict[str, Any]:
+    return {
+        "audience_id": audience_id,
+        "side": side,
+        "name": audience_id.replace("_", " "),
+        "description": "What it's for",
+        "definition": predicate,
+        "definition_version": "v1",
+        "predicate": predicate,
+        "ttl_days": ttl_days,
+        "min_size": min_size,
+        "lookalike": lookalike,
+    }
+
+
+def land(lake: Lake) -> None:
+    """Write the landing files, and the typed empty one that every kind has."""
+    for kind in kinds():
+        _land(lake, kind, "none", date(1970, 1, 1), [])
+    _land(lake, "customers", "crm", DAY, _customers())
+    _land(lake, "events", "web", DAY, _own_events())
+    _land(lake, "events", "publisher", DAY, _offsite_events())
+    _land(lake, "traits", "broker", DAY, _traits())
+    _land(lake, "consents", "preferences", DAY, _consents())
+
+
+def resolve(lake: Lake) -> None:
+    """Each user id is a customer, and so is each device that it was seen on, as resolve would have it."""
+    evidence = f"read_parquet('{lake.staged('identity_evidence')}')"
+    users = f"(select distinct node_key, 'c_' || id_value as customer_id from {evidence} where id_type = 'user_id')"
+    _write(
+        lake.identity(DAY, "node_customers"),
+        f"""select node_key, min(kind) as kind, min(channel) as channel, min(record_id) as record_id,
+            min(customer_id) as customer_id, 'exact' as tier, 'user_id' as linked_by
+        from {evidence} left join {users} as users using (node_key) group by node_key order by node_key""",
+    )
+    _write(
+        lake.identity(DAY, "identifier_customers"),
+        f"""select id_type, id_value, customer_id, min(first_seen_at) as first_seen_at,
+            max(last_seen_at) as last_seen_at, cast(sum(observations) as bigint) as observations
+        from {evidence} inner join {users} as users using (node_key) group by all order by all""",
+    )
+    _write(
+        lake.identity(DAY, "edges"),
+        f"""select node_key, id_type, id_value, first_seen_at, last_seen_at, observations, 'active' as status,
+            cast(null as varchar) as reason from {evidence} order by all""",
+    )
+    _write(
+        lake.identity(DAY, "changes"),
+        f"""select customer_id, cast(null as varchar) as previous_customer_id, 'created' as change,
+            'first seen' as reason, date '{DAY}' as as_of_date from {users} group by customer_id order by all""",
+    )
+
+
+def learn(lake: Lake) -> None:
+    """One score and one segment for Ann, a lower score for Ben, none for the others."""
+    day = f"date '{DAY}'"
+    _write(
+        lake.ml(DAY, "customer_scores"),
+        f"""select customer_id, {day} as as_of_date, 'purchase_probability' as score, value, 50.0 as percentile,
+            0.0 as low, 1.0 as high, 'v1' as model_version
+        from (values ('c_u-ann', 0.9), ('c_u-ben', 0.85)) as scores (customer_id, value)""",
+    )
+    _write(
+        lake.ml(DAY, "segments"),
+        f"""select 's1' as segment_id, {day} as as_of_date, 'One' as name, 'Only Ann' as description,
+            1::bigint as size, 1.0 as share, 0.0 as mean_recency_days, 0.0 as mean_orders, 0.0 as mean_spend,
+            '[]' as differences, '[]' as centroid, 'v1' as model_version""",
+    )
+    _write(
+        lake.ml(DAY, "customer_segments"),
+        f"select 'c_u-ann' as customer_id, {day} as as_of_date, 's1' as segment_id, 0.0 as distance",
+    )
+    _write(
+        lake.ml(DAY, "model_cards"),
+        f"""select 'purchase' as model, 'v1' as model_version, {day} as as_of_date, 'classification' as task,
+            'auc' as metric, 0.7::double as value, 0.6::double as low, 0.8::double as high,
+            0.5::double as baseline, 'chance' as baseline_name, 'promoted' as verdict, '' as note""",
+    )
+
+
+def expand(lake: Lake) -> None:
+    """The model of `known_people` and of `in_bath` are published, the one of `thirties` is refused."""
+    visitors = f"read_parquet('{lake.table('dmp', 'visitors')}')"
+    known = f"read_parquet('{lake.staged('known_visitors')}')"
+    models = [("known_people", "published"), ("in_bath", "published"), ("thirties", "refused")]
+    values = ", ".join(f"('{audience_id}', '{verdict}')" for audience_id, verdict in models)
+    _write(
+        lake.ml(DAY, "lookalike_models"),
+        f"""select audience_id, 'v1' as model_version, date '{DAY}' as as_of_date, 'logistic' as algorithm,
+            1::bigint as seed_size, 1::bigint as candidate_size, 1::bigint as features, 0.7::double as auc,
+            2::double as lift_at_1, 2::double as lift_at_5, 1::double as lift_at_5_low, 3::double as lift_at_5_high,
+            2::double as lift_at_10, 1::double as activity_lift_at_5, verdict, '' as reason, '[]' as curve
+        from (values {values}) as models (audience_id, verdict)""",
+    )
+    _write(
+        lake.ml(DAY, "lookalike_members"),
+        f"""select audience_id, visitor_id, date '{DAY}' as as_of_date, 0.5::double as score, 99::double as percentile,
+            'narrow' as level, false as is_control, timestamp '2024-07-30 00:00:00' as expires_at
+        from (select unnest(['known_people', 'in_bath', 'thirties']) as audience_id)
+        cross join (select visitor_id from {visitors} anti join {known} as known using (visitor_id))
+        union all
+        select 'known_people', repeat('0', 64), date '{DAY}', 0.5, 99.0, 'narrow', false, timestamp '2024-07-30'
+        order by all""",
+    )
+
+
+def operate(lake: Lake) -> None:
+    """What extract, the gates and the pipeline note of the run, of this day and of the day before."""
+    for day in ("2024-06-29", "2024-06-30"):
+        _write(
+            lake.receipts("web", date.fromisoformat(day)) / "receipts.parquet",
+            f"""select 'web' as channel, 'events' as kind, 'first' as party, 'web_{day}.jsonl' as source_file,
+                date '{day}' as delivered_on, 'h' as file_hash, 's' as spec_hash, 10::bigint as received,
+                8::bigint as landed, 2::bigint as quarantined""",
+        )
+        _write(
+            lake.quarantine("events", "web", date.fromisoformat(day)) / "part.parquet",
+            f"""select 'ann@example.org,broken' as raw, reason, 'web_{day}.jsonl' as source_file,
+                row as source_row from (values ('missing:event_id', 7::bigint), ('unreadable:occurred_at', 3::bigint))
+                as refused (reason, row)""",
+        )
+        _write(
+            lake.ops(date.fromisoformat(day), "run_costs"),
+            f"""select date '{day}' as as_of_date, step, 'dbt' as part, status, 1::bigint as rows,
+                1.0::double as wall_seconds, 1.0::double as cpu_seconds, 1::bigint as peak_memory_bytes
+            from (values ('stage', 'failed'), ('stage', 'done')) as costs (step, status)""",
+        )
+        for step in ("stage", "publish"):
+            _write(
+                lake.ops(date.fromisoformat(day), f"quality_{step}"),
+                f"""select date '{day}' as as_of_date, '{step}' as step, 'stg_customers' as asset,
+                    'expect_column_values_to_not_be_null' as expectation, 'email' as column_name, 'stop' as severity,
+                    true as success, '0' as observed, 0::bigint as unexpected_count,
+                    0.0::double as unexpected_share, 'ann@example.org' as examples, 'There is one' as meaning,
+                    'CDP team' as owner""",
+            )
+    _write(
+        lake.quarantine("events", "none", date(1970, 1, 1)) / "part.parquet",
+        "select '' as raw, '' as reason, '' as source_file, 0::bigint as source_row where false",
+    )
+
+
+def _customers() -> list[dict]:
+    people = [
+        {"record_id": f"r-{user}", "observed_at": "2024-01-01 09:00", "user_id": user, "city": "Rome"}
+        for user in USERS
+    ]
+    people[0] |= {
+        "email": "ann@example.org",
+        "given_name": "Annabel",
+        "phone": "+49301234567",
+        "city": "Bath",
+    }
+    people[3] |= {"email": "dora@example.org"}
+    return people
+
+
+def _own_events() -> list[dict]:
+    def seen(event_id: str, at: str, consent: str | None = GRANTED, **columns: object) -> dict:
+        return {
+            "event_id": event_id, "type": "page", "occurred_at": f"2024-06-{at}", "consent": consent,
+            "user_agent": LAPTOP, "site": "shop.example", "is_owned_site": True,
+        } | columns  # fmt: skip
+
+    return [
+        seen("ann-1", "20 10:59:59", anonymous_id="ck-ann", ip="203.0.113.77", url="https://shop.example/"),
+        seen(
+            "ann-2", "21 10:30", anonymous_id="ck-ann", user_id="u-ann", ip="198.51.100.23", user_agent=PHONE,
+            name="ann@example.org", content_category="mail ann%40example.org",
+            url="https://shop.example/running?session=s3cr3t", campaign_term="u-ann", referrer="ck-ann",
+            advertising_id="ad-7c9e6679-7425-40de-944b-e07fc1f90ae7",
+        ),
+        seen("ben-1", "20 10:00", REFUSED, anonymous_id="ck-ben", user_id="u-ben"),
+        seen("cal-1", "20 10:00", None, anonymous_id="ck-cal", user_id="u-cal"),
+        seen("cal-2", "20 11:00", '{"analytics": true}', anonymous_id="ck-cal", user_id="u-cal"),
+        seen("dora-1", "20 10:00", anonymous_id="ck-dora", user_id="u-dora"),
+        seen("eve-1", "20 10:00", anonymous_id="ck-eve", user_id="u-eve"),
+        # Granted once, refused later: nothing of the earlier visit stays.
+        seen("eve-2", "22 10:00", REFUSED, anonymous_id="ck-eve", user_id="u-eve"),
+        seen("fay-1", "20 10:00", device_id="dv-tablet", user_id="u-fay", user_agent=None, platform="iOS"),
+        seen("bot-1", "20 10:00", anonymous_id="ck-robot", user_agent=CRAWLER),
+        *(
+            seen(f"kiosk-{user}", "20 10:00", anonymous_id="ck-kiosk", user_id=user, ip="2001:db8:ab:1::1")
+            for user in KIOSK_USERS
+        ),
+    ]  # fmt: skip
+
+
+def _offsite_events() -> list[dict]:
+    def seen(event_id: str, at: str, cookie: str, consent: str | None = GRANTED, **columns: object) -> dict:
+        return {
+            "event_id": event_id, "type": "page", "occurred_at": at, "anonymous_id": cookie, "consent": consent,
+            "user_agent": LAPTOP, "site": "news.example", "is_owned_site": False, "party": "third",
+            "content_category": "sport",
+        } | columns  # fmt: skip
+
+    return [
+        seen("off-1", "2024-06-25 20:00", "ck-ann"),
+        seen("off-2", "2024-06-25 21:00", "ck-ann", content_category="ck-ann"),
+        seen("off-3", "2024-06-25 20:00", "ck-ben", REFUSED),
+        # The business day and the 29 days before it are the last 30 days.
+        seen("off-4", "2024-06-01 00:00", "ck-first-day", url="https://news.example/running"),
+        seen("off-5", "2024-05-31 23:59:59", "ck-day-before", url="https://news.example/running"),
+        seen("off-6", "2024-06-30 23:59:59", "ck-stranger", url="https://news.example/running"),
+        seen("off-7", "2024-06-30 09:00", "ck-stranger", content_category="brief"),
+        seen("off-8", "2024-07-01 00:00", "ck-tomorrow"),
+        # A trait of one day ends with that day; detail is kept for 60 days, visitors for 120.
+        seen("off-9", "2024-06-29 23:59:59", "ck-brief", content_category="brief"),
+        seen("off-10", "2024-04-20 10:00", "ck-old", site="old.example"),
+        seen("off-11", "2024-03-02 23:59", "ck-idle"),
+    ]
+
+
+def _traits() -> list[dict]:
+    def said(id_type: str, id_value: str, at: str = "2024-06-01 00:00", **columns: object) -> dict:
+        return {
+            "party": "third", "id_type": id_type, "id_value": id_value, "trait": "age", "value": "30-39",
+            "observed_at": at, "provider": "broker",
+        } | columns  # fmt: skip
+
+    return [
+        said("anonymous_id", "ck-ann"),
+        said("anonymous_id", "ck-stranger", value="20-29"),
+        said("anonymous_id", "ck-stranger", trait="contact", value="x@example.org"),
+        said("anonymous_id", "ck-ben"),
+        said("anonymous_id", "ck-cal"),
+        said("anonymous_id", "ck-nobody"),
+        said("anonymous_id", "ck-first-day", at="2024-03-02 12:00"),
+        said("advertising_id", "ad-trait-only"),
+        said("email", "ann@example.org"),
+    ]
+
+
+def _consents() -> list[dict]:
+    def stated(id_type: str, id_value: str, status: str, purpose: str = "advertising") -> dict:
+        return {
+            "id_type": id_type, "id_value": id_value, "purpose": purpose, "status": status,
+            "effective_at": "2024-05-01 00:00",
+        }  # fmt: skip
+
+    return [
+        stated("advertising_id", "ad-trait-only", "granted"),
+        stated("anonymous_id", "ck-nobody", "granted", purpose="analytics"),
+        stated("email", "dora@example.org", "denied"),
+    ]
+
+
+def _land(lake: Lake, kind: str, channel: str, day: date, records: list[dict]) -> None:
+    schema = kinds()[kind].landing_schema()
+    path = lake.landing(kind, channel, day) / "part.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"create table landed ({', '.join(f'{name} {type_}' for name, type_ in schema.items())})"
+        )
+        for number, record in enumerate(records, start=1):
+            row = {
+                "attributes": {}, "rejected_values": {}, "party": "first", "source_file": f"{channel}.csv",
+                "source_row": number,
+            } | record  # fmt: skip
+            placeholders = ", ".join("?" * len(row))
+            connection.execute(
+                f"insert into landed ({', '.join(row)}) values ({placeholders})", list(row.values())
+            )
+        connection.execute(f"copy landed to '{path}' (format parquet)")
+
+
+def _write(path: Path, query: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect() as connection:
+        connection.execute(f"copy ({query}) to '{path}' (format parquet)")

@@ -1,0 +1,247 @@
+"""A lake small enough to know by heart: typed landing files of one shop, and who its people are.
+
+Ann is in the CRM and in the loyalty programme, has moved, buys in the store and online, and browses. Bob shares the
+switchboard's e-mail address with others. Cy never bought. Dee buys in the store with a card nobody else knows. One
+record says a name and nothing else. One visitor stays a stranger, one is a robot. What lands after `DAY` is there to
+be left out.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+
+from include.extract.kinds import Kind, kinds
+from include.lake import Lake
+
+DAY = date(2024, 3, 31)
+KEY = b"the key of the small lake"
+HORIZON_DAYS = 28
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120.0 Safari/537.36"
+CRAWLER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+
+# Who carries which identifier, as resolve would find it. The switchboard's address belongs to nobody.
+OWNERS = {
+    ("email", "ann@example.org"): "c_ann",
+    ("email", "ann.new@example.org"): "c_ann",
+    ("phone", "+4912345"): "c_ann",
+    ("loyalty_number", "L-1"): "c_ann",
+    ("user_id", "u-ann"): "c_ann",
+    ("anonymous_id", "a-ann"): "c_ann",
+    ("phone", "0309999"): "c_bob",
+    ("email", "bob@example.org"): "c_bob",
+    ("email", "cy@example.org"): "c_cy",
+    ("loyalty_number", "L-9"): "c_dee",
+}
+BLOCKED = {("email", "office@example.org")}
+
+
+def land_small_lake(lake: Lake) -> None:
+    """Write every landing file of the small lake, and the empty file that each kind always has."""
+    for kind in kinds().values():
+        _land(lake, kind, "none", date(1970, 1, 1), [])
+    for (name, channel, day), rows in _records().items():
+        _land(lake, kinds()[name], channel, day, rows)
+
+
+def resolve_small_lake(lake: Lake, day: date = DAY) -> None:
+    """Write what resolve would write, from `OWNERS`: the graph itself is tested elsewhere."""
+    con = duckdb.connect()
+    evidence = lake.staged("identity_evidence")
+    con.execute("create table owners (id_type varchar, id_value varchar, customer_id varchar)")
+    con.executemany(
+        "insert into owners values (?, ?, ?)", [[*identifier, who] for identifier, who in OWNERS.items()]
+    )
+    con.execute("create table blocked (id_type varchar, id_value varchar)")
+    con.executemany("insert into blocked values (?, ?)", [list(identifier) for identifier in BLOCKED])
+    con.execute(f"create table evidence as from read_parquet('{evidence}')")
+    tables = {
+        "node_customers": """
+            select node_key, any_value(kind) as kind, any_value(channel) as channel,
+                any_value(record_id) as record_id,
+                coalesce(max(customer_id), if(bool_and(id_type is null), 'c_alone', null)) as customer_id,
+                'exact' as tier,
+                string_agg(distinct id_type, ',' order by id_type) filter (where customer_id is not null) as linked_by
+            from evidence left join owners using (id_type, id_value) group by node_key order by node_key""",
+        "identifier_customers": """
+            select id_type, id_value, customer_id, min(first_seen_at) as first_seen_at,
+                max(last_seen_at) as last_seen_at, cast(sum(observations) as bigint) as observations
+            from evidence join owners using (id_type, id_value) group by all order by all""",
+        "edges": """
+            select node_key, id_type, id_value, first_seen_at, last_seen_at, observations,
+                case when blocked.id_value is null then 'active' else 'blocked' end as status,
+                case when blocked.id_value is not null then 'blocked_value' end as reason
+            from evidence left join blocked using (id_type, id_value) order by all""",
+        "changes": f"""
+            select distinct customer_id, cast(null as varchar) as previous_customer_id, 'created' as change,
+                'first seen' as reason, date '{day}' as as_of_date
+            from owners order by all""",
+    }
+    for table, query in tables.items():
+        path = lake.identity(day, table)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        con.execute(f"copy ({query}) to '{path}' (format parquet)")
+
+
+def learn_small_lake(lake: Lake, day: date = DAY) -> None:
+    """Write what learn would write: one score and one segment per customer."""
+    con = duckdb.connect()
+    customers = "(select distinct customer_id from read_parquet('{}') where customer_id is not null)".format(
+        lake.identity(day, "node_customers")
+    )
+    tables = {
+        "customer_scores": f"""
+            select customer_id, date '{day}' as as_of_date, 'purchase_probability' as score, 0.5 as value,
+                50.0 as percentile, 0.4 as low, 0.6 as high, 'v1' as model_version from {customers}""",
+        "segments": f"""
+            select 'segment_1' as segment_id, date '{day}' as as_of_date, 'All' as name, 'Everyone' as description,
+                4 as size, 1.0 as share, 'v1' as model_version""",
+        "customer_segments": f"""
+            select customer_id, date '{day}' as as_of_date, 'segment_1' as segment_id, 0.1 as distance
+            from {customers}""",
+    }
+    for table, query in tables.items():
+        path = lake.ml(day, table)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        con.execute(f"copy ({query}) to '{path}' (format parquet)")
+
+
+def variables(day: date = DAY) -> dict:
+    return {"as_of_date": f"{day:%Y-%m-%d}", "horizon_days": HORIZON_DAYS}
+
+
+def rows(path: Path, query: str = "from this") -> list[tuple]:
+    """Rows of a Parquet file; the query calls it `this`."""
+    con = duckdb.connect()
+    con.execute(f"create view this as from read_parquet('{path}')")
+    return con.execute(query).fetchall()
+
+
+def _land(lake: Lake, kind: Kind, channel: str, day: date, records: list[dict]) -> None:
+    schema = kind.landing_schema()
+    path = lake.landing(kind.name, channel, day) / "part.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    con = duckdb.connect()
+    con.execute(f"create table landed ({', '.join(f'{column} {type_}' for column, type_ in schema.items())})")
+    for number, record in enumerate(records, start=1):
+        row = {
+            "attributes": {},
+            "rejected_values": {},
+            "party": "first",
+            "source_file": f"{channel}_{day:%Y-%m-%d}.csv",
+            "source_row": number,
+        } | record
+        con.execute(
+            f"insert into landed ({', '.join(row)}) values ({', '.join('?' * len(row))})", list(row.values())
+        )
+    con.execute(f"copy landed to '{path}' (format parquet, compression zstd)")
+
+
+def _records() -> dict[tuple[str, str, date], list[dict]]:
+    first, last, later = date(2024, 1, 10), DAY, DAY + timedelta(days=1)
+    return {
+        ("customers", "crm", first): [
+            {"record_id": "A1", "observed_at": "2024-01-05 09:00", "email": "ann@example.org", "phone": "+49 123-45",
+             "given_name": "Ann", "family_name": "Old", "street": "Old Street 1", "city": "Oldtown", "region": "North"},
+            {"record_id": "B1", "observed_at": "2024-01-06 09:00", "email": "office@example.org",
+             "phone": "(030) 9999", "given_name": "Bob"},
+            {"record_id": "C1", "observed_at": "2024-01-07 09:00", "email": "cy@example.org", "given_name": "Cy"},
+            {"record_id": "N1", "observed_at": "2024-01-07 10:00", "given_name": "Nameless"},
+        ],
+        ("customers", "crm", last): [
+            # Ann moved and married: the new address has no region, and the e-mail field came empty.
+            {"record_id": "A1", "observed_at": "2024-03-01 09:00", "email": " ", "phone": "+4912345",
+             "given_name": "Ann", "family_name": "New", "street": "New Street 2", "city": "Newtown"},
+        ],
+        ("customers", "loyalty", first): [
+            {"record_id": "7", "observed_at": "2024-01-08 09:00", "email": " ANN@Example.org", "loyalty_number": "L-1",
+             "given_name": "Anne", "gender": "female"},
+        ],
+        ("customers", "crm", later): [
+            {"record_id": "A1", "observed_at": "2024-04-01 09:00", "given_name": "Tomorrow"},
+        ],
+        ("products", "catalogue", first): [
+            {"product_id": "p1", "name": "Beans", "category": "coffee", "price": "10.00"},
+            {"product_id": "p2", "name": "Pot", "category": "kitchen", "price": "20.00"},
+        ],
+        ("orders", "store", first): [
+            {"order_id": "s1", "ordered_at": "2024-01-09 12:00", "total": "30.00", "discount": "10.00",
+             "store_id": "7", "loyalty_number": "L-1"},
+            {"order_id": "s9", "ordered_at": "2024-01-09 13:00", "total": "7.50", "store_id": "7",
+             "loyalty_number": "L-9"},
+            {"order_id": "s10", "ordered_at": "2024-01-09 14:00", "total": "99.00", "store_id": "7"},
+        ],
+        ("orders", "shop", last): [
+            {"order_id": "w1", "ordered_at": "2024-03-10 10:25", "total": "15.50", "sales_channel": "online",
+             "email": "Ann@example.org", "status": "completed"},
+            {"order_id": "w2", "ordered_at": "2024-03-11 10:00", "total": "50.00", "sales_channel": "online",
+             "email": "ann@example.org", "status": "Cancelled"},
+            {"order_id": "w3", "ordered_at": "2024-03-12 10:00", "total": "20.00", "sales_channel": "online",
+             "email": "bob@example.org", "phone": "0309999"},
+        ],
+        ("order_lines", "store_lines", first): [
+            {"order_id": "s1", "line_number": 1, "product_id": "p1", "quantity": 1, "amount": "10.00"},
+            {"order_id": "s1", "line_number": 2, "product_id": "p2", "quantity": 1, "amount": "20.00"},
+            {"order_id": "s9", "line_number": 1, "product_id": "p1", "quantity": 1, "amount": "7.50"},
+            {"order_id": "nowhere", "line_number": 1, "product_id": "p1", "quantity": 1, "amount": "1.00"},
+        ],
+        ("order_lines", "shop_lines", last): [
+            {"order_id": "w1", "line_number": 1, "product_id": "p1", "quantity": 1, "amount": "15.50"},
+            {"order_id": "w2", "line_number": 1, "product_id": "p2", "quantity": 1, "amount": "50.00"},
+        ],
+        ("interactions", "calls", last): [
+            {"interaction_id": "i1", "occurred_at": "2024-03-09 08:00", "type": "Call", "reason": "delivery",
+             "phone": "+4912345"},
+        ],
+        ("messages", "mailer", last): [
+            {"message_id": "m1", "occurred_at": "2024-03-05 08:00", "action": "sent", "medium": "email",
+             "email": "ann@example.org"},
+            {"message_id": "m1", "occurred_at": "2024-03-05 09:00", "action": "opened", "medium": "email",
+             "email": "ann@example.org"},
+            {"message_id": "m1", "occurred_at": "2024-03-05 09:00", "action": "clicked", "medium": "email",
+             "email": "ann@example.org"},
+        ],
+        ("consents", "preferences", last): [
+            {"id_type": "email", "id_value": "ANN@example.org", "purpose": "email", "status": "granted",
+             "effective_at": "2024-01-05 09:00"},
+            {"id_type": "email", "id_value": "ann@example.org", "purpose": "advertising", "status": "granted",
+             "effective_at": "2024-01-05 09:00"},
+            {"id_type": "loyalty_number", "id_value": "L-1", "purpose": "advertising", "status": "denied",
+             "effective_at": "2024-02-05 09:00"},
+            {"id_type": "email", "id_value": "nobody@example.org", "purpose": "email", "status": "granted",
+             "effective_at": "2024-01-05 09:00"},
+        ],
+        ("traits", "broker", last): [
+            {"party": "third", "id_type": "anonymous_id", "id_value": "a-stranger", "trait": "age", "value": "30-39",
+             "observed_at": "2024-03-01 00:00", "provider": "broker"},
+        ],
+        ("events", "web", last): _web_events(),
+        ("events", "offsite", last): [
+            {"event_id": "o1", "type": "page", "occurred_at": "2024-03-10 20:00", "anonymous_id": "a-ann",
+             "party": "third", "user_agent": BROWSER, "site": "news.example", "is_owned_site": False},
+        ],
+    }  # fmt: skip
+
+
+def _web_events() -> list[dict]:
+    def event(event_id: str, at: str, **columns: object) -> dict:
+        return {
+            "event_id": event_id, "type": "page", "occurred_at": f"2024-03-10 {at}", "anonymous_id": "a-ann",
+            "received_at": f"2024-03-10 {at}", "user_agent": BROWSER, "site": "shop.example", "is_owned_site": True,
+        } | columns  # fmt: skip
+
+    return [
+        event("e1", "10:00:00", url="https://shop.example/?email=ann%40example.org#top"),
+        event("e2", "10:25:00", url="https://shop.example/beans", user_id="u-ann"),
+        # Two of one moment, delivered in the other order, and one delivered twice.
+        event("e4", "10:55:00", type="track", name="Order Completed", properties='{"order_id": "w1"}'),
+        event("e3", "10:55:00", type="track", name="Product Viewed", properties='{"product_id": "p1"}'),
+        event("e3", "10:55:00", type="track", name="Product Viewed", properties='{"product_id": "p1"}'),
+        event("e5", "11:25:00", url="https://shop.example/thanks?order=w1"),
+        event("e6", "11:55:01", url="https://shop.example/again"),
+        event("x1", "12:00:00", anonymous_id="a-stranger", url="https://shop.example/"),
+        event("x2", "12:01:00", anonymous_id="a-Übermut:7", url="https://shop.example/"),
+        event("b1", "12:00:00", anonymous_id="a-robot", user_agent=CRAWLER),
+    ]

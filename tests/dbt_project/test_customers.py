@@ -1,0 +1,203 @@
+"""The CDP side, on a lake whose people are known by heart."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from include.lake import Lake
+from include.privacy.pseudonym import pads, visitor_id
+from include.warehouse import run_dbt
+from tests.dbt_project.small_lake import KEY, learn_small_lake, resolve_small_lake, rows, variables
+
+PUBLISHED = (
+    "customers",
+    "customer_records",
+    "customer_identifiers",
+    "identity_changes",
+    "customer_timeline",
+    "sessions",
+    "customer_features",
+    "customer_scores",
+    "segments",
+    "customer_segments",
+)
+
+
+def cdp(lake: Lake, table: str, query: str) -> list[tuple]:
+    return rows(lake.table("cdp", table), query)
+
+
+def test_every_published_table_has_rows(small: Lake) -> None:
+    for table in PUBLISHED:
+        assert rows(small.table("cdp", table)), table
+
+
+def test_the_golden_record_takes_the_latest_value_that_is_not_empty(small: Lake) -> None:
+    golden = "select family_name, email, gender, gender_channel from this where customer_id = 'c_ann'"
+    assert cdp(small, "customers", golden) == [("New", "ann@example.org", "female", "loyalty")]
+
+
+def test_a_new_street_is_never_joined_to_an_old_region(small: Lake) -> None:
+    address = "select street, city, region, address_observed_at from this where customer_id = 'c_ann'"
+    assert cdp(small, "customers", address) == [("New Street 2", "Newtown", None, datetime(2024, 3, 1, 9))]
+
+
+def test_a_blocked_address_never_becomes_golden(small: Lake) -> None:
+    assert cdp(small, "customers", "select email, emails from this where customer_id = 'c_bob'") == [
+        ("bob@example.org", ["bob@example.org"])
+    ]
+    assert not cdp(small, "customers", "from this where list_contains(emails, 'office@example.org')")
+
+
+def test_consent_is_the_latest_statement_and_none_is_no(small: Lake) -> None:
+    consents = "select customer_id, consent_email, consent_advertising from this order by 1"
+    assert cdp(small, "customers", consents) == [
+        ("c_alone", False, False),
+        ("c_ann", True, False),
+        ("c_bob", False, False),
+        ("c_cy", False, False),
+        ("c_dee", False, False),
+    ]
+
+
+def test_what_lands_tomorrow_is_not_known_today(small: Lake) -> None:
+    assert not cdp(small, "customers", "from this where given_name = 'Tomorrow'")
+
+
+def test_a_record_without_identifiers_is_a_customer_of_its_own(small: Lake) -> None:
+    assert cdp(small, "customer_records", "select customer_id from this where record_id = 'N1'") == [
+        ("c_alone",)
+    ]
+
+
+def test_each_order_line_is_one_row_of_the_timeline_and_an_order_without_lines_too(small: Lake) -> None:
+    purchases = "select order_id, product_id, amount from this where activity like '%purchase' order by all"
+    assert cdp(small, "customer_timeline", purchases) == [
+        ("s1", "p1", Decimal("10.0000")),
+        ("s1", "p2", Decimal("20.0000")),
+        ("s9", "p1", Decimal("7.5000")),
+        ("w1", "p1", Decimal("15.5000")),
+        ("w2", "p2", Decimal("50.0000")),
+        ("w3", None, Decimal("20.0000")),
+    ]
+
+
+def test_purchases_on_the_timeline_add_up_to_the_orders_that_count(small: Lake) -> None:
+    with duckdb.connect(small.warehouse, read_only=True) as warehouse:
+        orders = warehouse.sql(
+            "select sum(total) from stg_orders where is_valid and node_key is not null"
+        ).fetchone()
+    assert orders == (Decimal("73.0000"),)
+    assert cdp(small, "customer_timeline", "select sum(amount) from this where activity = 'purchase'") == [
+        orders
+    ]
+    assert cdp(small, "customer_features", "select sum(monetary_total) from this") == [orders]
+
+
+def test_the_stage_then_is_the_stage_before_the_moment(small: Lake) -> None:
+    stages = """
+        select occurred_at, stage from this
+        where customer_id = 'c_ann' and (activity = 'purchase' or activity = 'product_viewed')
+        group by all order by all"""
+    assert cdp(small, "customer_timeline", stages) == [
+        (datetime(2024, 1, 9, 12), "lead"),
+        (datetime(2024, 3, 10, 10, 25), "first_time"),
+        (datetime(2024, 3, 10, 10, 55), "active"),
+    ]
+
+
+def test_robots_and_foreign_sites_are_not_on_the_timeline(small: Lake) -> None:
+    assert cdp(small, "customer_timeline", "select count(*) from this where channel = 'web'") == [(6,)]
+    assert not cdp(small, "customer_timeline", "from this where channel = 'offsite'")
+
+
+def test_a_pause_of_half_an_hour_and_a_second_makes_a_new_session(small: Lake) -> None:
+    visits = """
+        select started_at, ended_at, page_views, events, converted, entry_url, exit_url
+        from this where customer_id = 'c_ann' order by started_at"""
+    assert cdp(small, "sessions", visits) == [
+        (datetime(2024, 3, 10, 10), datetime(2024, 3, 10, 11, 25), 3, 5, True, "https://shop.example/",
+         "https://shop.example/thanks"),
+        (datetime(2024, 3, 10, 11, 55, 1), datetime(2024, 3, 10, 11, 55, 1), 1, 1, False,
+         "https://shop.example/again", "https://shop.example/again"),
+    ]  # fmt: skip
+
+
+def test_visitor_ids_in_sql_equal_those_in_python(small: Lake) -> None:
+    strangers = cdp(small, "sessions", "select visitor_id from this where customer_id is null")
+    expected = {visitor_id(KEY, "anonymous_id", value) for value in ("a-stranger", "a-Übermut:7")}
+    assert len(strangers) == 2
+    assert {stranger for (stranger,) in strangers} == expected
+
+
+def test_features_know_only_what_was_before_the_cutoff(small: Lake) -> None:
+    snapshots = """
+        select as_of_date, frequency_orders, monetary_total, web_sessions_28d, bought_in_horizon
+        from this where customer_id = 'c_ann' order by 1"""
+    assert rows(small.staged("customer_feature_snapshots"), snapshots) == [
+        (date(2024, 2, 4), 1, Decimal("30.0000"), 0, False),
+        (date(2024, 3, 3), 1, Decimal("30.0000"), 0, True),
+        (date(2024, 3, 31), 2, Decimal("45.5000"), 2, None),
+    ]
+
+
+def test_rows_add_up_from_landing_to_the_published_tables(small: Lake) -> None:
+    counts = "select kind, landed_rows, superseded_rows, published_rows, unattributed_rows from this where channel = "
+    assert rows(small.staged("row_counts"), counts + "'crm'") == [("customers", 5, 1, 4, 0)]
+    assert rows(small.staged("row_counts"), counts + "'web'") == [("events", 10, 1, 6, 3)]
+    from_kinds = rows(
+        small.staged("row_counts"),
+        "select sum(published_rows) from this where published_table = 'customer_timeline'",
+    )
+    timeline = cdp(small, "customer_timeline", "select count(*) from this")
+    orders_with_lines = 4
+    assert from_kinds[0][0] - orders_with_lines == timeline[0][0]
+
+
+def test_the_same_rows_in_another_order_give_the_same_tables(small: Lake, tmp_path: Path) -> None:
+    """Landed files turned upside down: nothing of what is published depends on the order of rows."""
+    reversed_lake = Lake(tmp_path)
+    for source in sorted((small.root / "landing").rglob("*.parquet")):
+        target = reversed_lake.root / source.relative_to(small.root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        duckdb.sql(f"copy (from '{source}' order by source_row desc) to '{target}' (format parquet)")
+    run_dbt("stage", reversed_lake, variables(), KEY)
+    resolve_small_lake(reversed_lake)
+    run_dbt("unify", reversed_lake, variables(), KEY)
+    learn_small_lake(reversed_lake)
+    compared = 0
+    for path in [*(small.table("cdp", table) for table in PUBLISHED), small.staged("identity_evidence")]:
+        other = reversed_lake.root / path.relative_to(small.root)
+        if other.exists():
+            assert rows(path) == rows(other), path.name
+            compared += 1
+    assert compared == 8
+
+
+def test_the_key_is_in_no_file_that_dbt_writes(small: Lake) -> None:
+    forms = [secret for pad in pads(KEY) for secret in (pad, pad.hex().encode(), pad.hex().upper().encode())]
+    written = [path for path in (small.data / "dbt").rglob("*") if path.is_file()]
+    assert any(path.name == "dbt.log" for path in written)
+    assert any(path.name == "manifest.json" for path in written)
+    for path in [*written, small.warehouse]:
+        content = path.read_bytes()
+        for secret in (KEY, KEY.hex().encode(), *forms):
+            assert secret not in content, path
+
+
+@pytest.mark.parametrize("table", ["customers", "customer_timeline", "sessions", "customer_features"])
+def test_published_rows_are_ordered_by_their_grain(small: Lake, table: str) -> None:
+    grain = {
+        "customers": "customer_id",
+        "customer_timeline": "customer_id, occurred_at, timeline_id",
+        "sessions": "session_id",
+        "customer_features": "customer_id, as_of_date",
+    }[table]
+    written = cdp(small, table, f"select {grain} from this")
+    assert len(written) > 1
+    assert written == sorted(written)

@@ -1,0 +1,139 @@
+"""What is published of audiences, and the tables about the runs themselves."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from tests.dbt_project.audience_lake import (
+    DAY,
+    KIOSK_USERS,
+    USERS,
+    AudienceLake,
+    built_audience_lake,
+    variables,
+    visitor,
+)
+
+ANN = visitor("ck-ann")
+STRANGERS = {
+    visitor("ck-stranger"),
+    visitor("ck-first-day"),
+    visitor("ck-day-before"),
+    visitor("ck-brief"),
+    visitor("ck-old"),
+    visitor("ad-trait-only", "advertising_id"),
+}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> AudienceLake:
+    return built_audience_lake(tmp_path_factory)
+
+
+def members(built: AudienceLake, audience_id: str, source: str = "rule") -> set[str]:
+    query = (
+        f"select member_id from audience_members where audience_id = '{audience_id}' and source = '{source}'"
+    )
+    return {member_id for (member_id,) in built.read(query)}
+
+
+def test_members_are_those_for_whom_the_condition_holds(built: AudienceLake) -> None:
+    assert members(built, "known_people") == {f"c_{user}" for user in USERS}
+    assert members(built, "likely_ann") == {"c_u-ann"}
+    assert members(built, "runners") == {ANN, visitor("ck-stranger"), visitor("ck-first-day")}
+    assert members(built, "recent_runners") == members(built, "runners")
+    assert members(built, "thirties") == {ANN, visitor("ad-trait-only", "advertising_id")}
+
+
+def test_an_audience_below_its_minimum_size_is_listed_without_members(built: AudienceLake) -> None:
+    query = "select audience_id, status, size, lookalike_size from audiences order by audience_id"
+    assert built.read(query) == [
+        ("in_bath", "below_min_size", 1, 0),
+        ("known_people", "published", 6 + len(KIOSK_USERS), len(STRANGERS)),
+        ("likely_ann", "published", 1, 0),
+        ("recent_runners", "published", 3, 0),
+        ("runners", "published", 3, 0),
+        ("thirties", "published", 2, 0),
+    ]
+    # The model made look-alikes of it all the same; they are not published either.
+    assert built.read("select count(*) > 0 from lookalike_members where audience_id = 'in_bath'") == [(True,)]
+    assert members(built, "in_bath") | members(built, "in_bath", "lookalike") == set()
+
+
+def test_look_alikes_are_living_strangers_of_models_that_beat_their_baseline(built: AudienceLake) -> None:
+    assert members(built, "known_people", "lookalike") == STRANGERS
+    published = built.read("select distinct audience_id from lookalike_members order by all")
+    assert published == [("in_bath",), ("known_people",)]
+
+
+def test_a_member_leaves_with_the_audience_the_model_or_the_visitor_whichever_is_first(
+    built: AudienceLake,
+) -> None:
+    query = f"""
+        select audience_id, entered_at::varchar, expires_at::varchar from audience_members
+        where member_id in ('{ANN}', 'c_u-ann') order by all"""
+    assert built.read(query) == [
+        ("known_people", "2024-06-30 00:00:00", "2024-07-31 00:00:00"),
+        ("likely_ann", "2024-06-30 00:00:00", "2024-07-31 00:00:00"),
+        ("recent_runners", "2024-06-30 00:00:00", "2024-07-08 00:00:00"),
+        ("runners", "2024-06-30 00:00:00", "2024-10-23 21:00:00"),
+        ("thirties", "2024-06-30 00:00:00", "2024-07-31 00:00:00"),
+    ]
+
+
+def test_the_control_group_is_a_matter_of_the_person_alone(built: AudienceLake) -> None:
+    def is_held_back(person: str) -> bool:
+        digest = hashlib.md5(f"tandem-control:{person}".encode()).hexdigest()
+        return int(digest[:8], 16) < variables()["control_share"] * 2**32
+
+    found = built.read("select member_id, is_control from audience_members")
+    assert {is_control for _, is_control in found} == {True, False}
+    # Ann's cookie follows Ann although its own hash says otherwise; strangers have no one else to follow.
+    assert is_held_back("c_u-ann") != is_held_back(ANN)
+    wrong = [row for row in found if row[1] != is_held_back("c_u-ann" if row[0] == ANN else row[0])]
+    assert not wrong
+
+
+def test_refused_rows_are_counted_without_their_text(built: AudienceLake) -> None:
+    columns = "channel, kind, reason, example_file, example_row, rows, received_rows, share"
+    assert built.read(f"select {columns} from quarantine_summary order by reason") == [
+        ("web", "events", "missing:event_id", "web_2024-06-29.jsonl", 7, 2, 20, 0.1),
+        ("web", "events", "unreadable:occurred_at", "web_2024-06-29.jsonl", 3, 2, 20, 0.1),
+    ]
+
+
+def test_the_gate_that_judges_a_release_is_not_part_of_it(built: AudienceLake) -> None:
+    query = "select as_of_date::varchar, step, examples from quality_results order by all"
+    assert built.read(query) == [
+        ("2024-06-29", "publish", "(withheld)"),
+        ("2024-06-29", "stage", "(withheld)"),
+        ("2024-06-30", "stage", "(withheld)"),
+    ]
+
+
+def test_every_attempt_of_a_step_is_in_the_costs(built: AudienceLake) -> None:
+    query = f"select step, attempt, status from run_costs where as_of_date = date '{DAY}' order by all"
+    assert built.read(query) == [("stage", 1, "failed"), ("stage", 2, "done")]
+
+
+def test_every_published_table_states_its_grain_and_describes_every_column(built: AudienceLake) -> None:
+    published = {
+        node["name"]: node
+        for node in built.manifest["nodes"].values()
+        if node["resource_type"] == "model"
+        and node["config"]["meta"].get("side") in ("dmp", "both", "ops")
+        and node["config"]["materialized"] == "external"
+    }
+    assert set(published) == {
+        "visitors", "trait_qualifications", "lookalike_models", "lookalike_members", "audiences", "audience_members",
+        "model_cards", "run_costs", "quality_results", "quarantine_summary",
+    }  # fmt: skip
+    for name, node in published.items():
+        assert node["config"]["contract"]["enforced"], name
+        assert "One row per " in node["description"] and node["description"].rstrip().endswith("."), name
+        assert set(node["config"]["meta"]["grain"]) <= set(node["columns"]), name
+        for column in node["columns"].values():
+            assert column["description"], f"{name}.{column['name']}"
+            assert column["config"]["meta"]["pii"] in ("none", "indirect"), f"{name}.{column['name']}"
