@@ -41,7 +41,13 @@ DAY = "{{ ti.xcom_pull(task_ids='open_run', key='day') }}"
             format="date",
             title="Business day",
             description="All data up to the end of this day (UTC) is taken in. Empty: the day before the run.",
-        )
+        ),
+        "rebuild": Param(
+            False,
+            type="boolean",
+            title="Rebuild",
+            description="Run every step even when nothing has changed since this day was published.",
+        ),
     },
 )
 def customer_audiences():
@@ -63,6 +69,10 @@ def customer_audiences():
     @task
     def run(function: str, day: str) -> str:
         return _call(function, day)
+
+    @task.short_circuit
+    def anything_new(day: str, params: dict | None = None) -> bool:
+        return params["rebuild"] or _call("is_new", day)
 
     @task(pool="warehouse")
     def build(step: str, day: str) -> int:
@@ -114,7 +124,17 @@ def customer_audiences():
         swap = run.override(task_id="swap")("swap_release", DAY)
         build("publish", DAY) >> write >> gate("publish", DAY) >> swap
 
-    extract() >> stage() >> resolve() >> unify() >> learn() >> segment() >> expand() >> publish()
+    (
+        extract()
+        >> anything_new(DAY)
+        >> stage()
+        >> resolve()
+        >> unify()
+        >> learn()
+        >> segment()
+        >> expand()
+        >> publish()
+    )
 
 
 def _call(function: str, day: str, *arguments: str):

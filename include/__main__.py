@@ -77,7 +77,12 @@ def _prepare_demo(data: Path) -> None:
     began = time.monotonic()
     summary = prepare(data / "demo")
     print(educational_use_note())
-    print(f"demo data: {summary}  ({time.monotonic() - began:.1f} s)", flush=True)
+    rows = sum(summary.rows.values())
+    seconds = time.monotonic() - began
+    print(
+        f"demo data: {rows:,} rows in {summary.files} files below {summary.folder}  ({seconds:.1f} s)",
+        flush=True,
+    )
 
 
 def _print_report(data: Path) -> int:

@@ -28,8 +28,10 @@ class RunFailed(Exception):
     """The run ended before it published. The message is one line: which step, why, where to look."""
 
 
-def run_dag(config: Path, data: Path, day: date) -> float:
+def run_dag(config: Path, data: Path, day: date, rebuild: bool = False) -> float:
     """Run the DAG for one business day and print its progress. Returns the wall seconds of the whole run.
+
+    Unless `rebuild` is asked for, a day whose inputs have not changed since it was published is not run again.
 
     Raises RunFailed when a step or a gate fails, or another run holds the DATA folder.
     """
@@ -37,20 +39,21 @@ def run_dag(config: Path, data: Path, day: date) -> float:
     data.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(data / ".run.lock", timeout=0):
-            return _run_dag(lake, home, config, day)
+            return _run_dag(lake, home, config, day, rebuild)
     except Timeout:
         raise RunFailed(f"another run uses {data}: wait for it, or give another DATA folder") from None
 
 
-def _run_dag(lake: Lake, home: AirflowHome, config: Path, day: date) -> float:
+def _run_dag(lake: Lake, home: AirflowHome, config: Path, day: date, rebuild: bool) -> float:
     home.prepare()
     lake.run_file(day, "ledger.jsonl").unlink(missing_ok=True)
     log = lake.run_file(day, "airflow.log")
     log.parent.mkdir(parents=True, exist_ok=True)
+    parameters = {"day": day.isoformat(), "rebuild": rebuild}
     began = time.monotonic()
     with log.open("w") as output:
         process = subprocess.Popen(
-            ["airflow", "dags", "test", DAG_ID, day.isoformat(), "-c", json.dumps({"day": day.isoformat()})],
+            ["airflow", "dags", "test", DAG_ID, "-c", json.dumps(parameters)],
             env=home.environment(config, day, schedule=""),
             cwd=PROJECT,
             stdout=output,

@@ -6,8 +6,11 @@ run's ledger. Nothing here knows of Airflow.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import date
+from functools import lru_cache
+from pathlib import Path
 
 from include import ledger
 from include.config import Configuration, dbt_variables, load_configuration
@@ -71,6 +74,17 @@ def complete_landing(day: date) -> None:
     lake = _lake()
     with ledger.recorded(lake, day, "extract", "complete"):
         complete(lake)
+
+
+def is_new(day: date) -> bool:
+    """Whether anything that the day's release depends on has changed since it was published."""
+    from include.publish import find_unchanged_release
+
+    lake = _lake()
+    with ledger.recorded(lake, day, "compare") as entry:
+        release = find_unchanged_release(lake, day, _configuration(day))
+        entry.note = f"nothing has changed since release {release}" if release else "there is something new"
+    return release is None
 
 
 def build(day: date, step: str) -> int:
@@ -157,12 +171,13 @@ def write_release(day: date) -> None:
 
 def swap_release(day: date) -> str:
     """Seal the audited release and point readers to it. Returns the release id."""
-    from include.publish import prune_releases, seal_release
+    from include.publish import prune_releases, remember_inputs, seal_release
 
     lake = _lake()
     with ledger.recorded(lake, day, "publish", "swap") as entry:
         configuration = _configuration(day)
         release = seal_release(lake, day, configuration, lake.building_release(day))
+        remember_inputs(lake, day, configuration, release.release_id)
         prune_releases(lake, configuration.privacy.keep_releases_days)
         entry.note = f"release {release.release_id}"
     return release.release_id
@@ -185,13 +200,26 @@ def _configuration(day: date) -> Configuration:
 
     Raises StepFailed when it has been edited since: half a run by one rule and half by another is neither's.
     """
-    configuration = load_configuration(settings().config)
+    configuration = _loaded(settings().config, _state_of(settings().config))
     path = _lake().run_file(day, "run.json")
     if not path.exists():
         raise StepFailed(f"no run of {day:%Y-%m-%d} is open: start the DAG from its first task")
     if json.loads(path.read_text())["configuration"] != configuration.hash:
         raise StepFailed(f"the configuration in {settings().config} changed during the run: start it again")
     return configuration
+
+
+@lru_cache(maxsize=1)
+def _loaded(folder: Path, state: str) -> Configuration:
+    """The configuration, read again only when a file of its folder has changed: a process runs many tasks."""
+    return load_configuration(folder)
+
+
+def _state_of(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.yml")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _write_run_costs(lake: Lake, day: date) -> None:

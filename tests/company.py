@@ -30,8 +30,8 @@ class Company:
     def lake(self) -> Lake:
         return Lake(self.data)
 
-    def run(self, day: date) -> None:
-        run_dag(self.config, self.data, day)
+    def run(self, day: date, rebuild: bool = False) -> None:
+        run_dag(self.config, self.data, day, rebuild)
         self.releases.append(self.lake.current.resolve().name)
         self.digests.append(table_digests(self.lake.current))
 

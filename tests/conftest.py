@@ -21,6 +21,14 @@ os.environ.setdefault("TANDEM_PSEUDONYM_KEY", "a key for the tests alone")
 from tests.company import DAYS, HOUSEHOLDS, STRANGERS, Company
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share an expensive fixture run in one worker: a group per folder, one for the small company."""
+    for item in items:
+        folder = item.path.parent.relative_to(Path(__file__).parent).as_posix()
+        group = "company" if folder in ("integration", "privacy") else folder
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def airflow_database() -> None:
     """A migrated metadata database in the tests' own Airflow home."""
@@ -51,8 +59,9 @@ def make_company(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Co
 def three_days(make_company: Callable[[str], Company]) -> Company:
     """The company after three business days and a second run of the third."""
     company = make_company("three_days")
-    for day in [*DAYS, DAYS[-1]]:
+    for day in DAYS:
         company.run(day)
+    company.run(DAYS[-1], rebuild=True)
     return company
 
 

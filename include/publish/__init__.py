@@ -8,5 +8,15 @@ from include.publish.release import (
     seal_release,
     write_release,
 )
+from include.publish.reuse import find_unchanged_release, remember_inputs
 
-__all__ = ["Release", "point_readers_to", "prune_releases", "seal_release", "verify_release", "write_release"]
+__all__ = [
+    "Release",
+    "find_unchanged_release",
+    "point_readers_to",
+    "prune_releases",
+    "remember_inputs",
+    "seal_release",
+    "verify_release",
+    "write_release",
+]

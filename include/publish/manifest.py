@@ -44,7 +44,7 @@ def build_manifest(
         "business_day": f"{day:%Y-%m-%d}",
         "content_hash": content_hash,
         "configuration": configuration.hash,
-        "code": {"commit": _commit(), "files": _code_hash()},
+        "code": {"commit": _commit(), "files": hash_of_code()},
         "inputs": inputs,
         "row_flow": flow,
         "gates": _gates(lake, day, connection),
@@ -225,12 +225,13 @@ def _commit() -> str | None:
     return found.stdout.strip() or None
 
 
-def _code_hash() -> str:
-    """A hash of the code as it is, committed or not."""
+def hash_of_code() -> str:
+    """A hash of the code and the lock of packages as they are, committed or not."""
     digest = hashlib.sha256()
     for folder in CODE_FOLDERS:
         for path in sorted((PROJECT / folder).rglob("*")):
             if path.suffix in CODE_SUFFIXES and "target" not in path.parts:
                 digest.update(f"{path.relative_to(PROJECT).as_posix()}\n".encode())
                 digest.update(path.read_bytes())
+    digest.update((PROJECT / "requirements.txt").read_bytes())
     return digest.hexdigest()

@@ -87,7 +87,7 @@ def seal_release(lake: Lake, day: date, configuration: Configuration, release: P
             shutil.rmtree(release)
     manifest = read_manifest(sealed)
     tables = [entry for entry in manifest["files"] if "table" in entry]
-    is_current, note = _publish(lake, day, release_id)
+    is_current, note = publish_sealed(lake, day, release_id)
     return Release(release_id, sealed, len(tables), sum(entry["rows"] for entry in tables), is_current, note)
 
 
@@ -242,7 +242,8 @@ def _take_place(lake: Lake, release: Path, sealed: Path) -> None:
     _synchronise_folder(_releases(lake))
 
 
-def _publish(lake: Lake, day: date, release_id: str) -> tuple[bool, str]:
+def publish_sealed(lake: Lake, day: date, release_id: str) -> tuple[bool, str]:
+    """Point readers to a sealed release unless they see a later business day. Returns whether they do, and a note."""
     current = current_release(lake)
     if current is not None and current.name == release_id:
         return True, f"readers see {release_id} already"

@@ -1,0 +1,70 @@
+"""Whether a day's release still stands: the same code, configuration, key and landed data gave it before."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from datetime import date
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from include.lake import Lake, replacing
+from include.publish.manifest import hash_of_code, verify_release
+from include.publish.release import publish_sealed
+from include.settings import pseudonym_key
+
+if TYPE_CHECKING:
+    from include.config import Configuration
+
+RECORD = "published.json"
+
+
+def find_unchanged_release(lake: Lake, day: date, configuration: Configuration) -> str | None:
+    """The id of the release that this day's inputs gave before, if it is whole; readers are pointed to it.
+
+    A run is a function of its inputs, so equal inputs need no second run. Raises nothing when there is no such
+    release: the answer is then None.
+    """
+    record = lake.run_file(day, RECORD)
+    if not record.exists():
+        return None
+    known = json.loads(record.read_text())
+    release = lake.published / "releases" / known["release"]
+    if known["inputs"] != hash_of_inputs(lake, day, configuration) or not release.is_dir():
+        return None
+    if verify_release(release):
+        return None
+    publish_sealed(lake, day, known["release"])
+    return known["release"]
+
+
+def remember_inputs(lake: Lake, day: date, configuration: Configuration, release_id: str) -> None:
+    """Write down which inputs gave the release of this day."""
+    with replacing(lake.run_file(day, RECORD)) as path:
+        path.write_text(
+            json.dumps({"release": release_id, "inputs": hash_of_inputs(lake, day, configuration)})
+        )
+
+
+def hash_of_inputs(lake: Lake, day: date, configuration: Configuration) -> str:
+    """SHA-256 of all that a run of `day` depends on: code, configuration, key, landed files and the days before."""
+    with duckdb.connect() as connection:
+        receipts = connection.execute(
+            f"""
+            select channel, kind, party, source_file, delivered_on, file_hash, spec_hash, received, landed
+            from read_parquet('{lake.receipts()}/*/*/receipts.parquet', hive_partitioning = false)
+            where delivered_on <= cast('{day:%Y-%m-%d}' as date)
+            order by all
+            """
+        ).fetchall()
+    # What an earlier day left behind (identity, segments) is named by the inputs of that day.
+    earlier = sorted(
+        path.read_text()
+        for path in lake.run_file(day, RECORD).parent.parent.glob(f"date=*/{RECORD}")
+        if path.parent.name < f"date={day:%Y-%m-%d}"
+    )
+    key = hmac.new(pseudonym_key(), b"which key", hashlib.sha256).hexdigest()
+    parts = [f"{day:%Y-%m-%d}", hash_of_code(), configuration.hash, key, *earlier, *map(str, receipts)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
