@@ -29,7 +29,7 @@ test: $(READY) ## set up everything and run the tests
 lint: $(READY) ## ruff for Python, sqlfluff for SQL
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
-	@$(VENV)/bin/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests dbt_project/macros
+	@$(VENV)/bin/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests
 
 report: $(READY) ## where the report of the current release lies
 	@$(RUN) report --data "$(DATA)"

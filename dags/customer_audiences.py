@@ -53,13 +53,9 @@ DAY = "{{ ti.xcom_pull(task_ids='open_run', key='day') }}"
 def customer_audiences():
     @task
     def open_run(**context) -> list[str]:
-        from include.business_day import business_day
+        from include.airflow_task import day_of
 
-        run = context["dag_run"]
-        partition = getattr(run, "partition_key", None)
-        day = business_day(context["params"], partition, run.logical_date or run.run_after).isoformat()
-        context["ti"].xcom_push("day", day)
-        return _call("open_run", day)
+        return _call("open_run", day_of(context))
 
     # A source that is away for a moment is worth a second try; a broken contract is not.
     @task(retries=1, retry_delay=timedelta(seconds=10), map_index_template="{{ task.op_kwargs['channel'] }}")
@@ -138,21 +134,9 @@ def customer_audiences():
 
 
 def _call(function: str, day: str, *arguments: str):
-    """Call one function of `include.pipeline`. What a second try cannot mend is not tried again."""
-    from datetime import date
+    from include.airflow_task import call
 
-    from airflow.sdk.exceptions import AirflowFailException
-
-    from include import pipeline
-    from include.airflow_home import adopt_pseudonym_key
-    from include.config import ConfigError
-    from include.ledger import StepFailed
-
-    adopt_pseudonym_key()
-    try:
-        return getattr(pipeline, function)(date.fromisoformat(day), *arguments)
-    except (StepFailed, ConfigError) as error:
-        raise AirflowFailException(str(error)) from None
+    return call(function, day, *arguments)
 
 
 customer_audiences()

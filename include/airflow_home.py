@@ -128,22 +128,6 @@ def _run_quietly(command: list[str], environment: dict[str, str]) -> None:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
 
 
-def adopt_pseudonym_key() -> None:
-    """Within a task: take the key from the Airflow connection when the environment does not hold it.
-
-    The connection is called `tandem_pseudonym_key`; the key is its password.
-    """
-    if os.environ.get("TANDEM_PSEUDONYM_KEY"):
-        return
-    from airflow.sdk import BaseHook
-    from airflow.sdk.exceptions import AirflowNotFoundException
-
-    try:
-        os.environ["TANDEM_PSEUDONYM_KEY"] = BaseHook.get_connection("tandem_pseudonym_key").password or ""
-    except AirflowNotFoundException:
-        return  # the first task says that there is no key, and how to give one
-
-
 def _migrate() -> None:
     """Create Airflow's tables and the pool that lets one task at a time open the warehouse."""
     from airflow.models.pool import Pool

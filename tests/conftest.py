@@ -6,8 +6,10 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # Before anything imports Airflow: the tests' Airflow is not the user's and not the project's.
 os.environ.setdefault("AIRFLOW_HOME", str(Path(__file__).resolve().parents[1] / ".airflow" / "tests"))
@@ -20,13 +22,24 @@ os.environ.setdefault("TANDEM_PSEUDONYM_KEY", "a key for the tests alone")
 
 from tests.company import DAYS, HOUSEHOLDS, STRANGERS, Company
 
+COMPANY = ("tests/integration", "tests/privacy")
+
+
+class FolderScheduling(LoadScopeScheduling):
+    """The tests of a folder share expensive fixtures, so one worker runs them all; two folders share the company."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder = nodeid.split("::")[0].rpartition("/")[0]
+        return "company" if folder in COMPANY else folder
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderScheduling:
+    return FolderScheduling(config, log)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share an expensive fixture run in one worker: a group per folder, one for the small company."""
-    for item in items:
-        folder = item.path.parent.relative_to(Path(__file__).parent).as_posix()
-        group = "company" if folder in ("integration", "privacy") else folder
-        item.add_marker(pytest.mark.xdist_group(group))
+    """The company takes longest, so it begins first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(COMPANY))
 
 
 @pytest.fixture(scope="session")

@@ -51,13 +51,17 @@ def test_day_by_day_gives_the_same_tables_as_one_rebuild(three_days: Company, re
 
 def test_received_rows_add_up_to_published_rows(three_days: Company):
     manifest = three_days.manifest()
-    flow = manifest["row_flow"]
-    assert flow and all(row["received"] > 0 for row in flow)
-    for row in flow:
-        assert row["received"] == row["landed"] + row["quarantined"]
-        assert row["landed"] == row["staged"] + row["superseded"]
-        assert row["staged"] == row["published"] + row["unattributed"]
-    assert manifest["balanced"] is True
+    flow, inputs = manifest["row_flow"], manifest["inputs"]
+    assert flow["balanced"] is True
+    assert flow["received"] == sum(row["received"] for row in inputs) > 100_000
+    assert all(row["received"] == row["landed"] + row["quarantined"] for row in inputs)
+    landed = {(row["kind"], row["channel"]): row["landed"] for row in inputs}
+    rows = flow["by_kind_and_channel"]
+    assert {(row["kind"], row["channel"]): row["landed_rows"] for row in rows} == landed
+    for row in rows:
+        assert row["landed_rows"] == row["staged_rows"] + row["superseded_rows"]
+        assert row["staged_rows"] == row["published_rows"] + row["unattributed_rows"]
+    assert sum(row["published_rows"] for row in rows) == flow["published"] > 0
 
 
 def test_the_duckdb_file_holds_the_same_tables_as_the_parquet_files(three_days: Company):

@@ -1,0 +1,43 @@
+"""The run's ledger and the replacing of files."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from include import ledger
+from include.lake import Lake, replacing
+
+DAY = date(2017, 12, 1)
+
+
+def test_a_step_leaves_a_line_when_it_begins_and_one_when_it_ends(tmp_path: Path):
+    with ledger.recorded(Lake(tmp_path), DAY, "extract", "crm") as entry:
+        entry.rows = 12
+    began, ended = ledger.read(Lake(tmp_path), DAY)
+    assert (began.status, ended.status) == ("running", "done")
+    assert (ended.step, ended.part, ended.rows) == ("extract", "crm", 12)
+    assert ended.peak_memory_bytes > 1_000_000
+
+
+def test_a_failure_leaves_its_first_line_as_the_reason(tmp_path: Path):
+    with (
+        pytest.raises(ledger.StepFailed),
+        ledger.recorded(Lake(tmp_path), DAY, "extract", "crm"),
+    ):
+        raise ledger.StepFailed("the file is empty\nand more that nobody reads")
+    failed = ledger.read(Lake(tmp_path), DAY)[-1]
+    assert (failed.status, failed.note) == ("failed", "the file is empty")
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path):
+    path = tmp_path / "folder" / "table.parquet"
+    with replacing(path) as temporary:
+        temporary.write_text("old")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("half of the n")
+        raise RuntimeError("killed")
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
