@@ -142,7 +142,7 @@ def _show_progress(lake: Lake, day: date, shown: int) -> int:
     entries = ledger.read(lake, day)
     for entry in entries[shown:]:
         number = f"{STEPS.index(entry.step) + 1}/{len(STEPS)}" if entry.step in STEPS else "   "
-        head = f"{number} {entry.step:<10} {entry.part:<14}"
+        head = f"{number} {entry.step:<10} {entry.part:<20}"
         if entry.status == "running":
             if sys.stdout.isatty():
                 print(f"\r{head} ...", end="", flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -54,7 +55,7 @@ def airflow_database() -> None:
 def make_company(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Company]:
     """Make a company with the small demo's channels; the channel files are made once and copied."""
     from include.demo import prepare
-    from include.settings import DEMO_CONFIG
+    from include.settings import DEFAULT_CONFIG, DEMO_CONFIG
 
     source = tmp_path_factory.mktemp("source")
     prepare(source / "demo", households=HOUSEHOLDS, strangers=STRANGERS, days=4)
@@ -63,6 +64,11 @@ def make_company(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Co
         folder = tmp_path_factory.mktemp(name)
         shutil.copytree(source, folder / "data")
         shutil.copytree(DEMO_CONFIG, folder / "config")
+        # A company of 150 households has small audiences: it may look for strangers like ten people.
+        audiences = folder / "config" / "audiences.yml"
+        audiences.write_text(audiences.read_text().replace("min_size: 50", "min_size: 10"))
+        models = (DEFAULT_CONFIG / "models.yml").read_text()
+        (folder / "config" / "models.yml").write_text(re.sub(r"min_seed: \d+", "min_seed: 10", models))
         return Company(folder / "config", folder / "data", folder / "data" / "demo_truth")
 
     return make

@@ -68,7 +68,7 @@ def test_the_duckdb_file_holds_the_same_tables_as_the_parquet_files(three_days: 
     path = three_days.lake.current / "tandem.duckdb"
     with duckdb.connect(str(path), read_only=True) as connection:
         counts = {
-            f"{schema}.{table}": connection.sql(f'select count(*) from {schema}."{table}"').fetchone()[0]
+            f"{schema}.{table}": connection.sql(f'select count(*) from "{schema}"."{table}"').fetchone()[0]
             for schema, table in connection.sql(
                 "select table_schema, table_name from information_schema.tables"
             ).fetchall()
@@ -128,7 +128,9 @@ def test_customers_are_found_as_the_truth_knows_them(three_days: Company):
 
 
 def test_no_customer_and_no_seed_is_among_the_look_alikes(three_days: Company):
-    assert three_days.rows("select count(*) from {lookalike_models}")[0][0] > 0
+    judged = three_days.rows("select audience_id, verdict, reason from {lookalike_models}")
+    assert {audience for audience, _, _ in judged} >= {"baby_families", "pet_families"}
+    assert all(verdict in ("published", "refused") and reason for _, verdict, reason in judged)
     known = three_days.data / "lake" / "staged" / "known_visitors.parquet"
     assert duckdb.sql(f"select count(*) from read_parquet('{known}')").fetchone()[0] > 0
     members = three_days.lake.current / "dmp" / "lookalike_members.parquet"

@@ -183,7 +183,7 @@ STOPS: list[tuple[str, str, Spoil, set[str], str]] = [
             "last_seen_at, 1 from (from old limit 1), range(2) t(i)",
         ),
         {"unique_identifiers: expect_column_values_to_be_between(claimed_values)"},
-        "id_type='national_id' claimed_values=2",
+        "1 of 1 rows, e.g. 2 (people are merged",
     ),
     (
         "resolve",
