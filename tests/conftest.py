@@ -64,11 +64,11 @@ def make_company(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Co
         folder = tmp_path_factory.mktemp(name)
         shutil.copytree(source, folder / "data")
         shutil.copytree(DEMO_CONFIG, folder / "config")
-        # A company of 150 households has small audiences: it may look for strangers like ten people.
+        # A company of 150 households has small audiences: it may look for strangers like twenty people.
         audiences = folder / "config" / "audiences.yml"
         audiences.write_text(audiences.read_text().replace("min_size: 50", "min_size: 10"))
         models = (DEFAULT_CONFIG / "models.yml").read_text()
-        (folder / "config" / "models.yml").write_text(re.sub(r"min_seed: \d+", "min_seed: 10", models))
+        (folder / "config" / "models.yml").write_text(re.sub(r"min_seed: \d+", "min_seed: 20", models))
         return Company(folder / "config", folder / "data", folder / "data" / "demo_truth")
 
     return make
