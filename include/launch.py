@@ -18,7 +18,6 @@ from filelock import FileLock, Timeout
 from include import ledger
 from include.airflow_home import AirflowHome
 from include.lake import Lake
-from include.pipeline import STEPS
 from include.settings import PROJECT
 
 DAG_ID = "customer_audiences"
@@ -141,7 +140,11 @@ def _stop_group(process: subprocess.Popen) -> None:
 def _show_progress(lake: Lake, day: date, shown: int) -> int:
     entries = ledger.read(lake, day)
     for entry in entries[shown:]:
-        number = f"{STEPS.index(entry.step) + 1}/{len(STEPS)}" if entry.step in STEPS else "   "
+        number = (
+            f"{ledger.STEPS.index(entry.step) + 1}/{len(ledger.STEPS)}"
+            if entry.step in ledger.STEPS
+            else "   "
+        )
         head = f"{number} {entry.step:<10} {entry.part:<20}"
         if entry.status == "running":
             if sys.stdout.isatty():

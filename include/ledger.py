@@ -13,6 +13,8 @@ from typing import Any
 
 from include.lake import Lake
 
+STEPS = ("extract", "stage", "resolve", "unify", "learn", "segment", "expand", "publish")
+
 
 class StepFailed(Exception):
     """A step or gate that stops the run. The message is one line: what failed, why, where to look."""

@@ -18,8 +18,6 @@ from include.lake import Lake
 from include.ledger import StepFailed
 from include.settings import pseudonym_key, settings
 
-STEPS = ("extract", "stage", "resolve", "unify", "learn", "segment", "expand", "publish")
-
 
 def open_run(day: date) -> list[str]:
     """Check the whole configuration, begin the day's ledger, freeze what dbt is told, and name the channels.

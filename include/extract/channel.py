@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from include.extract.delimited import Dialect
-from include.extract.files import SourceFile, find_files, hash_file
+from include.extract.files import SourceFile, find_files
 from include.extract.kinds import Kind, kinds
 from include.extract.landing import Part, Receipt, read_receipts, replace_partition, write_rows
 from include.extract.lines import open_text
@@ -26,7 +26,7 @@ from include.extract.specs import Canonical
 from include.extract.specs.mapped import check_keys_exist, map_columns
 from include.extract.specs.segment import find_keys, map_segment
 from include.extract.validation import checked
-from include.lake import Lake
+from include.lake import Lake, hash_file
 from include.ledger import StepFailed
 from include.settings import Settings
 

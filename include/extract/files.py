@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import re
 from dataclasses import dataclass
 from datetime import date
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 DATE_GLOB = "[0-9]" * 4 + "-" + "[0-9]" * 2 + "-" + "[0-9]" * 2
 DATE_PATTERN = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-HASH_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -59,15 +57,6 @@ def find_files(channel: Channel, day: date, settings: Settings) -> list[SourceFi
             f"channel {channel.name}: no file matches {expected}; set required: false if the day may be missing"
         )
     return sorted(files, key=lambda file: (file.day or date.min, file.name))
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of the file's bytes, lower-case hex, read in blocks."""
-    digest = hashlib.sha256()
-    with path.open("rb") as handle:
-        while block := handle.read(HASH_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _split_base(path: str, settings: Settings) -> tuple[Path | None, str]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from include.lake import Lake
+from include.lake import Lake, hash_file
+from include.ledger import STEPS
 from include.publish.content import HASH_CHARACTERS, TableContent, hash_of_release
-from include.quality.suites import STEPS
 from include.settings import PROJECT
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def verify_release(release: Path) -> tuple[str, ...]:
             problems.append(
                 f"{path} has {found[path].stat().st_size} bytes, the manifest says {listed[path]['bytes']}"
             )
-        elif _sha256(found[path]) != listed[path]["sha256"]:
+        elif hash_file(found[path]) != listed[path]["sha256"]:
             problems.append(f"{path} does not have the hash that the manifest says")
     tables = {entry["table"]: entry["content_hash"] for entry in manifest["files"] if "table" in entry}
     expected = f"{manifest['business_day']}_{hash_of_release(tables)[:HASH_CHARACTERS]}"
@@ -99,7 +99,7 @@ def _files(release: Path) -> list[Path]:
 
 def _file(path: Path, release: Path, contents: dict[str, TableContent]) -> dict[str, Any]:
     name = path.relative_to(release).as_posix()
-    entry: dict[str, Any] = {"path": name, "bytes": path.stat().st_size, "sha256": _sha256(path)}
+    entry: dict[str, Any] = {"path": name, "bytes": path.stat().st_size, "sha256": hash_file(path)}
     if name in contents:
         content = contents[name]
         entry |= {
@@ -109,11 +109,6 @@ def _file(path: Path, release: Path, contents: dict[str, TableContent]) -> dict[
             "columns": content.columns,
         }
     return entry
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _inputs(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include.lake import Lake, replacing
-from include.quality.suites import STEPS
+from include.ledger import STEPS
 
 if TYPE_CHECKING:
     from include.quality.gate import GateResult

@@ -9,7 +9,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-STEPS = ("extract", "stage", "resolve", "unify", "learn", "segment", "expand", "publish")
+from include.ledger import STEPS
+
 SUITES = Path(__file__).with_name("suites")
 UNEXPECTED_ROWS = "unexpected_rows_expectation"
 ASSET_KEYS = {"from", "lazy", "owner", "expect"}

@@ -11,7 +11,7 @@ import duckdb
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include.lake import Lake, replacing
-from include.quality.suites import STEPS
+from include.ledger import STEPS
 
 TEMPLATES = Path(__file__).with_name("templates")
 MOST_BARS = 20
