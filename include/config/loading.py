@@ -26,6 +26,7 @@ from include.config.schema import (
     Model,
     Models,
     Named,
+    Normalisation,
     Privacy,
 )
 from include.settings import DEFAULT_CONFIG
@@ -37,6 +38,7 @@ FILES: dict[str, type[Model]] = {
     "models.yml": Models,
     "destinations.yml": DestinationsFile,
     "privacy.yml": Privacy,
+    "normalisation.yml": Normalisation,
 }
 # Entries of these are objects with a name, which is their key in the file.
 NAMED_ENTRIES = {"channels.yml": "channels", "identity.yml": "id_types"}
@@ -100,6 +102,7 @@ def _configuration(folder: Path, loaded: dict[str, Any], columns: dict[str, str]
         models=loaded["models.yml"],
         destinations=loaded["destinations.yml"].destinations,
         privacy=privacy,
+        normalisation=loaded["normalisation.yml"],
         customer_columns=columns,
     )
 
@@ -201,14 +204,18 @@ def _with_names(document: Document, key: str | None) -> tuple[dict[str, Any], li
 
 
 def _translated(model: type[Model], document: Document, error: Mapping[str, Any]) -> Problem:
-    path: KeyPath = tuple(part for part in error["loc"] if part != "[key]")
+    steps = tuple(part for part in error["loc"] if part != "[key]")
+    path = _written(model, steps)
     kind, found, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "refused":
         message = context["message"]
     elif kind == "extra_forbidden":
-        message = refusal_of(path[-1], _keys(_at(model, path[:-1])[0]), "the key")
+        message = refusal_of(path[-1], _keys(_at(model, steps[:-1])[0]), "the key")
     elif kind == "missing":
-        message = f"found nothing, allowed: {_expected(_at(model, path)[1])}"
+        message = f"found nothing, allowed: {_expected(_at(model, steps)[1])}"
+    elif kind == "union_tag_invalid":
+        path = (*path, context["discriminator"].strip("'"))
+        message = refusal_of(context["tag"], re.findall(r"'([^']*)'", context["expected_tags"]))
     elif kind == "literal_error":
         message = refusal_of(found, re.findall(r"'([^']*)'", context["expected"]))
     elif kind in EXPECTED:
@@ -232,15 +239,17 @@ def _expected(field: FieldInfo | None) -> str:
     return (field.description if field else None) or "a value, the key is required"
 
 
-def _at(model: type[Model], path: Iterable[str | int]) -> tuple[Any, FieldInfo | None]:
-    """The type, and the field if it is one, that a path of keys leads to."""
+def _at(model: type[Model], steps: Iterable[str | int]) -> tuple[Any, FieldInfo | None]:
+    """The type, and the field if it is one, that the steps of one of pydantic's errors lead to."""
     annotation: Any = model
     field = None
-    for part in path:
+    for step in steps:
         annotation = _plain(annotation)
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if _is_choice(annotation):
+            annotation, field = _choice(annotation, step), None
+        elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
             fields = {item.alias or name: item for name, item in annotation.model_fields.items()}
-            field = fields.get(str(part))
+            field = fields.get(str(step))
             annotation = field.annotation if field else None
         else:
             arguments = [item for item in get_args(annotation) if item is not Ellipsis]
@@ -248,11 +257,34 @@ def _at(model: type[Model], path: Iterable[str | int]) -> tuple[Any, FieldInfo |
     return _plain(annotation), field
 
 
+def _written(model: type[Model], steps: tuple[str | int, ...]) -> KeyPath:
+    """The keys as the file has them: pydantic puts in which of several mappings it took."""
+    return tuple(step for number, step in enumerate(steps) if not _is_choice(_at(model, steps[:number])[0]))
+
+
+def _is_choice(annotation: Any) -> bool:
+    """Whether one of several mappings may stand here, told apart by one of their keys."""
+    return get_origin(annotation) in (Union, types.UnionType)
+
+
+def _choice(annotation: Any, tag: str | int) -> Any:
+    """The mapping that has `tag` as the only value of one of its keys."""
+    members = [
+        member
+        for member in get_args(annotation)
+        if any(get_args(field.annotation) == (tag,) for field in member.model_fields.values())
+    ]
+    return members[0] if members else None
+
+
 def _plain(annotation: Any) -> Any:
-    """The type inside `Annotated[…]` and `… | None`."""
+    """The type inside `Annotated[…]` and `… | None`; a choice of several mappings as it is."""
     if get_origin(annotation) is Annotated:
         return _plain(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
+    if _is_choice(annotation):
         others = [item for item in get_args(annotation) if item is not type(None)]
-        return _plain(others[-1]) if others else annotation
+        is_choice = len(others) > 1 and all(
+            isinstance(item, type) and issubclass(item, BaseModel) for item in others
+        )
+        return annotation if is_choice else _plain(others[-1])
     return annotation

@@ -30,6 +30,7 @@ from include.extract.kinds import kinds
 
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,62}")
 RESERVED_NAMES = ("none",)
+STORAGE_SCHEMES = ("s3", "gs", "az")
 PATH_PLACEHOLDERS = ("{date}", "{demo}", "{config}")
 ID_TYPES = (
     "customer_number", "loyalty_number", "user_id", "national_id", "email", "phone",
@@ -80,6 +81,7 @@ Name = Annotated[str, AfterValidator(_name)]
 Line = Annotated[str, AfterValidator(_printable)]
 Share = Annotated[float, Field(strict=True)]
 BlockedValue = Annotated[str, BeforeValidator(_text_of)]
+ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
 KindName = Annotated[str, _one_of(kinds)]
 Days = Annotated[StrictInt, Field(ge=1, le=3650)]
 
@@ -163,21 +165,30 @@ class MapEntry(Model):
 
 
 class FileSource(Model):
-    """Files of one layout. `delimiter`, `quote`, `escape`, `header` and `null_values` are of csv only.
+    """Files of one layout, on this machine or in object storage (`s3://`, `gs://`, `az://`).
 
-    `encoding` is any that Python knows, for csv and jsonl. `null_values` are the texts that mean "no value".
+    `delimiter`, `quote`, `escape`, `header` and `null_values` are of csv only; `encoding` is any that Python knows,
+    for csv, jsonl, json and text. `null_values` are the texts that mean "no value". `records` is where the rows of
+    a json document are, keys with dots between them; without it the document itself is the array. `connection` is
+    the Airflow connection with the keys to the object storage; without it its client looks for them as usual.
     """
 
     connector: Literal["file"] = "file"
     path: str = Field(description="the path of a file, with * and {date} where it varies")
-    format: Literal["csv", "jsonl", "parquet"]
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    format: Literal["csv", "jsonl", "json", "parquet", "text"]
+    connection: ConnectionId | None = None
+    delimiter: str = Field(default=",", min_length=1, max_length=4)
     quote: str = Field(default='"', max_length=1)
     escape: str = Field(default='"', min_length=1, max_length=1)
     header: StrictBool = True
     null_values: tuple[BlockedValue, ...] = ("",)
+    records: str | None = Field(default=None, min_length=1)
     encoding: str = "utf-8"
     compression: Literal["auto", "none", "gzip", "zstd"] = "auto"
+
+    @property
+    def is_remote(self) -> bool:
+        return "://" in self.path
 
     @field_validator("path")
     @classmethod
@@ -185,8 +196,9 @@ class FileSource(Model):
         _printable(path)
         if not path.strip() or path != path.strip():
             raise _problem(refusal(path, "the path of a file, with * and {date} where it varies"))
-        if "://" in path:
-            raise _problem(refusal(path, "a path of this machine"))
+        scheme = path.partition("://")[0] if "://" in path else None
+        if scheme is not None and scheme not in STORAGE_SCHEMES:
+            raise _problem(refusal_of(scheme, STORAGE_SCHEMES, "the scheme"))
         rest = path
         for placeholder in PATH_PLACEHOLDERS:
             rest = rest.replace(placeholder, "")
@@ -223,21 +235,58 @@ class FileSource(Model):
         return self
 
 
+class SqlSource(Model):
+    """Tables or a query of a database, through the Airflow connection `connection`.
+
+    Exactly one of `table`, `tables` (one layout per table, as warehouses of events have them) and `query` says what
+    is read; `where` is a condition that the database itself applies. With a `watermark`, a column of the time of
+    the last change, a run reads only rows from `lookback_days` before the last day that was read up to the end of
+    its own day; without one it reads everything every day.
+    """
+
+    connector: Literal["sql"]
+    connection: ConnectionId = Field(description="the id of an Airflow connection")
+    table: str | None = Field(default=None, min_length=1)
+    tables: tuple[str, ...] = ()
+    query: str | None = Field(default=None, min_length=1)
+    where: str | None = Field(default=None, min_length=1)
+    watermark: Line | None = Field(default=None, min_length=1)
+    lookback_days: StrictInt = Field(default=1, ge=0, le=3650)
+
+    @model_validator(mode="after")
+    def _one_thing_to_read(self) -> SqlSource:
+        given = [name for name in ("table", "tables", "query") if getattr(self, name)]
+        if len(given) != 1:
+            found = " and ".join(given) or "nothing to read"
+            raise _problem(f"found {found}, allowed: exactly one of table, tables and query")
+        return self
+
+
+Source = Annotated[FileSource | SqlSource, Field(discriminator="connector")]
+
+
 class Channel(Named):
     """Where one kind of record comes from, and how its columns become canonical ones.
 
-    `tolerance` is the share of a file's rows that may be quarantined before the channel fails.
+    `tolerance` is the share of a file's rows that may be quarantined before the channel fails. `delivery: snapshot`
+    says that each day's delivery is all there is: a record that the newest one does not have is gone.
     """
 
     party: Literal["first", "second", "third"]
     kind: KindName = Field(description="a record kind, e.g. customers or events")
-    source: FileSource = Field(description="{connector: file, path: …, format: …}")
-    spec: Literal["mapped", "segment"]
+    source: Source = Field(description="{connector: file, path: …, format: …}")
+    spec: Literal["mapped", "segment", "ga4", "snowplow", "apache_combined"]
     map: dict[str, MapEntry] = {}
     unpivot: Literal["all"] | tuple[str, ...] | None = None
     attributes: Literal["keep"] = "keep"
     required: StrictBool = True
     tolerance: Share = Field(default=0.05, ge=0, le=1)
+    delivery: Literal["increment", "snapshot"] = "increment"
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _files_by_default(cls, source: Any) -> Any:
+        return {"connector": "file", **source} if isinstance(source, dict) else source
 
     @field_validator("unpivot", mode="before")
     @classmethod
@@ -434,6 +483,45 @@ class Privacy(Model):
         return purposes
 
 
+# normalisation.yml
+
+
+class EmailRules(Model):
+    """With `provider_rules` the spellings of one mailbox become one, as its provider defines them: without dots and
+    without a tag after + at Gmail, without the tag at the others that know tags."""
+
+    provider_rules: StrictBool = False
+
+
+class Sessions(Model):
+    """A visit ends after `inactivity_minutes` without an event."""
+
+    inactivity_minutes: StrictInt = Field(default=30, ge=1, le=24 * 60)
+
+
+class ContentCategory(Model):
+    """Pages of `site` (and of its subdomains) whose path starts with `path` are of an IAB Content Taxonomy 3.1
+    `category`, named by its id or its name. The longest path that fits counts."""
+
+    site: Line = Field(min_length=1, description="a site, e.g. example.com")
+    path: Line = "/"
+    category: Line = Field(description="the id or the name of an IAB content category")
+
+
+class Normalisation(Model):
+    """`normalisation.yml`. How values get one spelling, and what a visit and a page are.
+
+    `region` is the country (ISO 3166 alpha-2) of phone numbers without a country code; `secret_parameters` are the
+    parameters of addresses whose values are never kept.
+    """
+
+    region: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "US"
+    email: EmailRules = EmailRules()
+    sessions: Sessions = Sessions()
+    secret_parameters: tuple[Line, ...] = ()
+    content_categories: tuple[ContentCategory, ...] = ()
+
+
 class Configuration(Model):
     """Everything that one folder says, checked. Files that it does not have are the project's defaults.
 
@@ -449,6 +537,7 @@ class Configuration(Model):
     models: Models
     destinations: tuple[Destination, ...]
     privacy: Privacy
+    normalisation: Normalisation
     customer_columns: dict[str, str]
 
     @property

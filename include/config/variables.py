@@ -19,7 +19,6 @@ from include.config.conditions import (
 from include.config.schema import Audience, Configuration
 from include.lake import Lake
 
-SESSION_TIMEOUT_MINUTES = 30  # the field's convention since the first web analytics, also of GA4
 VERSION_CHARACTERS = 12
 
 
@@ -47,7 +46,7 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         "as_of_date": f"{day:%Y-%m-%d}",
         "lake": str(lake.root.resolve()),
         "horizon_days": configuration.models.purchase.horizon_days,
-        "session_timeout_minutes": SESSION_TIMEOUT_MINUTES,
+        "session_timeout_minutes": configuration.normalisation.sessions.inactivity_minutes,
         "visitor_idle_days": privacy.visitor_idle_days,
         "event_days": privacy.event_days,
         "control_share": privacy.control_share,
@@ -69,7 +68,7 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         ],
         "atoms": [_atom(atom, alias) for atom, alias in aliases.items()],
         "channels": [
-            {"channel": name, "party": channel.party, "kind": channel.kind}
+            {"channel": name, "party": channel.party, "kind": channel.kind, "delivery": channel.delivery}
             for name, channel in configuration.channels.items()
         ],
     }

@@ -16,15 +16,21 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from include.extract.delimited import Dialect
-from include.extract.files import SourceFile, find_files
+from include.extract.connectors import Delivery, find_deliveries
+from include.extract.formats.delimited import Dialect
+from include.extract.formats.lines import open_text
+from include.extract.formats.reading import (
+    SOURCE,
+    Source,
+    SourceFile,
+    open_csv,
+    open_json_lines,
+    open_parquet,
+)
 from include.extract.kinds import Kind, kinds
 from include.extract.landing import Part, Receipt, read_receipts, replace_partition, write_rows
-from include.extract.lines import open_text
-from include.extract.reading import SOURCE, Source, open_csv, open_json_lines, open_parquet
-from include.extract.specs import Canonical
-from include.extract.specs.mapped import check_keys_exist, map_columns
-from include.extract.specs.segment import find_keys, map_segment
+from include.extract.specs import Canonical, read_spec
+from include.extract.specs.mapped import check_keys_exist
 from include.extract.validation import checked
 from include.lake import Lake, hash_file
 from include.ledger import StepFailed
@@ -60,21 +66,37 @@ def extract_channel(channel: Channel, day: date, lake: Lake, settings: Settings)
     Raises StepFailed for a missing, empty or unreadable file and for a missing column.
     """
     kind = kinds()[channel.kind]
-    files = find_files(channel, day, settings)
     spec_hash = _spec_hash(channel, kind)
     with _engine(lake, settings) as (connection, folder):
         receipts = read_receipts(connection, lake, channel.name)
+        same_rules = [receipt for receipt in receipts if receipt.spec_hash == spec_hash]
+        deliveries = find_deliveries(channel, day, settings, same_rules)
         parts: dict[date, list[Part]] = defaultdict(list)
-        for number, file in enumerate(files):
-            file_hash = hash_file(file.path)
-            delivered_on = _delivery(receipts, file, day, file_hash, spec_hash)
+        for number, delivery in enumerate(deliveries):
+            fingerprint, path = delivery.fingerprint, None
+            part_folder = folder / str(number)
+            part_folder.mkdir()
+            if fingerprint is None:
+                path = delivery.fetch(part_folder)
+                fingerprint = hash_file(path)
+            delivered_on = _delivered_on(receipts, delivery, day, fingerprint, spec_hash)
             if delivered_on is None:
                 continue
             receipt = Receipt(
-                channel.name, kind.name, channel.party, file.name, delivered_on, file_hash, spec_hash, 0, 0, 0
+                channel=channel.name,
+                kind=kind.name,
+                party=channel.party,
+                source_file=delivery.name,
+                delivered_on=delivered_on,
+                file_hash=fingerprint,
+                spec_hash=spec_hash,
+                received=0,
+                landed=0,
+                quarantined=0,
+                delivery=channel.delivery,
+                columns={},
             )
-            part_folder = folder / str(number)
-            part_folder.mkdir()
+            file = SourceFile(path or delivery.fetch(part_folder), delivery.name, delivery.format)
             parts[delivered_on].append(_land_file(connection, channel, kind, file, receipt, part_folder))
         for delivered_on in sorted(parts):
             new = {part.receipt.source_file for part in parts[delivered_on]}
@@ -93,29 +115,26 @@ def extract_channel(channel: Channel, day: date, lake: Lake, settings: Settings)
         received=sum(receipt.received for receipt in landed),
         landed=sum(receipt.landed for receipt in landed),
         quarantined=sum(receipt.quarantined for receipt in landed),
-        skipped_files=len(files) - len(landed),
+        skipped_files=len(deliveries) - len(landed),
     )
 
 
-def _delivery(
-    receipts: list[Receipt], file: SourceFile, day: date, file_hash: str, spec_hash: str
+def _delivered_on(
+    receipts: list[Receipt], delivery: Delivery, day: date, file_hash: str, spec_hash: str
 ) -> date | None:
-    """The day to land a file under; None when it is landed already."""
-    own = [receipt for receipt in receipts if receipt.source_file == file.name]
-    if file.day is not None:
-        known = [receipt for receipt in own if receipt.delivered_on == file.day]
+    """The day to land a delivery under; None when it is landed already."""
+    own = [receipt for receipt in receipts if receipt.source_file == delivery.name]
+    if delivery.day is not None:
+        known = [receipt for receipt in own if receipt.delivered_on == delivery.day]
         is_known = any((receipt.file_hash, receipt.spec_hash) == (file_hash, spec_hash) for receipt in known)
-        return None if is_known else file.day
+        return None if is_known else delivery.day
     if any(receipt.delivered_on > day and receipt.file_hash == file_hash for receipt in own):
         return None  # this content came after the day that is run again
-    last = max((receipt for receipt in own if receipt.delivered_on <= day), key=_delivered_on, default=None)
+    earlier = [receipt for receipt in own if receipt.delivered_on <= day]
+    last = max(earlier, key=lambda receipt: receipt.delivered_on, default=None)
     if last is None or last.file_hash != file_hash:
         return day
     return None if last.spec_hash == spec_hash else last.delivered_on
-
-
-def _delivered_on(receipt: Receipt) -> date:
-    return receipt.delivered_on
 
 
 def _land_file(
@@ -135,7 +154,7 @@ def _land_file(
         landing, quarantine, received, landed, quarantined = write_rows(
             connection, source, query, kind, file.name, folder, canonical.is_unpivoted
         )
-        if channel.source.format == "jsonl" and channel.spec == "mapped" and received and not landed:
+        if file.format == "jsonl" and channel.spec == "mapped" and received and not landed:
             _explain_missing_keys(connection, channel, kind, source, file)
     except StepFailed as failure:
         message = str(failure)
@@ -146,35 +165,30 @@ def _land_file(
         raise StepFailed(
             f"channel {channel.name}: {file.name} cannot be landed ({_first_line(error)})"
         ) from error
-    counted = replace(receipt, received=received, landed=landed, quarantined=quarantined)
+    counted = replace(
+        receipt, received=received, landed=landed, quarantined=quarantined, columns=source.columns
+    )
     return Part(counted, landing, quarantine)
 
 
 def _open(
     connection: duckdb.DuckDBPyConnection, channel: Channel, kind: Kind, file: SourceFile
 ) -> tuple[Source, Canonical]:
-    layout = channel.source
-    if layout.format == "parquet":
-        source = open_parquet(connection, file)
-    else:
-        if channel.required and _is_empty(file.path, layout.encoding):
-            raise StepFailed(f"{file.path} is empty; set required: false if the day may be without data")
-        if layout.format == "csv":
-            source = _open_csv(connection, channel, file)
-        else:
-            source = open_json_lines(file, layout.encoding)
-    if channel.spec == "mapped":
-        return source, map_columns(channel, source, file.name)
-    if layout.format != "jsonl" or kind.name != "events":
-        raise StepFailed("spec segment reads JSON lines (format: jsonl) of kind events only")
-    return source, map_segment(channel, find_keys(connection, source))
+    source = _open_source(connection, channel, file)
+    return source, read_spec(connection, channel, kind, source, file)
 
 
-def _open_csv(connection: duckdb.DuckDBPyConnection, channel: Channel, file: SourceFile) -> Source:
+def _open_source(connection: duckdb.DuckDBPyConnection, channel: Channel, file: SourceFile) -> Source:
+    if file.format == "parquet":
+        return open_parquet(connection, file)
     layout = channel.source
-    escape = layout.quote if layout.escape in ('"', layout.quote) else layout.escape
-    dialect = Dialect(layout.delimiter, layout.quote, escape, layout.encoding, layout.header)
-    return open_csv(connection, file, dialect)
+    if channel.required and _is_empty(file.path, layout.encoding):
+        raise StepFailed(f"{file.path} is empty; set required: false if the day may be without data")
+    if file.format == "csv":
+        escape = layout.quote if layout.escape in ('"', layout.quote) else layout.escape
+        dialect = Dialect(layout.delimiter, layout.quote, escape, layout.encoding, layout.header)
+        return open_csv(connection, file, dialect)
+    return open_json_lines(file, layout.encoding)
 
 
 def _is_empty(path: Path, encoding: str) -> bool:

@@ -67,7 +67,7 @@ def kinds() -> dict[str, Kind]:
 
 
 def _kind(name: str, spec: dict, identifiers: list[str]) -> Kind:
-    columns = dict(spec["columns"])
+    columns = dict(spec["columns"]) | {"is_deleted": "boolean"}
     if spec.get("identifiers"):
         columns |= dict.fromkeys(identifiers, "string")
     return Kind(

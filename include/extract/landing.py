@@ -9,8 +9,8 @@ from pathlib import Path
 
 import duckdb
 
+from include.extract.formats.reading import RAW, Source
 from include.extract.kinds import Kind, kinds
-from include.extract.reading import RAW, Source
 from include.extract.sql import identifier, literal
 from include.extract.validation import REASON
 from include.lake import Lake, replacing
@@ -28,6 +28,8 @@ RECEIPT_SCHEMA = {
     "received": "bigint",
     "landed": "bigint",
     "quarantined": "bigint",
+    "delivery": "varchar",
+    "columns": "map(varchar, varchar)",  # of the source: name and type, as far as its format has them
 }
 EMPTY_CHANNEL, EMPTY_DAY = "none", date(1970, 1, 1)
 PARQUET = "format parquet, compression zstd, row_group_size 122880"
@@ -48,6 +50,8 @@ class Receipt:
     received: int
     landed: int
     quarantined: int
+    delivery: str
+    columns: dict[str, str]
 
 
 @dataclass(frozen=True)

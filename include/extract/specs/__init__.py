@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from include.ledger import StepFailed
+
+if TYPE_CHECKING:
+    from include.config import Channel
+    from include.extract.formats.reading import Source, SourceFile
+    from include.extract.kinds import Kind
 
 
 @dataclass(frozen=True)
@@ -15,3 +25,22 @@ class Canonical:
     query: str
     columns: tuple[str, ...]
     is_unpivoted: bool = False
+
+
+def read_spec(
+    connection: duckdb.DuckDBPyConnection, channel: Channel, kind: Kind, source: Source, file: SourceFile
+) -> Canonical:
+    """The canonical columns of a channel over one of its files, by the channel's spec.
+
+    Raises StepFailed when the file has not what the spec needs.
+    """
+    from include.extract.specs.mapped import map_columns
+    from include.extract.specs.segment import find_keys, map_segment
+
+    if channel.spec == "mapped":
+        return map_columns(channel, source, file.name)
+    if channel.spec == "segment":
+        if file.format != "jsonl" or kind.name != "events":
+            raise StepFailed("spec segment reads JSON lines (format: jsonl) of kind events only")
+        return map_segment(channel, find_keys(connection, source))
+    raise StepFailed(f"spec {channel.spec} is not known to this version")

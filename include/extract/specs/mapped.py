@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from include.extract.reading import IS_MALFORMED, RAW, ROW, SOURCE, Source
+from include.extract.formats.reading import IS_MALFORMED, RAW, ROW, SOURCE, Source
 from include.extract.specs import Canonical
 from include.extract.sql import as_text, identifier, literal, texts
 from include.ledger import StepFailed
@@ -48,7 +48,7 @@ def _over_columns(channel: Channel, source: Source, file_name: str) -> Canonical
             raise _missing(channel, place, column, list(source.columns), file_name)
     used = {column.lower() for _, column in named}
     rest = [name for name in source.columns if name.lower() not in used]
-    nulls = tuple(channel.source.null_values) if channel.source.format == "csv" else ()
+    nulls = tuple(channel.source.null_values) if getattr(channel.source, "format", None) == "csv" else ()
     entries = {
         name: f"{{'key': {literal(name)}, 'value': {as_text(identifier(name), source.columns[name])}}}"
         for name in rest
@@ -183,7 +183,7 @@ def _missing(channel: Channel, place: str, column: str, present: list[str], file
     near = [lower[name] for name in difflib.get_close_matches(column.lower(), list(lower), n=1, cutoff=0.0)]
     nearest = f", nearest: {near[0]!r}" if near else ""
     hint = ""
-    if len(present) == 1 and channel.source.format == "csv":
+    if len(present) == 1 and getattr(channel.source, "format", None) == "csv":
         hint = f"; the file has one column only, is delimiter {channel.source.delimiter!r} right?"
     return StepFailed(
         f"channel {channel.name}: {file_name} has no column {column!r} ({place}){nearest}{hint}"

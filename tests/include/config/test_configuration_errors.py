@@ -64,26 +64,27 @@ def test_an_unknown_party_lists_the_three(problems):
 
 def test_an_unknown_connector_lists_what_there_is(problems):
     assert problems(channels=CRM.replace("connector: file", "connector: sftp")) == [
-        "channels.yml:5 channels.crm.source.connector: found 'sftp', allowed: file"
+        "channels.yml:5 channels.crm.source.connector: found 'sftp', allowed: file, sql"
     ]
 
 
 def test_an_unknown_format_is_named_with_the_nearest(problems):
-    assert problems(channels=CRM.replace("format: csv", "format: json")) == [
-        "channels.yml:5 channels.crm.source.format: found 'json', allowed: csv, jsonl, parquet (did you mean 'jsonl'?)"
+    assert problems(channels=CRM.replace("format: csv", "format: ndjson")) == [
+        "channels.yml:5 channels.crm.source.format: found 'ndjson', allowed: csv, jsonl, json, parquet, text "
+        "(did you mean 'json'?)"
     ]
 
 
 def test_an_unknown_spec_lists_what_there_is(problems):
-    assert problems(channels=CRM.replace("spec: mapped", "spec: ga4")) == [
-        "channels.yml:6 channels.crm.spec: found 'ga4', allowed: mapped, segment"
+    assert problems(channels=CRM.replace("spec: mapped", "spec: matomo")) == [
+        "channels.yml:6 channels.crm.spec: found 'matomo', allowed: mapped, segment, ga4, snowplow, apache_combined"
     ]
 
 
 def test_an_unknown_key_is_named_with_the_nearest(problems):
     assert problems(channels=CRM + "    requird: false\n") == [
         "channels.yml:10 channels.crm.requird: found the key 'requird', allowed: party, kind, source, spec, map, "
-        "unpivot, attributes, required, tolerance (did you mean 'required'?)"
+        "unpivot, attributes, required, tolerance, delivery (did you mean 'required'?)"
     ]
 
 
@@ -253,7 +254,7 @@ def test_the_segment_spec_is_for_events(problems):
         ("crm}.csv", "found the placeholder '}', allowed: {date}, {demo}, {config}"),
         ("crm/{demo}/a.csv", "found 'crm/{demo}/a.csv', allowed: {demo} at the beginning of a path only"),
         ("", "found '', allowed: the path of a file, with * and {date} where it varies"),
-        ("https://a.example/b.csv", "found 'https://a.example/b.csv', allowed: a path of this machine"),
+        ("https://a.example/b.csv", "found the scheme 'https', allowed: s3, gs, az"),
     ],
 )
 def test_a_path_that_cannot_be_followed_is_refused(problems, path, message):
@@ -265,7 +266,7 @@ def test_a_path_that_cannot_be_followed_is_refused(problems, path, message):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ('delimiter: "||"', "delimiter: found '||', allowed: at most 1 characters"),
+        ('delimiter: "|||||"', "delimiter: found '|||||', allowed: at most 4 characters"),
         ('delimiter: "§"', "delimiter: found '§', allowed: an ASCII sign that does not end a line"),
         ("encoding: utf-9", "encoding: found the encoding 'utf-9', allowed: utf-8, utf-16, latin-1, cp1252"),
         (

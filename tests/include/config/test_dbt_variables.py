@@ -98,7 +98,7 @@ def test_rules_are_told_with_their_compiled_condition(variables):
     ]
 
 
-def test_channels_are_told_by_party_and_kind(variables):
+def test_channels_are_told_by_party_kind_and_delivery(variables):
     channels = """\
         channels:
           web:
@@ -108,7 +108,7 @@ def test_channels_are_told_by_party_and_kind(variables):
             spec: segment
     """
     assert variables(channels=channels)["channels"] == [
-        {"channel": "web", "party": "first", "kind": "events"}
+        {"channel": "web", "party": "first", "kind": "events", "delivery": "increment"}
     ]
 
 

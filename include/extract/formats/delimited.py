@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from include.extract.lines import BLANK, GOOD, MALFORMED, Block, open_text, read_blocks
+from include.extract.formats.lines import BLANK, GOOD, MALFORMED, Block, open_text, read_blocks
 from include.ledger import StepFailed
 
 MAX_RECORD_BYTES = 1 << 20  # an open quote that is not closed within this much text was never meant as one

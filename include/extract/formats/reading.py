@@ -15,9 +15,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from include.extract.delimited import Dialect, Scan, scan, split_records
-from include.extract.files import SourceFile
-from include.extract.lines import BLANK, GOOD, SCHEMA, Block, Tally, open_text, read_blocks
+from include.extract.formats.delimited import Dialect, Scan, scan, split_records
+from include.extract.formats.lines import BLANK, GOOD, SCHEMA, Block, Tally, open_text, read_blocks
 from include.extract.sql import identifier, literal
 from include.ledger import StepFailed
 
@@ -29,6 +28,15 @@ SOURCE, LINES, STARTS = (
 ROW, RAW, IS_MALFORMED = "tandem_row", "tandem_raw", "tandem_is_malformed"
 MAX_CSV_LINE_BYTES = 16 << 20
 WHITE_SPACE = "e' \\t\\r\\n'"
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of this machine, by the `name` and in the `format` of the delivery that it holds."""
+
+    path: Path
+    name: str
+    format: str
 
 
 @dataclass

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import glob
 import re
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from include.extract.connectors import Delivery
 from include.ledger import StepFailed
 from include.settings import Settings
 
@@ -19,17 +19,7 @@ DATE_GLOB = "[0-9]" * 4 + "-" + "[0-9]" * 2 + "-" + "[0-9]" * 2
 DATE_PATTERN = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 
-@dataclass(frozen=True)
-class SourceFile:
-    """One file of a channel. `name` is its path below the folder that the channel's path starts from, so
-    that it does not depend on where the data lies; `day` is the date in its path, None when it has none."""
-
-    path: Path
-    name: str
-    day: date | None
-
-
-def find_files(channel: Channel, day: date, settings: Settings) -> list[SourceFile]:
+def find_files(channel: Channel, day: date, settings: Settings) -> list[Delivery]:
     """The channel's files dated up to `day`, or all of them when its path has no `{date}`, sorted by day and name.
 
     Raises StepFailed when the channel is required and the file of `day` (without `{date}`: any file) is
@@ -49,7 +39,8 @@ def find_files(channel: Channel, day: date, settings: Settings) -> list[SourceFi
         found = expression.fullmatch(name)
         if found is None:  # two places of `{date}` that disagree
             continue
-        files.append(SourceFile(path, name, _read_date(channel, path, found["date"]) if dated else None))
+        dated_on = _read_date(channel, path, found["date"]) if dated else None
+        files.append(Delivery(name, dated_on, channel.source.format, lambda _, path=path: path))
     files = [file for file in files if file.day is None or file.day <= day]
     if channel.required and not any(file.day in (None, day) for file in files):
         expected = root + pattern.replace("{date}", f"{day:%Y-%m-%d}")
