@@ -16,6 +16,7 @@ renamed as not materialized (
         {{ normalise_id('previous_id') }} as previous_id,
         {{ normalise_id('device_id') }} as device_id,
         {{ normalise_id('advertising_id') }} as advertising_id,
+        {{ normalise_id('session_id') }} as session_id,
         {{ normalise_email('email') }} as email,
         {{ normalise_phone('phone') }} as phone,
         type,

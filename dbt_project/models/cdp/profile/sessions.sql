@@ -32,6 +32,7 @@ behaviours as (
             'device_id:' || device_id,
             'user_id:' || user_id
         ) as visitor_key,
+        session_id as tracked_session_id,
         platform,
         site,
         type in ('page', 'screen') as is_view,
@@ -54,22 +55,32 @@ behaviours as (
 
 ),
 
--- Time alone does not order events: two of one millisecond would make other sessions on each run.
-compared as (
+-- A tracker that numbers its visits knows best which events belong together, so its sessions are never joined.
+attributed as (
 
     select
         behaviours.*,
+        {{ hash_key(
+            "concat_ws(' ', behaviours.channel, behaviours.visitor_key, behaviours.tracked_session_id)"
+        ) }} as visit_key,
         node_customers.customer_id,
-        lag(behaviours.occurred_at) over ordered as previous_at,
     from behaviours
     left join node_customers
         on behaviours.node_key = node_customers.node_key
     where behaviours.visitor_key is not null
-    window
-        ordered as (
-            partition by behaviours.channel, behaviours.visitor_key
-            order by behaviours.occurred_at, behaviours.event_id
-        )
+
+),
+
+-- Time alone does not order events: two of one millisecond would make other sessions on each run.
+compared as (
+
+    select
+        *,
+        lag(occurred_at) over (
+            partition by visit_key
+            order by occurred_at, event_id
+        ) as previous_at,
+    from attributed
 
 ),
 
@@ -88,7 +99,7 @@ numbered as (
     from compared
     window
         ordered as (
-            partition by channel, visitor_key
+            partition by visit_key
             order by occurred_at, event_id
             rows between unbounded preceding and current row
         )
@@ -100,6 +111,7 @@ summed as (
     select
         channel,
         visitor_key,
+        visit_key,
         session_number,
         arg_min(event_id, event_number) as first_event_id,
         arg_max(customer_id, event_number) filter (where customer_id is not null) as customer_id,
