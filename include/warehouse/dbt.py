@@ -65,6 +65,14 @@ def run_unit_tests(lake: Lake, variables: dict[str, Any], key: bytes) -> DbtResu
     return _invoke("unit_test", lake, variables, key, ["test", "--select", "test_type:unit", "tag:macros"])
 
 
+def compile_model(name: str, lake: Lake, variables: dict[str, Any]) -> str:
+    """The SQL of one model as dbt would run it; nothing is run. Raises StepFailed with dbt's words."""
+    target = lake.data / "dbt" / "target"
+    _call("compile", lake, variables, b"", ["compile", "--select", name], DBT_PROJECT, target)
+    (path,) = (target / "compiled").rglob(f"{name}.sql")
+    return path.read_text()
+
+
 def parse_manifest(
     lake: Lake, variables: dict[str, Any] | None = None, project: Path = DBT_PROJECT
 ) -> dict[str, Any]:

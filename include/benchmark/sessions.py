@@ -1,0 +1,118 @@
+"""Cutting events into visits, against sorting the same events by visitor and time: nobody can do it without.
+
+`python -m include.benchmark.sessions ours|sort FOLDER`, after `prepare` has filled the folder.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from include.config import dbt_variables, load_configuration
+from include.lake import Lake
+from include.privacy.pseudonym import pads
+from include.settings import DEFAULT_CONFIG, settings
+from include.warehouse import compile_model
+
+EVENTS_OF_A_VISIT, VISITS_OF_A_VISITOR = 8, 3
+# What decides the order, and nothing else: the least that any way of cutting visits has to move.
+SORT = """
+    select channel, anonymous_id, occurred_at, event_id
+    from warehouse.main.stg_events
+    order by channel, anonymous_id, occurred_at, event_id
+"""
+
+
+def prepare(folder: Path, events: int) -> None:
+    """Fill `folder` with a warehouse of `events` staged events in random order, and with dbt's SQL of the sessions.
+
+    One event in fifty is a robot's; every fourth visitor is a known customer.
+    """
+    lake = Lake(folder / "data")
+    variables = dbt_variables(load_configuration(DEFAULT_CONFIG), date(2024, 12, 31), lake)
+    (folder / "sessions.sql").write_text(compile_model("sessions", lake, variables))
+    path = folder / "warehouse.duckdb"
+    path.unlink(missing_ok=True)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(_events(events))
+        connection.execute(
+            """
+            create table int_node_customers as
+            select distinct node_key, 'c' || md5(node_key) as customer_id
+            from stg_events
+            where hash(node_key) % 4 = 0
+            """
+        )
+        connection.execute(
+            """
+            create table int_customer_orders as
+            select '' as customer_id, true as is_valid, false as is_store_order, now()::timestamp as ordered_at
+            where false
+            """
+        )
+
+
+def run(variant: str, folder: Path) -> int:
+    """Run one variant and write its rows as Parquet. Returns their number."""
+    query = (folder / "sessions.sql").read_text() if variant == "ours" else SORT
+    options = {
+        "threads": settings().threads,
+        "memory_limit": settings().memory_limit,
+        "temp_directory": str(folder / "spill"),
+    }
+    with duckdb.connect(":memory:", config=options) as connection:
+        connection.execute("set timezone = 'UTC'")
+        connection.execute(f"attach '{folder / 'warehouse.duckdb'}' as warehouse (read_only)")
+        for name, pad in zip(("hmac_inner", "hmac_outer"), pads(b"a key for the benchmark"), strict=True):
+            connection.execute(f"set variable {name} = unhex('{pad.hex()}')")
+        target = folder / f"{variant}.parquet"
+        (rows,) = connection.execute(
+            f"copy ({query}) to '{target}' (format parquet, compression zstd)"
+        ).fetchone()
+    return rows
+
+
+def _events(events: int) -> str:
+    visitors = max(events // (EVENTS_OF_A_VISIT * VISITS_OF_A_VISITOR), 1)
+    return f"""
+        create table stg_events as
+        with drawn as (
+            select
+                number,
+                hash(number) as draw,
+                hash(number // {EVENTS_OF_A_VISIT}, 1) as visit_draw,
+                hash(number // {EVENTS_OF_A_VISIT}, 2) % {visitors} as visitor
+            from range({events}) as numbers (number)
+        )
+        select
+            md5(number::varchar) as event_id,
+            'events:web:' || md5(visitor::varchar) as node_key,
+            'web' as channel,
+            md5('anonymous' || visitor)::uuid::varchar as anonymous_id,
+            case when visitor % 3 = 0 then md5('device' || visitor)::uuid::varchar end as device_id,
+            case when visitor % 4 = 0 then 'user_' || visitor end as user_id,
+            null::varchar as session_id,
+            ['page', 'page', 'track', 'screen', 'identify'][1 + (draw % 5)::int] as type,
+            ['Product Viewed', 'Product Added', 'Order Completed'][1 + (draw // 5 % 3)::int] as name,
+            'web' as platform,
+            'shop.example.com' as site,
+            'https://shop.example.com/products/' || (draw // 7 % 5000) || '?utm_source=x' as url,
+            case when draw % 3 = 0 then 'https://search.example/?q=boots' end as referrer,
+            case when draw % 20 = 0 then 'search' end as campaign_source,
+            case when draw % 20 = 0 then 'cpc' end as campaign_medium,
+            case when draw % 20 = 0 then 'spring' end as campaign_name,
+            true as is_owned_site,
+            draw // 11 % 50 = 0 as is_bot,
+            timestamp '2024-01-01' + to_seconds(
+                (visit_draw % 7776000)::bigint + number % {EVENTS_OF_A_VISIT} * 45 + (draw % 30)::bigint
+            ) as occurred_at
+        from drawn
+        order by draw
+    """
+
+
+if __name__ == "__main__":
+    print(run(sys.argv[1], Path(sys.argv[2])))
