@@ -34,6 +34,7 @@ def read_spec(
 
     Raises StepFailed when the file has not what the spec needs.
     """
+    from include.extract.specs.apache import map_apache
     from include.extract.specs.ga4 import map_ga4
     from include.extract.specs.mapped import map_columns
     from include.extract.specs.segment import find_keys, map_segment
@@ -49,4 +50,6 @@ def read_spec(
         return map_ga4(channel, source, file.name)
     if channel.spec == "snowplow":
         return map_snowplow(channel, source, file.name)
+    if channel.spec == "apache_combined":
+        return map_apache(channel, file.name)
     raise StepFailed(f"spec {channel.spec} is not known to this version")
