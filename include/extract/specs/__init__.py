@@ -38,6 +38,7 @@ def read_spec(
     from include.extract.specs.ga4 import map_ga4
     from include.extract.specs.mapped import map_columns
     from include.extract.specs.segment import find_keys, map_segment
+    from include.extract.specs.segment_tables import map_tables
     from include.extract.specs.snowplow import map_snowplow
 
     if channel.spec == "mapped":
@@ -46,6 +47,8 @@ def read_spec(
         raise StepFailed(f"spec {channel.spec} gives events, not {kind.name}")
     if channel.spec == "segment" and not source.columns:
         return map_segment(channel, find_keys(connection, source))
+    if channel.spec == "segment":
+        return map_tables(channel, source, file.name)
     if channel.spec == "ga4":
         return map_ga4(channel, source, file.name)
     if channel.spec == "snowplow":
