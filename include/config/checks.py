@@ -25,6 +25,14 @@ from include.extract.kinds import Kind, kinds
 CSV_OPTIONS = ("delimiter", "quote", "escape", "header", "null_values")
 TEXT_OPTIONS = ("encoding",)
 UNPIVOTED = ("trait", "value")
+# The formats that each spec reads; what a database gives is read like Parquet.
+SPEC_FORMATS = {
+    "mapped": ("csv", "jsonl", "json", "parquet"),
+    "segment": ("jsonl", "json", "csv", "parquet"),
+    "ga4": ("parquet", "jsonl", "json"),
+    "snowplow": ("csv", "parquet", "jsonl", "json"),
+    "apache_combined": ("text",),
+}
 
 
 def check_channels(document: Document, connection: duckdb.DuckDBPyConnection) -> Iterator[Problem]:
@@ -36,6 +44,7 @@ def check_channels(document: Document, connection: duckdb.DuckDBPyConnection) ->
         kind = kinds().get(channel.get("kind")) if isinstance(channel.get("kind"), str) else None
         if kind is not None:
             yield from _check_columns(document, path, channel, kind)
+        yield from _check_format(document, path, channel)
         yield from _check_options(document, path, channel)
         for column, entry in _entries(channel, "map"):
             sql = entry.get("sql") if isinstance(entry, dict) else None
@@ -50,8 +59,9 @@ def _check_columns(document: Document, path: KeyPath, channel: dict, kind: Kind)
     for column in mapped:
         if column not in columns:
             yield document.problem((*path, "map", column), refusal_of(column, columns, "the column"))
-    if channel.get("spec") == "segment" and kind.name != "events":
-        yield document.problem((*path, "spec"), refusal("segment", f"mapped for the kind {kind.name}"))
+    spec = channel.get("spec")
+    if spec in SPEC_FORMATS and spec != "mapped" and kind.name != "events":
+        yield document.problem((*path, "spec"), refusal(spec, f"mapped for the kind {kind.name}"))
     if unpivot is not None:
         if kind.name != "traits":
             yield document.problem(
@@ -68,6 +78,20 @@ def _check_columns(document: Document, path: KeyPath, channel: dict, kind: Kind)
         if missing:
             message = f"found no {', '.join(missing)}, allowed: a map with {', '.join(required)}"
             yield document.problem((*path, "map"), message)
+
+
+def _check_format(document: Document, path: KeyPath, channel: dict) -> Iterator[Problem]:
+    """Whether the spec can read what the source delivers."""
+    spec, source = channel.get("spec"), channel.get("source")
+    formats = SPEC_FORMATS.get(spec) if isinstance(spec, str) else None
+    if formats is None or not isinstance(source, dict):
+        return
+    delivered = source.get("format")
+    if source.get("connector") == "sql" and "parquet" not in formats:
+        yield document.problem((*path, "source", "connector"), refusal("sql", f"file with the spec {spec}"))
+    elif any(delivered in others for others in SPEC_FORMATS.values()) and delivered not in formats:
+        allowed = f"{', '.join(formats)} with the spec {spec}"
+        yield document.problem((*path, "source", "format"), refusal(delivered, allowed))
 
 
 def _check_options(document: Document, path: KeyPath, channel: dict) -> Iterator[Problem]:

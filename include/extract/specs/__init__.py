@@ -34,13 +34,25 @@ def read_spec(
 
     Raises StepFailed when the file has not what the spec needs.
     """
+    from include.extract.specs.apache import map_apache
+    from include.extract.specs.ga4 import map_ga4
     from include.extract.specs.mapped import map_columns
     from include.extract.specs.segment import find_keys, map_segment
+    from include.extract.specs.segment_tables import map_tables
+    from include.extract.specs.snowplow import map_snowplow
 
     if channel.spec == "mapped":
         return map_columns(channel, source, file.name)
-    if channel.spec == "segment":
-        if file.format != "jsonl" or kind.name != "events":
-            raise StepFailed("spec segment reads JSON lines (format: jsonl) of kind events only")
+    if kind.name != "events":
+        raise StepFailed(f"spec {channel.spec} gives events, not {kind.name}")
+    if channel.spec == "segment" and not source.columns:
         return map_segment(channel, find_keys(connection, source))
+    if channel.spec == "segment":
+        return map_tables(channel, source, file.name)
+    if channel.spec == "ga4":
+        return map_ga4(channel, source, file.name)
+    if channel.spec == "snowplow":
+        return map_snowplow(channel, source, file.name)
+    if channel.spec == "apache_combined":
+        return map_apache(channel, file.name)
     raise StepFailed(f"spec {channel.spec} is not known to this version")

@@ -33,6 +33,7 @@ channels:
     map: {id_type: {value: anonymous_id}, id_value: cookie, observed_at: seen_at}
     unpivot: all
 """
+EVENT_MAP = "{event_id: id, type: {value: page}, occurred_at: at}"
 AUDIENCE = """\
 audiences:
   - id: loyal
@@ -234,9 +235,32 @@ def test_unpivot_is_all_or_a_list_of_columns(problems, unpivot):
     assert found[0].endswith("allowed: all, or a list of source columns")
 
 
-def test_the_segment_spec_is_for_events(problems):
-    assert problems(channels=CRM.replace("spec: mapped", "spec: segment")) == [
-        "channels.yml:6 channels.crm.spec: found 'segment', allowed: mapped for the kind customers"
+@pytest.mark.parametrize("spec", ["segment", "ga4", "snowplow", "apache_combined"])
+def test_a_spec_of_events_is_for_events(problems, spec):
+    found = problems(
+        channels=CRM.replace("spec: mapped", f"spec: {spec}").replace("format: csv", "format: jsonl")
+    )
+    assert (
+        f"channels.yml:6 channels.crm.spec: found '{spec}', allowed: mapped for the kind customers" in found
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "source", "message"),
+    [
+        ("ga4", "{path: a.csv, format: csv}", "format: found 'csv', allowed: parquet, jsonl, json with the spec ga4"),
+        ("mapped", "{path: a.log, format: text}", "format: found 'text', allowed: csv, jsonl, json, parquet with the"
+         " spec mapped"),
+        ("apache_combined", "{path: a.log, format: csv}", "format: found 'csv', allowed: text with the spec"
+         " apache_combined"),
+        ("apache_combined", "{connector: sql, connection: db, table: logs}", "connector: found 'sql', allowed: file"
+         " with the spec apache_combined"),
+    ],
+)  # fmt: skip
+def test_a_spec_reads_its_own_formats(problems, spec, source, message):
+    channel = f"{{party: first, kind: events, source: {source}, spec: {spec}, map: {EVENT_MAP}}}"
+    assert problems(channels=f"channels:\n  web: {channel}\n") == [
+        f"channels.yml:2 channels.web.source.{message}"
     ]
 
 

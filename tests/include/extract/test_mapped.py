@@ -1,0 +1,142 @@
+"""Maps that go beyond a column: paths into nested values, and where a row came from."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from include.ledger import StepFailed
+
+SEEN = datetime(2017, 11, 30, 8, tzinfo=UTC)
+CUSTOMER = {
+    "id": "c1",
+    "address": {"city": "Rome", "seen": SEEN, "lines": ["Via Roma 1", "Interno 2"]},
+    "items": [{"sku": "p1"}, {"sku": "p2"}],
+    "dotted.key": "written so",
+    "dotted": {"key": "nested"},
+}
+MAP = {
+    "record_id": "id",
+    "observed_at": "address.seen",
+    "city": "address.city",
+    "street": "address.lines[1]",
+    "customer_number": "items[0].sku",
+    "loyalty_number": "items[9].sku",
+    "user_id": "address.nothing",
+    "given_name": "dotted.key",
+}
+
+
+def deliver(desk, form: str, *rows: dict, **more) -> list[dict]:
+    desk.describe(**({"path": "customers", "format": form, "map": MAP} | more))
+    if form == "parquet":
+        desk.folder.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_pylist(list(rows)), desk.folder / "customers")
+    else:
+        desk.deliver("customers", "".join(json.dumps(row, default=datetime.isoformat) + "\n" for row in rows))
+    desk.extract()
+    return desk.landed()
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_path_leads_into_nested_values_and_a_missing_one_is_no_value(desk, form):
+    (landed,) = deliver(desk, form, CUSTOMER)
+    expected = {
+        "record_id": "c1", "observed_at": SEEN.replace(tzinfo=None), "city": "Rome", "street": "Interno 2",
+        "customer_number": "p1", "loyalty_number": None, "user_id": None, "rejected_values": {},
+    }  # fmt: skip
+    assert {name: landed[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_name_with_dots_is_looked_for_as_it_is_written_first(desk, form):
+    (landed,) = deliver(desk, form, CUSTOMER)
+    assert landed["given_name"] == "written so"
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_what_a_path_leads_into_is_kept_as_a_whole(desk, form):
+    (landed,) = deliver(desk, form, CUSTOMER)
+    assert json.loads(landed["attributes"]["items"]) == CUSTOMER["items"]
+    assert json.loads(landed["attributes"]["address"])["city"] == "Rome"
+
+
+def test_a_nested_value_that_is_no_object_has_nothing_inside(desk):
+    rows = [
+        CUSTOMER | {"id": f"c{number}", "address": value}
+        for number, value in enumerate(["Rome", None, 7, []])
+    ]
+    landed = deliver(desk, "jsonl", *rows, map=MAP | {"observed_at": {"value": "2017-12-01"}})
+    assert [(item["record_id"], item["city"]) for item in landed] == [
+        (f"c{number}", None) for number in range(4)
+    ]
+
+
+def test_a_path_into_a_column_that_is_not_there_fails_with_the_nearest(desk):
+    with pytest.raises(StepFailed, match=r"has no column 'adress.city' \(map.city\), nearest: 'address'"):
+        deliver(desk, "parquet", CUSTOMER, map=MAP | {"city": "adress.city"})
+
+
+def test_a_plain_column_has_no_nested_values(desk):
+    with pytest.raises(StepFailed, match=r"has no column 'id.city' \(map.city\), nearest: 'id'"):
+        deliver(desk, "parquet", CUSTOMER, map=MAP | {"city": "id.city"})
+
+
+def test_a_key_that_no_line_has_fails_for_a_required_column_even_as_a_path(desk):
+    with pytest.raises(
+        StepFailed, match=r"has no column 'adress.seen' \(map.observed_at\), nearest: 'address'"
+    ):
+        deliver(desk, "jsonl", CUSTOMER, map=MAP | {"observed_at": "adress.seen"})
+
+
+def test_maps_are_read_by_their_keys(desk):
+    desk.describe(
+        path="customers", format="parquet", map=MAP | {"observed_at": "seen", "city": "labels.home"}
+    )
+    desk.folder.mkdir(parents=True, exist_ok=True)
+    labels = pa.array([[("home", "Rome")], []], pa.map_(pa.string(), pa.string()))
+    columns = {name: [value] * 2 for name, value in CUSTOMER.items()} | {"seen": [SEEN] * 2, "labels": labels}
+    pq.write_table(pa.table(columns), desk.folder / "customers")
+    desk.extract()
+    assert [item["city"] for item in desk.landed()] == ["Rome", None]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_rows_without_a_number_of_their_own_have_that_of_the_row(desk, form):
+    desk.describe(
+        kind="order_lines", path="lines", format=form,
+        map={
+            "order_id": "order", "line_number": "source_row", "quantity": "n",
+            "product_id": {"sql": "concat(source_file, ':', source_row)"},
+        },
+    )  # fmt: skip
+    rows = [{"order": "o1", "n": 2}, {"order": "o1", "n": 3}]
+    desk.folder.mkdir(parents=True, exist_ok=True)
+    if form == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), desk.folder / "lines")
+    elif form == "jsonl":
+        desk.deliver("lines", "".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        desk.deliver("lines", "order,n\no1,2\no1,3\n")
+    desk.extract()
+    first = 2 if form == "csv" else 1
+    landed = [(item["line_number"], item["product_id"], item["quantity"]) for item in desk.landed()]
+    assert landed == [
+        (first, f"lines:{first}", Decimal(2)),
+        (first + 1, f"lines:{first + 1}", Decimal(3)),
+    ]
+    assert desk.landed()[0]["attributes"] == {}
+
+
+def test_a_column_of_that_name_comes_before_the_number_of_the_row(desk):
+    desk.describe(
+        kind="order_lines", path="lines", format="csv", map={"order_id": "order", "line_number": "source_row"}
+    )
+    desk.deliver("lines", "order,source_row\no1,77\n")
+    desk.extract()
+    assert [item["line_number"] for item in desk.landed()] == [77]
