@@ -55,6 +55,14 @@ class Replayed:
     def stayed(self) -> int:
         return sum(self.reasons.values())
 
+    def __str__(self) -> str:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.items())
+        stayed = f"; {self.stayed:,} stay in quarantine: {reasons}" if self.reasons else ""
+        note = f"\n    {self.note}" if self.note else ""
+        return (
+            f"{self.channel}  {self.source_file} ({self.delivered_on}): {self.landed:,} landed{stayed}{note}"
+        )
+
 
 @dataclass(frozen=True)
 class _Batch:
@@ -98,6 +106,15 @@ def replay_channel(
             replayed += _replay_day(connection, channel, kind, lake, own, work)
             shutil.rmtree(work)
     return replayed
+
+
+def summary_of(replayed: list[Replayed]) -> str:
+    """One line about all files of a replay."""
+    if not replayed:
+        return "nothing is in quarantine"
+    landed, stayed = sum(file.landed for file in replayed), sum(file.stayed for file in replayed)
+    next_step = "; the next run takes them in" if landed else ""
+    return f"{len(replayed):,} files: {landed:,} rows landed, {stayed:,} stay in quarantine{next_step}"
 
 
 def _replay_day(
