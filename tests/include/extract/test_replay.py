@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,9 +12,14 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from filelock import FileLock
 
+from include.__main__ import main
+from include.config import load_configuration
 from include.extract.landing import read_receipts
 from include.extract.replay import Replayed, replay_channel
+from include.publish.reuse import hash_of_inputs
+from include.settings import DEFAULT_CONFIG, settings
 from tests.include.extract.conftest import DAY, Desk
 
 NAME = f"customers_{DAY}.csv"
@@ -319,3 +325,63 @@ def test_a_column_that_the_rows_do_not_have_keeps_them_where_they_are_and_is_nam
     assert (file.landed, file.reasons) == (0, {"unreadable:observed_at": 1})
     assert "has no column 'mobil' (map.phone), nearest: 'mail'" in file.note
     assert customers.prints() == before
+
+
+def test_the_next_run_notices_that_rows_were_replayed(customers):
+    configuration = load_configuration(DEFAULT_CONFIG)
+    customers.deliver(NAME, HEADER + "1,2017-11-30,a@x.org,,41\n2,30.11.2017,b@x.org,,42\n")
+    customers.extract()
+    before = hash_of_inputs(customers.lake, DAY, configuration)
+    replay(customers)
+    assert hash_of_inputs(customers.lake, DAY, configuration) == before
+    remap(customers, observed_at=GERMAN_DATE)
+    replay(customers)
+    assert hash_of_inputs(customers.lake, DAY, configuration) != before
+
+
+CHANNELS = """
+channels:
+  crm:
+    party: first
+    kind: customers
+    source: {connector: file, path: customers.csv, format: csv}
+    spec: mapped
+    map: {record_id: id, observed_at: OBSERVED_AT, email: mail}
+"""
+
+
+@pytest.fixture
+def run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
+    """The command, on a company whose rows came with a date that the map could not read and now can."""
+    monkeypatch.setenv("TANDEM_CONFIG", "")  # the command sets these, and they are put back afterwards
+    monkeypatch.setenv("TANDEM_DATA", "")
+    desk.deliver("customers.csv", HEADER + "1,2017-11-30,a@x.org,,41\n2,30.11.2017,b@x.org,,42\nbad\n")
+    desk.deliver("channels.yml", CHANNELS.replace("OBSERVED_AT", "updated_at"))
+    desk.channel = load_configuration(desk.folder).channels["crm"]
+    desk.extract()
+    desk.deliver("channels.yml", CHANNELS.replace("OBSERVED_AT", f'{{sql: "{GERMAN_DATE["sql"]}"}}'))
+    settings.cache_clear()
+    yield lambda *more: main(["replay", "--config", str(desk.folder), "--data", str(desk.lake.data), *more])
+    settings.cache_clear()
+
+
+def test_the_command_says_per_file_what_landed_and_what_stays_and_why(run, desk, capsys):
+    assert run("--channel", "crm") == 0
+    assert capsys.readouterr().out == (
+        "crm  customers.csv (2017-12-01): 1 landed; 1 stay in quarantine: 1 malformed\n"
+        "1 files: 1 rows landed, 1 stay in quarantine; the next run takes them in\n"
+    )
+    assert len(desk.landed()) == 2
+
+
+def test_the_command_waits_for_no_other_run_and_changes_nothing_beside_one(run, desk, capsys):
+    before = desk.prints()
+    with FileLock(desk.lake.data / ".run.lock"):
+        assert run() == 1
+    assert "another run uses" in capsys.readouterr().err
+    assert desk.prints() == before
+
+
+def test_the_command_names_the_channels_there_are(run, capsys):
+    assert run("--channel", "cmr") == 1
+    assert "found CHANNEL 'cmr', allowed: crm (did you mean 'crm'?)" in capsys.readouterr().err
