@@ -9,7 +9,7 @@ PORT   ?= 8080
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run ui test lint report clean
+.PHONY: help demo run check replay ui test lint report clean
 
 help: ## what can be done
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -19,6 +19,12 @@ demo: $(READY) ## set up everything and run the whole pipeline once on the demo 
 
 run: $(READY) ## run your own channels: make run CONFIG=dir DATE=yyyy-mm-dd [DATA=dir]
 	@$(RUN) run $(if $(CONFIG),--config "$(CONFIG)") $(if $(DATE),--date "$(DATE)") --data "$(DATA)"
+
+check: $(READY) ## what a run would do, before any: make check CONFIG=dir [DATE=] [DATA=], or FILE=path
+	@$(RUN) check $(if $(CONFIG),--config "$(CONFIG)") $(if $(DATE),--date "$(DATE)") $(if $(FILE),--file "$(FILE)") --data "$(DATA)"
+
+replay: $(READY) ## land quarantined rows after a fix: make replay CONFIG=dir [CHANNEL=] [DATE=] [DATA=]
+	@$(RUN) replay $(if $(CONFIG),--config "$(CONFIG)") $(if $(DATE),--date "$(DATE)") $(if $(CHANNEL),--channel "$(CHANNEL)") --data "$(DATA)"
 
 ui: $(READY) ## the Airflow UI on http://localhost:8080 [CONFIG=dir] [DATA=dir] [PORT=n]
 	@$(RUN) ui $(if $(CONFIG),--config "$(CONFIG)") --data "$(DATA)" --port "$(PORT)"

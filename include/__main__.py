@@ -1,4 +1,4 @@
-"""What the Makefile calls: `python -m include demo|run|ui|report`."""
+"""What the Makefile calls: `python -m include demo|run|check|replay|ui|report`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import time
 from datetime import date
 from pathlib import Path
 
-from include.config import ConfigError, load_configuration
+from include.config import ConfigError, Configuration, load_configuration
+from include.config.errors import refusal_of
 from include.lake import Lake
-from include.launch import RunFailed, run_dag, serve_ui
-from include.settings import DEMO_CONFIG, PROJECT
+from include.launch import RunFailed, alone, run_dag, serve_ui
+from include.ledger import StepFailed
+from include.settings import DEMO_CONFIG, PROJECT, settings
 
 DEMO_DAY = date(2017, 12, 1)
 
@@ -31,12 +33,16 @@ def main(arguments: list[str] | None = None) -> int:
             return serve_ui(config, data, day=None, schedule=None, port=options.port)
         if options.command == "report":
             return _print_report(data)
+        if options.command == "check":
+            return _check_channels(config, options)
+        if options.command == "replay":
+            return _replay(config, data, options)
         day = options.date or DEMO_DAY
         _check(config)
         if config == DEMO_CONFIG:
             _prepare_demo(data)
         seconds = run_dag(config, data, day)
-    except (ConfigError, RunFailed) as error:
+    except (ConfigError, RunFailed, StepFailed) as error:
         print(error, file=sys.stderr)
         return 1
     from include.report.summary import published_summary
@@ -47,10 +53,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m include", description=__doc__)
-    parser.add_argument("command", choices=["demo", "run", "ui", "report"])
+    parser.add_argument("command", choices=["demo", "run", "check", "replay", "ui", "report"])
     parser.add_argument("--config", help="folder with the configuration; the demo's when not given")
     parser.add_argument("--data", default="data", help="folder that everything is written to")
     parser.add_argument("--date", type=_day, help="business day, yyyy-mm-dd")
+    parser.add_argument("--file", help="a file of yours to propose an entry of channels.yml for")
+    parser.add_argument("--channel", help="the channel to replay; all when not given")
     parser.add_argument("--port", type=int, default=8080, help="port of the UI")
     options = parser.parse_args(arguments)
     if options.command == "run" and not (options.config and options.date):
@@ -65,10 +73,44 @@ def _day(text: str) -> date:
         raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2017-12-01") from None
 
 
-def _check(config: Path) -> None:
+def _check(config: Path) -> Configuration:
     if not config.is_dir():
         raise RunFailed(f"CONFIG: {config} is not a folder")
-    load_configuration(config).require_channels()
+    configuration = load_configuration(config)
+    configuration.require_channels()
+    return configuration
+
+
+def _check_channels(config: Path, options: argparse.Namespace) -> int:
+    from include.extract.check import check_channels
+    from include.extract.propose import propose
+
+    if options.file or not (config / "channels.yml").exists():
+        for text in propose(Path(options.file) if options.file else config):
+            print(text, flush=True)
+        return 0
+    failed = 0
+    for checked in check_channels(_check(config), options.date, settings()):
+        print(checked, flush=True)
+        failed += checked.verdict == "fail"
+    return 1 if failed else 0
+
+
+def _replay(config: Path, data: Path, options: argparse.Namespace) -> int:
+    from include.extract.replay import replay_channel, summary_of
+
+    configuration = _check(config)
+    if options.channel and options.channel not in configuration.channels:
+        raise RunFailed(refusal_of(options.channel, configuration.channels, "CHANNEL"))
+    chosen = [options.channel] if options.channel else list(configuration.channels)
+    replayed = []
+    with alone(data):
+        for name in chosen:
+            for file in replay_channel(configuration.channels[name], Lake(data), settings(), options.date):
+                print(file, flush=True)
+                replayed.append(file)
+    print(summary_of(replayed))
+    return 0
 
 
 def _prepare_demo(data: Path) -> None:

@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -35,10 +37,17 @@ def run_dag(config: Path, data: Path, day: date, rebuild: bool = False) -> float
     Raises RunFailed when a step or a gate fails, or another run holds the DATA folder.
     """
     lake, home = Lake(data), AirflowHome(data)
+    with alone(data):
+        return _run_dag(lake, home, config, day, rebuild)
+
+
+@contextmanager
+def alone(data: Path) -> Iterator[None]:
+    """Hold the DATA folder for as long as something is written there. Raises RunFailed when another run holds it."""
     data.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(data / ".run.lock", timeout=0):
-            return _run_dag(lake, home, config, day, rebuild)
+            yield
     except Timeout:
         raise RunFailed(f"another run uses {data}: wait for it, or give another DATA folder") from None
 

@@ -66,12 +66,15 @@ def extract(day: date, channel: str) -> dict[str, int]:
 
 
 def complete_landing(day: date) -> None:
-    """Make sure that every record kind has a file to read, so that a missing channel is an empty table."""
+    """Make sure that every record kind has a file to read, so that a missing channel is an empty table, and write
+    down how the layouts of the channels' files changed."""
     from include.extract import complete_landing as complete
+    from include.extract.drift import write_drift
 
     lake = _lake()
     with ledger.recorded(lake, day, "extract", "complete"):
         complete(lake)
+        write_drift(lake, day)
 
 
 def is_new(day: date) -> bool:

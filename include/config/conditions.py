@@ -110,6 +110,7 @@ _TYPES = {
         "TIMESTAMPTZ", "TINYINT", "VARCHAR",
     )
 }  # fmt: skip
+_SAME_TYPES = {exp.DataType.Type.TIMESTAMPNTZ}  # what sqlglot reads DuckDB's `timestamp` as
 _UNITS = {
     "microsecond", "millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year",
     "dow", "isodow", "doy", "isoyear", "epoch",
@@ -347,7 +348,7 @@ def _refused_detail(node: exp.Expression) -> str | None:
         return refusal(str(node.this), "text without control characters and without {{, {% and {#")
     if isinstance(node, exp.Var) and node.name.lower().rstrip("s") not in _UNITS:
         return refusal_of(node.name.lower(), sorted(_UNITS), "the unit")
-    if isinstance(node, exp.DataType) and (node.this not in _TYPES or node.args.get("nested")):
+    if isinstance(node, exp.DataType) and (node.this not in _TYPES | _SAME_TYPES or node.args.get("nested")):
         return refusal_of(_sql(node).lower(), sorted(kind.value.lower() for kind in _TYPES), "the type")
     if isinstance(node, exp.Cast) and any(node.args.get(name) for name in ("format", "action", "default")):
         return refusal(_sql(node), "cast(… as a type)")

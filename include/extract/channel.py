@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from include.extract.connectors import Delivery, find_deliveries
+from include.extract.drift import keys_found
 from include.extract.formats.delimited import Dialect
 from include.extract.formats.lines import open_text
 from include.extract.formats.reading import (
@@ -37,7 +38,7 @@ from include.ledger import StepFailed
 from include.settings import Settings
 
 if TYPE_CHECKING:
-    from include.config import Channel
+    from include.config import Channel, FileSource
 
 READING_VERSION = (
     1  # raise it when the same file and map become other rows, so that all files are landed again
@@ -67,7 +68,7 @@ def extract_channel(channel: Channel, day: date, lake: Lake, settings: Settings)
     """
     kind = kinds()[channel.kind]
     spec_hash = _spec_hash(channel, kind)
-    with _engine(lake, settings) as (connection, folder):
+    with open_engine(lake, settings) as (connection, folder):
         receipts = read_receipts(connection, lake, channel.name)
         same_rules = [receipt for receipt in receipts if receipt.spec_hash == spec_hash]
         deliveries = find_deliveries(channel, day, settings, same_rules)
@@ -97,7 +98,7 @@ def extract_channel(channel: Channel, day: date, lake: Lake, settings: Settings)
                 columns={},
             )
             file = SourceFile(path or delivery.fetch(part_folder), delivery.name, delivery.format)
-            parts[delivered_on].append(_land_file(connection, channel, kind, file, receipt, part_folder))
+            parts[delivered_on].append(land_file(connection, channel, kind, file, receipt, part_folder))
         for delivered_on in sorted(parts):
             new = {part.receipt.source_file for part in parts[delivered_on]}
             kept = [
@@ -137,24 +138,28 @@ def _delivered_on(
     return None if last.spec_hash == spec_hash else last.delivered_on
 
 
-def _land_file(
+def land_file(
     connection: duckdb.DuckDBPyConnection, channel: Channel, kind: Kind, file: SourceFile, receipt: Receipt,
-    folder: Path,
+    folder: Path, is_whole: bool = True,
 ) -> Part:  # fmt: skip
-    """Read, check and write one file. Raises StepFailed, naming channel and file."""
+    """Read, check and write one file; unless `is_whole` it is some rows of one, of which nothing is said in general.
+
+    Raises StepFailed, naming channel and file.
+    """
     # Pushing the filter on the reason below the parse would make it parse twice, and the common parts of two
     # expressions would be evaluated outside the `try` that is around each.
     with_sql = any(entry.sql is not None for entry in channel.map.values())
     disabled = "filter_pushdown, common_subexpressions" if with_sql else "filter_pushdown"
     connection.execute(f"set disabled_optimizers = '{disabled}'")
     try:
-        source, canonical = _open(connection, channel, kind, file)
+        source = open_source(connection, channel, file)
+        canonical = read_spec(connection, channel, kind, source, file)
         types = _types(connection, channel, source, canonical)
         query = checked(kind, canonical, types, channel.party, file.name)
         landing, quarantine, received, landed, quarantined = write_rows(
             connection, source, query, kind, file.name, folder, canonical.is_unpivoted
         )
-        if file.format == "jsonl" and channel.spec == "mapped" and received and not landed:
+        if is_whole and file.format == "jsonl" and channel.spec == "mapped" and received and not landed:
             _explain_missing_keys(connection, channel, kind, source, file)
     except StepFailed as failure:
         message = str(failure)
@@ -165,30 +170,30 @@ def _land_file(
         raise StepFailed(
             f"channel {channel.name}: {file.name} cannot be landed ({_first_line(error)})"
         ) from error
-    counted = replace(
-        receipt, received=received, landed=landed, quarantined=quarantined, columns=source.columns
-    )
+    columns = source.columns
+    if is_whole and not columns:
+        columns = keys_found(connection, channel, kind, landing)
+    counted = replace(receipt, received=received, landed=landed, quarantined=quarantined, columns=columns)
     return Part(counted, landing, quarantine)
 
 
-def _open(
-    connection: duckdb.DuckDBPyConnection, channel: Channel, kind: Kind, file: SourceFile
-) -> tuple[Source, Canonical]:
-    source = _open_source(connection, channel, file)
-    return source, read_spec(connection, channel, kind, source, file)
-
-
-def _open_source(connection: duckdb.DuckDBPyConnection, channel: Channel, file: SourceFile) -> Source:
-    if file.format == "parquet":
+def open_source(connection: duckdb.DuckDBPyConnection, channel: Channel, file: SourceFile) -> Source:
+    """A channel's file as a relation. Raises StepFailed when it cannot be read as the channel says."""
+    held_as = file.stored_as or file.format
+    if held_as == "parquet":
         return open_parquet(connection, file)
     layout = channel.source
     if channel.required and _is_empty(file.path, layout.encoding):
         raise StepFailed(f"{file.path} is empty; set required: false if the day may be without data")
-    if file.format == "csv":
-        escape = layout.quote if layout.escape in ('"', layout.quote) else layout.escape
-        dialect = Dialect(layout.delimiter, layout.quote, escape, layout.encoding, layout.header)
-        return open_csv(connection, file, dialect)
+    if held_as == "csv":
+        return open_csv(connection, file, dialect_of(layout))
     return open_json_lines(file, layout.encoding)
+
+
+def dialect_of(layout: FileSource) -> Dialect:
+    """How the CSV files of a source are written."""
+    escape = layout.quote if layout.escape in ('"', layout.quote) else layout.escape
+    return Dialect(layout.delimiter, layout.quote, escape, layout.encoding, layout.header)
 
 
 def _is_empty(path: Path, encoding: str) -> bool:
@@ -236,7 +241,7 @@ def _spec_hash(channel: Channel, kind: Kind) -> str:
 
 
 @contextmanager
-def _engine(lake: Lake, settings: Settings) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+def open_engine(lake: Lake, settings: Settings) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     """A DuckDB of its own with bounded memory, and a folder for parts and spilled data that is gone afterwards."""
     parent = lake.data / "tmp"
     parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,15 @@ from include.extract.validation import REASON
 from include.lake import Lake, replacing
 from include.ledger import StepFailed
 
-QUARANTINE_SCHEMA = {"raw": "varchar", "reason": "varchar", "source_file": "varchar", "source_row": "bigint"}
+QUARANTINE_SCHEMA = {
+    "raw": "varchar",
+    "reason": "varchar",
+    "source_file": "varchar",
+    "source_row": "bigint",
+    # What `raw` is: a `line` (or record) of the file, a `row` as a JSON object, the `bytes` of a line as Latin-1
+    # because they are no text; `mixed` bytes were recoded in part and cannot be read again.
+    "form": "varchar",
+}
 RECEIPT_SCHEMA = {
     "channel": "varchar",
     "kind": "varchar",
@@ -29,7 +37,7 @@ RECEIPT_SCHEMA = {
     "landed": "bigint",
     "quarantined": "bigint",
     "delivery": "varchar",
-    "columns": "map(varchar, varchar)",  # of the source: name and type, as far as its format has them
+    "columns": "map(varchar, varchar)",  # of the source, in its order: name and type, see `drift.py` for JSON
 }
 EMPTY_CHANNEL, EMPTY_DAY = "none", date(1970, 1, 1)
 PARQUET = "format parquet, compression zstd, row_group_size 122880"
@@ -65,7 +73,8 @@ class Part:
 
 def complete_landing(lake: Lake) -> None:
     """Write an empty typed file per kind, of landing and of quarantine, and one of receipts, so that a pattern over
-    all channels always matches. Files that are there stay as they are."""
+    all channels always matches. Files that are there stay as they are, unless an earlier version wrote them with other
+    columns."""
     with duckdb.connect(":memory:") as connection:
         for kind in kinds().values():
             _write_empty(connection, lake.landing(kind.name, EMPTY_CHANNEL, EMPTY_DAY), kind.landing_schema())
@@ -99,6 +108,7 @@ def write_rows(
         quarantined = 0
     else:
         connection.register("tandem_rejects", source.rejects())
+        undecodable = "mixed" if source.is_recoded else "bytes"
         quarantined = source.run(
             connection,
             f"""copy (
@@ -106,11 +116,15 @@ def write_rows(
                     raw::varchar as raw,
                     reason::varchar as reason,
                     {literal(source_file)} as source_file,
-                    source_row::bigint as source_row
+                    source_row::bigint as source_row,
+                    form
                 from (
-                    select {RAW} as raw, {REASON} as reason, source_row from ({query}) where {REASON} is not null
+                    select {RAW} as raw, {REASON} as reason, source_row, {literal(source.form)} as form
+                    from ({query}) where {REASON} is not null
                     union all by name
-                    select raw, reason, source_row from tandem_rejects
+                    select raw, reason, source_row, case reason when 'encoding' then {literal(undecodable)}
+                        else 'line' end as form
+                    from tandem_rejects
                 )
                 order by source_row, raw, reason
             ) to {literal(str(quarantine))} ({PARQUET})""",
@@ -126,16 +140,28 @@ def write_rows(
 
 
 def read_receipts(connection: duckdb.DuckDBPyConnection, lake: Lake, channel: str) -> list[Receipt]:
-    """Every receipt of a channel, by day of delivery and file."""
+    """Every receipt of a channel, by day of delivery and file. Those of an earlier version say less."""
     paths = sorted(lake.receipts(channel).glob("date=*/receipts.parquet"))
     if not paths:
         return []
-    listed = ", ".join(literal(str(path)) for path in paths)
     rows = connection.execute(
-        f"select {', '.join(RECEIPT_SCHEMA)} from read_parquet([{listed}], hive_partitioning = false)"
-        " order by delivered_on, source_file"
+        f"select * replace (coalesce(delivery, 'increment') as delivery, coalesce(columns, map()) as columns)"
+        f" from ({typed_rows(paths, RECEIPT_SCHEMA)}) order by delivered_on, source_file"
     ).fetchall()
     return [Receipt(*row) for row in rows]
+
+
+def typed_rows(paths: list[Path], schema: dict[str, str]) -> str:
+    """A query over Parquet files that gives the columns of `schema`, NULL where an earlier version wrote less."""
+    listed = ", ".join(literal(str(path)) for path in paths)
+    return f"""
+        select {", ".join(identifier(name) for name in schema)}
+        from (
+            {_nothing(schema)}
+            union all by name
+            select * from read_parquet([{listed}], hive_partitioning = false, union_by_name = true)
+        )
+    """
 
 
 def replace_partition(
@@ -162,12 +188,13 @@ def replace_partition(
             if len(new) == 1 and not names:
                 shutil.copyfile(new[0], temporary)
             else:
-                _merge(connection, new, target if names else None, names, key, temporary)
+                schema = QUARANTINE_SCHEMA if "raw" in key else kinds()[kind].landing_schema()
+                _merge(connection, new, target if names else None, names, schema, key, temporary)
     for old in sorted(stale):
         for folder in (lake.landing(old, channel, day), lake.quarantine(old, channel, day)):
             (folder / "part.parquet").unlink(missing_ok=True)
     receipts = [receipt for receipt in kept if receipt.kind == kind] + [part.receipt for part in parts]
-    _write_receipts(connection, lake.receipts(channel, day) / "receipts.parquet", receipts)
+    write_receipts(connection, lake.receipts(channel, day) / "receipts.parquet", receipts)
 
 
 def _merge(
@@ -175,27 +202,31 @@ def _merge(
     new: list[Path],
     old: Path | None,
     names: list[str],
+    schema: dict[str, str],
     key: str,
     target: Path,
 ) -> None:
-    listed = ", ".join(literal(str(path)) for path in new)
-    rows = f"select * from read_parquet([{listed}], hive_partitioning = false)"
+    rows = typed_rows(new, schema)
     if old is not None:
         kept = ", ".join(literal(name) for name in names)
-        rows += f"""
-            union all
-            select * from read_parquet({literal(str(old))}, hive_partitioning = false) where source_file in ({kept})
-        """
+        rows += f" union all select * from ({typed_rows([old], schema)}) where source_file in ({kept})"
     connection.execute(f"copy (select * from ({rows}) order by {key}) to {literal(str(target))} ({PARQUET})")
 
 
-def _write_receipts(connection: duckdb.DuckDBPyConnection, path: Path, receipts: list[Receipt]) -> None:
+def write_receipts(connection: duckdb.DuckDBPyConnection, path: Path, receipts: list[Receipt]) -> None:
+    """Replace the receipts of one channel and day."""
     schema = ", ".join(f"{name} {kind}" for name, kind in RECEIPT_SCHEMA.items())
     connection.execute(f"create or replace temp table tandem_receipts ({schema})")
-    places = ", ".join("?" * len(RECEIPT_SCHEMA))
+    plain = [name for name in RECEIPT_SCHEMA if name != "columns"]
+    # A dictionary with the keys `key` and `value` alone would be taken for the parts of a map: two lists never are.
     connection.executemany(
-        f"insert into tandem_receipts values ({places})",
-        [[getattr(receipt, name) for name in RECEIPT_SCHEMA] for receipt in receipts],
+        f"""insert into tandem_receipts ({", ".join(plain)}, columns)
+        values ({", ".join("?" * len(plain))}, map(?::varchar[], ?::varchar[]))""",
+        [
+            [getattr(receipt, name) for name in plain]
+            + [list(receipt.columns), list(receipt.columns.values())]
+            for receipt in receipts
+        ],
     )
     with replacing(path) as temporary:
         connection.execute(
@@ -210,11 +241,22 @@ def _write_empty(
     file_name: str = "part.parquet",
 ) -> None:
     path = folder / file_name
-    if not path.exists():
+    if not path.exists() or _columns(connection, path) != list(schema):
         with replacing(path) as temporary:
             _write_nothing(connection, temporary, schema)
 
 
 def _write_nothing(connection: duckdb.DuckDBPyConnection, path: Path, schema: dict[str, str]) -> None:
+    connection.execute(f"copy ({_nothing(schema)}) to {literal(str(path))} ({PARQUET})")
+
+
+def _nothing(schema: dict[str, str]) -> str:
     columns = ", ".join(f"null::{kind} as {identifier(name)}" for name, kind in schema.items())
-    connection.execute(f"copy (select {columns} where false) to {literal(str(path))} ({PARQUET})")
+    return f"select {columns} where false"
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
+    described = connection.execute(
+        f"describe from read_parquet({literal(str(path))}, hive_partitioning = false)"
+    )
+    return [name for name, *_ in described.fetchall()]

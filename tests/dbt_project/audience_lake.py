@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from include.extract.drift import write_drift
 from include.extract.kinds import kinds
 from include.lake import Lake
 from include.privacy.pseudonym import pads, visitor_id
@@ -246,18 +247,19 @@ def expand(lake: Lake) -> None:
 
 def operate(lake: Lake) -> None:
     """What extract, the gates and the pipeline note of the run, of this day and of the day before."""
-    for day in ("2024-06-29", "2024-06-30"):
+    for day, key in (("2024-06-29", "reader@example.org"), ("2024-06-30", "site")):
         _write(
             lake.receipts("web", date.fromisoformat(day)) / "receipts.parquet",
             f"""select 'web' as channel, 'events' as kind, 'first' as party, 'web_{day}.jsonl' as source_file,
                 date '{day}' as delivered_on, 'h' as file_hash, 's' as spec_hash, 10::bigint as received,
-                8::bigint as landed, 2::bigint as quarantined""",
+                7::bigint as landed, 3::bigint as quarantined, 'increment' as delivery,
+                map {{'url': 'text', '{key}': 'text'}} as columns""",
         )
         _write(
             lake.quarantine("events", "web", date.fromisoformat(day)) / "part.parquet",
             f"""select 'ann@example.org,broken' as raw, reason, 'web_{day}.jsonl' as source_file,
-                row as source_row from (values ('missing:event_id', 7::bigint), ('unreadable:occurred_at', 3::bigint))
-                as refused (reason, row)""",
+                row as source_row from (values ('missing:event_id', 7::bigint), ('malformed', 9::bigint),
+                ('missing:event_id;unreadable:occurred_at', 3::bigint)) as refused (reason, row)""",
         )
         _write(
             lake.ops(date.fromisoformat(day), "run_costs"),
@@ -278,6 +280,7 @@ def operate(lake: Lake) -> None:
         lake.quarantine("events", "none", date(1970, 1, 1)) / "part.parquet",
         "select '' as raw, '' as reason, '' as source_file, 0::bigint as source_row where false",
     )
+    write_drift(lake, DAY)
 
 
 def _customers() -> list[dict]:
@@ -311,7 +314,7 @@ def _own_events() -> list[dict]:
             advertising_id="ad-7c9e6679-7425-40de-944b-e07fc1f90ae7",
         ),
         seen("ben-1", "20 10:00", REFUSED, anonymous_id="ck-ben", user_id="u-ben"),
-        seen("cal-1", "20 10:00", None, anonymous_id="ck-cal", user_id="u-cal"),
+        seen("cal-1", "20 10:00", None, anonymous_id="ck-cal", user_id="u-cal", rejected_values={"sent_at": "soon"}),
         seen("cal-2", "20 11:00", '{"analytics": true}', anonymous_id="ck-cal", user_id="u-cal"),
         seen("dora-1", "20 10:00", anonymous_id="ck-dora", user_id="u-dora"),
         seen("eve-1", "20 10:00", anonymous_id="ck-eve", user_id="u-eve"),

@@ -96,11 +96,37 @@ def test_the_control_group_is_a_matter_of_the_person_alone(built: AudienceLake) 
     assert not wrong
 
 
-def test_refused_rows_are_counted_without_their_text(built: AudienceLake) -> None:
-    columns = "channel, kind, reason, example_file, example_row, rows, received_rows, share"
-    assert built.read(f"select {columns} from quarantine_summary order by reason") == [
-        ("web", "events", "missing:event_id", "web_2024-06-29.jsonl", 7, 2, 20, 0.1),
-        ("web", "events", "unreadable:occurred_at", "web_2024-06-29.jsonl", 3, 2, 20, 0.1),
+def test_refused_rows_are_counted_by_reason_and_column_without_their_text(built: AudienceLake) -> None:
+    columns = "reason, column_name, example_file, example_row, rows, share"
+    where = "channel = 'web' and kind = 'events' and refused = 'row'"
+    assert built.read(f"select {columns} from quarantine_summary where {where} order by all") == [
+        ("malformed", "", "web_2024-06-29.jsonl", 9, 2, 0.1),
+        ("missing", "event_id", "web_2024-06-29.jsonl", 3, 4, 0.2),
+        ("unreadable", "occurred_at", "web_2024-06-29.jsonl", 3, 2, 0.1),
+    ]
+
+
+def test_a_row_refused_for_two_reasons_is_one_row_of_the_total(built: AudienceLake) -> None:
+    columns = "refused_rows, received_rows, first_seen_date::varchar, last_seen_date::varchar"
+    assert built.read(f"select distinct {columns} from quarantine_summary where refused = 'row'") == [
+        (6, 20, "2024-06-29", "2024-06-30"),
+    ]
+
+
+def test_values_that_were_left_out_of_landed_rows_are_counted_too(built: AudienceLake) -> None:
+    columns = "channel, kind, reason, column_name, example_file, rows, refused_rows, received_rows"
+    assert built.read(f"select {columns} from quarantine_summary where refused = 'value'") == [
+        ("web", "events", "rejected", "sent_at", "web.csv", 1, 6, 20),
+    ]
+
+
+def test_the_layouts_that_changed_are_published_without_names_that_look_like_identifiers(
+    built: AudienceLake,
+) -> None:
+    columns = "source_column, change, since_file, files, is_current, since_date::varchar"
+    assert built.read(f"select {columns} from schema_drift order by all") == [
+        ("(withheld)", "vanished", "web_2024-06-30.jsonl", 1, True, "2024-06-30"),
+        ("site", "added", "web_2024-06-30.jsonl", 1, True, "2024-06-30"),
     ]
 
 
@@ -128,7 +154,7 @@ def test_every_published_table_states_its_grain_and_describes_every_column(built
     }
     assert set(published) == {
         "visitors", "trait_qualifications", "lookalike_models", "lookalike_members", "audiences", "audience_members",
-        "model_cards", "run_costs", "quality_results", "quarantine_summary",
+        "model_cards", "run_costs", "quality_results", "quarantine_summary", "schema_drift",
     }  # fmt: skip
     for name, node in published.items():
         assert node["config"]["contract"]["enforced"], name

@@ -12,7 +12,7 @@ PUBLISHED = {
     "cdp.customer_timeline", "cdp.sessions", "cdp.customer_features", "cdp.customer_scores", "cdp.segments",
     "cdp.customer_segments", "dmp.visitors", "dmp.trait_qualifications", "dmp.lookalike_models",
     "dmp.lookalike_members", "both.audiences", "both.audience_members", "ops.releases", "ops.quality_results",
-    "ops.quarantine_summary", "ops.model_cards", "ops.run_costs",
+    "ops.quarantine_summary", "ops.schema_drift", "ops.model_cards", "ops.run_costs",
 }  # fmt: skip
 # These say how a run went or how the days before it went; all others are a function of the landed data.
 ABOUT_THE_RUN = {"ops.run_costs", "ops.quality_results", "ops.releases"}

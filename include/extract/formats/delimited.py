@@ -43,6 +43,10 @@ class Dialect:
             inside = f"[^{quote}{escape}]|{escape}(?s:.)"
         return f" *{quote}(?:{inside})*{quote} *| *[^{delimiter}{quote} ][^{delimiter}]*| *"
 
+    def record(self, columns: int) -> str:
+        """A whole record of so many fields, as a regular expression like `field`."""
+        return f"(?:{self.field})(?:{re.escape(self.delimiter)}(?:{self.field})){{{columns - 1}}}"
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -107,9 +111,7 @@ def scan(path: Path, dialect: Dialect) -> Scan:
 def split_records(blocks: Iterator[Block], dialect: Dialect, columns: int) -> Iterator[Block]:
     """Join the lines of records with quoted line ends; a line that opens a quote and never closes it is MALFORMED
     alone, so that it takes no other line with it."""
-    record = re.compile(
-        f"(?:{dialect.field})(?:{re.escape(dialect.delimiter)}(?:{dialect.field})){{{columns - 1}}}".encode()
-    )
+    record = re.compile(dialect.record(columns).encode())
     carry = None
     for block in blocks:
         block, carry = _group(_joined(carry, block), record, dialect, is_last=False)

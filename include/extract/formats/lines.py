@@ -190,8 +190,12 @@ def _encoding(declared: str, start: bytes) -> str | None:
     """The codec to recode from; None for UTF-8. A byte order mark of UTF-16 wins over what is declared."""
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
-    name = codecs.lookup(declared or "utf-8").name
-    return None if name in ("utf-8", "utf-8-sig", "ascii") else name
+    return None if is_utf8(declared) else codecs.lookup(declared).name
+
+
+def is_utf8(encoding: str) -> bool:
+    """Whether text of this encoding is read as it is; any other is recoded on the way."""
+    return codecs.lookup(encoding or "utf-8").name in ("utf-8", "utf-8-sig", "ascii")
 
 
 class _Recoded(io.RawIOBase):

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from include.extract.formats.delimited import Dialect, Scan, scan, split_records
-from include.extract.formats.lines import BLANK, GOOD, SCHEMA, Block, Tally, open_text, read_blocks
+from include.extract.formats.lines import BLANK, GOOD, SCHEMA, Block, Tally, is_utf8, open_text, read_blocks
 from include.extract.sql import identifier, literal
 from include.ledger import StepFailed
 
@@ -32,11 +32,13 @@ WHITE_SPACE = "e' \\t\\r\\n'"
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of this machine, by the `name` and in the `format` of the delivery that it holds."""
+    """One file of this machine, by the `name` and in the `format` of the delivery that it holds. `stored_as` is the
+    format of the bytes at `path` where they are not the delivery's own: rows of it, written again."""
 
     path: Path
     name: str
     format: str
+    stored_as: str | None = None
 
 
 @dataclass
@@ -46,7 +48,8 @@ class Source:
     `query` selects `tandem_row, tandem_raw, tandem_is_malformed` and the file's `columns` (name to DuckDB type);
     of JSON lines the columns are not known, its query has `tandem_line` and `tandem_is_object` instead. Queries
     read it as `tandem_source`. `register` runs before each of them, because a stream can be read only once.
-    `tally` is complete after the first query has run.
+    `tally` is complete after the first query has run. `form` says what `tandem_raw` is: the `line` (or record) of
+    the file, or the `row` as a JSON object of its columns. `is_recoded` says that the file was not UTF-8.
     """
 
     query: str
@@ -54,6 +57,8 @@ class Source:
     register: Callable[[duckdb.DuckDBPyConnection], None]
     tally: Tally
     failures: list[StepFailed] = field(default_factory=list)
+    form: str = "line"
+    is_recoded: bool = False
 
     def run(self, connection: duckdb.DuckDBPyConnection, sql: str, landed: Path | None = None) -> list[tuple]:
         """Run a query over `tandem_source`: the file, without the rows of a `landed` Parquet file if one is given.
@@ -94,9 +99,8 @@ def open_json_lines(file: SourceFile, encoding: str) -> Source:
                 as tandem_is_object
         from {LINES}
     """
-    return Source(
-        query, {}, _line_stream(file, encoding, tally, failures, lambda blocks: blocks), tally, failures
-    )
+    register = _line_stream(file, encoding, tally, failures, lambda blocks: blocks)
+    return Source(query, {}, register, tally, failures, is_recoded=not is_utf8(encoding))
 
 
 def open_csv(connection: duckdb.DuckDBPyConnection, file: SourceFile, dialect: Dialect) -> Source:
@@ -137,7 +141,7 @@ def open_parquet(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> Sou
             {names}
         from {relation}
     """
-    return Source(query, columns, lambda _: None, Tally(good=received))
+    return Source(query, columns, lambda _: None, Tally(good=received), form="row")
 
 
 def _clean_csv(file: SourceFile, dialect: Dialect, look: Scan) -> Source:
@@ -158,7 +162,9 @@ def _clean_csv(file: SourceFile, dialect: Dialect, look: Scan) -> Source:
         select {row} as {ROW}, {_as_json(columns)} as {RAW}, false as {IS_MALFORMED}, {names}
         from {relation}{"" if is_plain else f" positional join {STARTS}"}
     """
-    return Source(query, columns, lambda c: c.register(STARTS, starts) and None, Tally(good=count))
+    return Source(
+        query, columns, lambda c: c.register(STARTS, starts) and None, Tally(good=count), form="row"
+    )
 
 
 def _damaged_csv(file: SourceFile, dialect: Dialect, look: Scan) -> Source:
@@ -201,7 +207,8 @@ def _damaged_csv(file: SourceFile, dialect: Dialect, look: Scan) -> Source:
         )
     """
     register = _line_stream(file, dialect.encoding, tally, failures, records)
-    return Source(query, dict.fromkeys(look.header, "VARCHAR"), register, tally, failures)
+    columns = dict.fromkeys(look.header, "VARCHAR")
+    return Source(query, columns, register, tally, failures, is_recoded=not is_utf8(dialect.encoding))
 
 
 def _unquoted(item: str, dialect: Dialect) -> str:

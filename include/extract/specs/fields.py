@@ -228,7 +228,7 @@ def _keys(channel: Channel, file_name: str, relation: str) -> Fields:
 
 def _expressions(canonical: str, entry: MapEntry) -> dict[str, str]:
     """A constant, or an expression that must not fail the file when it fails on one row: `try` makes it NULL there.
-    (It works only while DuckDB does not move a common part of two expressions out of it, see `_land_file`.)"""
+    (It works only while DuckDB does not move a common part of two expressions out of it, see `land_file`.)"""
     if entry.sql is not None:
         return {canonical: f"try({entry.sql})", f"{canonical}__source": _failed_on(entry)}
     value = entry.value

@@ -326,6 +326,7 @@ SOURCE_EXPRESSIONS = [
     "json_extract_string(document, 'a')",
     "epoch_ms(cast(epoch as bigint))",
     "to_timestamp(cast(epoch as bigint) / 1000)",
+    "coalesce(try_cast(seen as timestamp), try_strptime(seen, '%d.%m.%Y %H:%M'))",
     "make_timestamp(cast(epoch as bigint) * 1000)",
     "split_part(list, ';', 2)",
     "string_split(list, ';')[1]",

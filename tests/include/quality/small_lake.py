@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from include.config import Configuration, load_configuration
+from include.extract.drift import write_drift
 from include.lake import Lake
 
 DAY = date(2017, 12, 1)
@@ -154,8 +155,10 @@ TABLES = {
         timestamp '2017-12-01' as entered_at, timestamp '2017-12-31' as expires_at from range(60) t(i)
         union all select 'sporty', {VISITOR}, i % 10 = 1, timestamp '2017-12-01', timestamp '2017-12-31'
         from range(60) t(i)""",
-    "ops/quarantine_summary": """select 'crm' as channel, 'customers' as kind, 'malformed' as reason,
-        1::bigint as rows""",
+    "ops/quarantine_summary": """select 'crm' as channel, 'customers' as kind, 'row' as refused, 'malformed' as reason,
+        '' as column_name, 1::bigint as rows, 1::bigint as refused_rows, 121::bigint as received_rows""",
+    "ops/schema_drift": """select 'crm' as channel, 'shoe_size' as source_column, 'added' as change,
+        'crm.csv' as since_file, true as is_current, date '2017-11-20' as since_date""",
     "ops/model_cards": ML["model_cards"],
     "ops/quality_results": """select 'stage' as step, 1::bigint as result_number, 'stg_orders' as asset,
         'expect_column_values_to_be_unique' as expectation, 'order_id' as column_name, 'stop' as severity,
@@ -215,7 +218,8 @@ def make_small_lake(data: Path) -> SmallLake:
             lake.receipts(channel, DAY) / "receipts.parquet",
             f"""select '{channel}' as channel, '{kind}' as kind, 'first' as party, '{channel}.csv' as source_file,
             date '2017-12-01' as delivered_on, 'abc' as file_hash, 'def' as spec_hash, {received}::bigint as received,
-            {landed}::bigint as landed, {received - landed}::bigint as quarantined""",
+            {landed}::bigint as landed, {received - landed}::bigint as quarantined, 'increment' as delivery,
+            map {{'id': 'VARCHAR', 'mail': 'VARCHAR'}} as columns""",
         )
         if received > landed:
             small.write(
@@ -243,6 +247,7 @@ def make_small_lake(data: Path) -> SmallLake:
     for name, query in TABLES.items():
         side, table = name.split("/")
         small.write(lake.table(side, table), query)
+    write_drift(lake, DAY)
     return small
 
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.config import Configuration
+from include.extract.drift import write_drift
 from include.ledger import StepFailed
 from include.quality import GateResult, run_gate
 from include.quality.gate import RESULT_SCHEMA
@@ -527,10 +528,120 @@ def test_too_much_in_quarantine_stops_with_file_row_and_reason_but_no_personal_d
     receipts("crm", "select * replace (150 as received, 30 as quarantined) from old")(small)
     with pytest.raises(StepFailed, match="quarantined_share_within_tolerance") as failure:
         gate("extract", small, configuration)
-    assert "quarantined=30 received=150 tolerance=0.05" in str(failure.value)
+    assert "share=0.2 tolerance=0.05 quarantined=30 received=150 reasons='missing:record_id 30'" in str(
+        failure.value
+    )
     assert "crm.csv row 7 missing:record_id, crm.csv row 8 missing:record_id" in str(failure.value)
     assert "ann@example.com" not in str(failure.value)
     assert "ann@example.com" not in small.lake.quality_page(DAY, "extract").read_text()
+
+
+def refuse(channel: str, day: date, received: int, refused: int) -> Spoil:
+    """Another day of a channel of customers, some of whose rows are in quarantine."""
+
+    def spoil(small: SmallLake) -> None:
+        small.write(
+            small.lake.receipts(channel, day) / "receipts.parquet",
+            f"""select * replace (date '{day}' as delivered_on, {received}::bigint as received,
+                {received - refused}::bigint as landed, {refused}::bigint as quarantined)
+            from read_parquet('{small.lake.receipts(channel, DAY)}/receipts.parquet', hive_partitioning = false)""",
+        )
+        small.write(
+            small.lake.landing("customers", channel, day) / "part.parquet",
+            f"from range({received - refused})",
+        )
+        small.write(
+            small.lake.quarantine("customers", channel, day) / "part.parquet",
+            f"""select 'x' as raw, 'malformed' as reason, 'crm.csv' as source_file, i as source_row
+            from range({refused}) t(i)""",
+        )
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "scopes"),
+    [
+        (refuse("crm", date(2017, 11, 30), 100, 90), {"all days"}),
+        (
+            lambda small: (
+                refuse("crm", date(2017, 11, 30), 10_000, 0)(small),
+                refuse("crm", DAY, 100, 20)(small),
+            ),
+            {"this day"},
+        ),
+        (refuse("crm", DAY, 100, 20), {"all days", "this day"}),
+    ],
+    ids=["the days before spoil the whole", "the day is bad, the whole is not", "both"],
+)
+def test_the_tolerance_of_a_channel_bites_on_its_day_and_on_all_days(
+    spoil: Spoil, scopes: set[str], small: SmallLake, configuration: Configuration
+) -> None:
+    spoil(small)
+    with pytest.raises(StepFailed, match="quarantined_share_within_tolerance") as failure:
+        gate("extract", small, configuration)
+    assert broken(small, "extract") - NO_WARNING == {"quarantine_shares: quarantined_share_within_tolerance"}
+    assert "e.g. channel='crm' scope=" in str(failure.value)
+    assert {scope for scope in ("all days", "this day") if f"scope='{scope}'" in str(failure.value)} == scopes
+    assert "reasons='malformed " in str(failure.value)
+
+
+def test_a_higher_tolerance_lets_the_same_rows_pass(small: SmallLake, configuration: Configuration) -> None:
+    refuse("crm", DAY, 100, 20)(small)
+    tolerant = configuration.channels["crm"].model_copy(update={"tolerance": 0.2})
+    wider = configuration.model_copy(update={"channels": configuration.channels | {"crm": tolerant}})
+    assert not gate("extract", small, wider).failed
+
+
+def relayout(columns: str, day: date = date(2017, 11, 30)) -> Spoil:
+    """A file of an earlier day with other columns than the day's `id` and `mail`."""
+
+    def spoil(small: SmallLake) -> None:
+        small.write(
+            small.lake.receipts("web", day) / "receipts.parquet",
+            f"""select * replace (date '{day}' as delivered_on, map {columns} as columns, 0::bigint as received,
+                0::bigint as landed)
+            from read_parquet('{small.lake.receipts("web", DAY)}/receipts.parquet', hive_partitioning = false)""",
+        )
+        write_drift(small.lake, DAY)
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ("{'id': 'VARCHAR'}", "change='added' source_column='mail' to_type='VARCHAR'"),
+        (
+            "{'id': 'VARCHAR', 'mail': 'VARCHAR', 'phone': 'VARCHAR'}",
+            "change='vanished' source_column='phone' from_type='VARCHAR'",
+        ),
+        (
+            "{'id': 'BIGINT', 'mail': 'VARCHAR'}",
+            "change='retyped' source_column='id' from_type='BIGINT' to_type='VARCHAR'",
+        ),
+    ],
+)
+def test_a_layout_that_changed_is_told_with_column_and_day(
+    columns: str, said: str, small: SmallLake, configuration: Configuration
+) -> None:
+    relayout(columns)(small)
+    assert not gate("extract", small, configuration).failed
+    assert broken(small, "extract") - NO_WARNING == {"layouts: columns_are_as_before"}
+    rows = pq.read_table(small.lake.ops(DAY, "quality_extract")).to_pylist()
+    (found,) = (row for row in rows if row["column_name"] == "columns_are_as_before")
+    assert found["severity"] == "warn"
+    assert f"channel='web' {said} since_date=2017-12-01 since_file='web.csv'" in found["examples"]
+
+
+def test_a_layout_that_changed_on_an_earlier_day_is_not_told_again(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    for day, columns in ((29, "{'id': 'VARCHAR'}"), (30, "{'id': 'VARCHAR', 'mail': 'VARCHAR'}")):
+        relayout(columns, date(2017, 11, day))(small)
+    assert len(pq.read_table(small.lake.ops(DAY, "schema_drift"))) == 1
+    gate("extract", small, configuration)
+    assert broken(small, "extract") == NO_WARNING
 
 
 def test_examples_show_that_there_is_a_personal_value_but_not_which(

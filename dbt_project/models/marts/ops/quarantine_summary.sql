@@ -1,4 +1,5 @@
--- Where to look, never what was there: the raw text stays in the lake's quarantine.
+-- Where to look, never what was there: the raw text stays in the lake's quarantine. A row that breaks the contract in
+-- two ways counts for both; `refused_rows` counts every row once.
 
 with
 
@@ -19,47 +20,89 @@ receipts as (
 
 ),
 
-received as (
+rejected_values as (
+
+    select * from {{ ref('stg_rejected_values') }}
+
+),
+
+totals as (
 
     select
         channel,
         kind,
         cast(sum(received) as bigint) as received_rows,
+        cast(sum(quarantined) as bigint) as refused_rows,
     from receipts
     group by channel, kind
 
 ),
 
-refused as (
+reasons as (
 
     select
         channel,
         kind,
-        reason,
-        count(*) as rows,
-        min({'source_file': source_file, 'source_row': source_row}) as example,
+        {'landed_on': date, 'source_file': source_file, 'source_row': source_row} as example,
+        date,
+        unnest(list_distinct(string_split(reason, ';'))) as reason,
     from quarantine
-    group by channel, kind, reason
+
+),
+
+counted as (
+
+    select
+        channel,
+        kind,
+        'row' as refused,
+        split_part(reason, ':', 1) as reason,
+        split_part(reason, ':', 2) as column_name,
+        min(example) as example,
+        count(*) as rows,
+        min(date) as first_seen_date,
+        max(date) as last_seen_date,
+    from reasons
+    group by all
+
+    union all
+
+    select
+        channel,
+        kind,
+        'value' as refused,
+        'rejected' as reason,
+        column_name,
+        example,
+        rows,
+        first_seen_date,
+        last_seen_date,
+    from rejected_values
 
 ),
 
 final as (
 
     select
-        refused.channel,
-        refused.kind,
-        refused.reason,
-        refused.example.source_file as example_file,
-        refused.example.source_row as example_row,
-        refused.rows,
-        received.received_rows,
-        refused.rows / nullif(received.received_rows, 0) as share,
+        counted.channel,
+        counted.kind,
+        counted.refused,
+        counted.reason,
+        counted.column_name,
+        counted.example.source_file as example_file,
+        counted.example.source_row as example_row,
+        counted.rows,
+        totals.refused_rows,
+        totals.received_rows,
+        counted.rows / nullif(totals.received_rows, 0) as share,
+        counted.first_seen_date,
+        counted.last_seen_date,
         {{ as_of_date() }} as as_of_date,
-    from refused
-    left join received
+    from counted
+    left join totals
         on
-            refused.channel = received.channel
-            and refused.kind = received.kind
+            counted.channel = totals.channel
+            and counted.kind = totals.kind
 
 )
 

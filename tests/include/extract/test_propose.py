@@ -1,0 +1,91 @@
+"""A file of which nothing is known gets an entry of channels.yml that can be pasted."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from include.config import load_configuration
+from include.extract.propose import propose
+from include.ledger import StepFailed
+
+MEMBERS = (
+    "memberNo;eMail;Mobile;First name;Surname;DOB;PLZ;changed_on;Schuhgröße\n"
+    "M1;ann@example.org;+44 20 7946 0123;Ann;Moss;1980-01-02;04109;2017-11-30 08:00:00;38\n"
+    'M2;"böll; son@example.org";;Bö;Reed;;04109;2017-11-30 08:00:00;\n'
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A company's data files, one of each format."""
+    for day in ("2017-11-30", "2017-12-01"):
+        (tmp_path / f"members_{day}.csv").write_bytes(MEMBERS.encode("cp1252"))
+    orders = [
+        {"orderNumber": f"W{n}", "placed_at": "2017-11-30T08:00:00Z", "total": 1.5, "email": "a@x.org"}
+        for n in range(3)
+    ]
+    (tmp_path / "orders.jsonl").write_text("".join(json.dumps(order) + "\n" for order in orders))
+    calls = {
+        "call_id": ["T1", "T2"],
+        "started_at": [datetime(2017, 11, 30, tzinfo=UTC)] * 2,
+        "seconds": [5, 6],
+    }
+    pq.write_table(pa.table(calls), tmp_path / "calls.parquet")
+    event = {"messageId": "m1", "type": "page", "anonymousId": "a", "timestamp": "2017-12-01T08:00:00Z"}
+    (tmp_path / "web.ndjson").write_text(json.dumps(event) + "\n")
+    (tmp_path / "access.log").write_text(
+        '203.0.113.7 - - [01/Dec/2017:08:00:00 +0000] "GET / HTTP/1.1" 200 512 "-" "Mozilla/5.0"\n'
+    )
+    return tmp_path
+
+
+def test_what_is_proposed_for_a_folder_is_a_configuration(folder: Path, tmp_path: Path):
+    proposed = "\n".join(propose(folder))
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "channels.yml").write_text(proposed)
+    channels = load_configuration(config).channels
+    assert {name: (each.kind, each.spec) for name, each in channels.items()} == {
+        "access_log": ("events", "apache_combined"),
+        "calls": ("interactions", "mapped"),
+        "members": ("customers", "mapped"),
+        "orders": ("orders", "mapped"),
+        "web_ndjson": ("events", "segment"),
+    }
+    members = channels["members"]
+    assert (members.source.path, members.source.delimiter, members.source.encoding) == (
+        "members_{date}.csv", ";", "cp1252",
+    )  # fmt: skip
+    assert {name: entry.column for name, entry in members.map.items()} == {
+        "record_id": "memberNo", "observed_at": "changed_on", "email": "eMail", "phone": "Mobile",
+        "given_name": "First name", "family_name": "Surname", "birth_date": "DOB", "postcode": "PLZ",
+    }  # fmt: skip
+    assert "# kept as attributes: Schuhgröße" in proposed
+
+
+def test_a_required_column_that_nothing_looks_like_is_asked_for(tmp_path: Path):
+    path = tmp_path / "members.csv"
+    path.write_text("member_id,email\n1,a@x.org\n2,b@x.org\n")
+    (_, entry) = propose(path)
+    assert "      record_id: member_id\n" in entry
+    assert "      # observed_at: REQUIRED, a column, {sql: …} or {value: …}\n" in entry
+
+
+def test_a_place_without_data_is_named_with_what_is_allowed(tmp_path: Path):
+    with pytest.raises(StepFailed, match=r"found no channels.yml and no data file, allowed: files with .csv"):
+        list(propose(tmp_path))
+    with pytest.raises(StepFailed, match=r"nowhere: found no such file or folder, allowed: a data file"):
+        list(propose(tmp_path / "nowhere"))
+
+
+def test_a_file_that_cannot_be_read_keeps_no_other_from_being_looked_at(folder: Path):
+    (folder / "aaa.parquet").write_bytes(b"PAR1 and no more")
+    entries = list(propose(folder))
+    assert "  # aaa.parquet: " in entries[1]
+    assert len(entries) == 7
