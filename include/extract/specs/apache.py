@@ -22,15 +22,16 @@ if TYPE_CHECKING:
     from include.config import Channel
 
 QUOTED = r'(?:[^"\\]|\\.)*'
-# A request that is none (a probe, a time-out) is kept as it came. Servers may log more after the agent.
+# A server of many sites begins with whose site it is. A request that is none (a probe, a time-out) is kept as it came.
+# Servers may log more after the agent.
 LINE = (
-    r"^(\S+) (\S+) (.+?) \[([^\]]+)\] "
+    r"^(?:(\S+:[0-9]+) )?(\S+) (\S+) ([^\[\]]+?) \[([^\]]+)\] "
     rf'"(?:([A-Z]+) ({QUOTED}?)(?: (HTTP/[0-9.]+))?|({QUOTED}))" '
     rf'([0-9]{{3}}) ([0-9]+|-)(?: "({QUOTED})" "({QUOTED})")?(?: (.*))?$'
 )
 PARTS = (
-    "host", "identity", "remote_user", "time", "method", "path", "protocol", "request", "status", "bytes",
-    "referrer", "user_agent", "extra",
+    "virtual_host", "host", "identity", "remote_user", "time", "method", "path", "protocol", "request", "status",
+    "bytes", "referrer", "user_agent", "extra",
 )  # fmt: skip
 TIME = "%d/%b/%Y:%H:%M:%S %z"
 # Kept in the attributes; all others are in columns or properties.
@@ -95,6 +96,7 @@ def _columns() -> dict[str, str]:
         "ip": f"{EVENT}.host",
         "user_agent": f"{EVENT}.user_agent",
         "platform": "'web'",
+        "site": f"lower(regexp_replace({EVENT}.virtual_host, ':[0-9]+$', ''))",
         "is_owned_site": "true",
         "url": path,
         "referrer": f"{EVENT}.referrer",

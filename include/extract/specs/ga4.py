@@ -146,7 +146,7 @@ def _columns() -> dict[str, str]:
         "device_id": f"{EVENT}.device.vendor_id",
         "advertising_id": f"{EVENT}.device.advertising_id",
         # GA4 counts sessions per visitor: the number is a time, which two visitors may share.
-        "session_id": f"{EVENT}.user_pseudo_id || '.' || {_parameter('ga_session_id')}",
+        "session_id": f"nullif({EVENT}.user_pseudo_id, '') || '.' || {_parameter('ga_session_id')}",
         "platform": renamed(
             f"upper({EVENT}.platform)", {"WEB": "web", "ANDROID": "mobile", "IOS": "mobile"}, f"lower({EVENT}.platform)"
         ),
