@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from include.extract.formats.reading import IS_MALFORMED, RAW, ROW, SOURCE
 from include.extract.specs import Canonical
-from include.extract.specs.events import EVENT, canonical_events, json_members, json_number, known_fields
+from include.extract.specs.events import (
+    EVENT,
+    canonical_events,
+    json_members,
+    json_number,
+    known_fields,
+    one_of,
+)
 from include.extract.specs.fields import read_fields
 from include.extract.sql import literal, texts
 
@@ -15,15 +22,16 @@ if TYPE_CHECKING:
     from include.config import Channel
 
 QUOTED = r'(?:[^"\\]|\\.)*'
-# A request that is none (a probe, a time-out) is kept as it came. Servers may log more after the agent.
+# A server of many sites begins with whose site it is. A request that is none (a probe, a time-out) is kept as it came.
+# Servers may log more after the agent.
 LINE = (
-    r"^(\S+) (\S+) (.+?) \[([^\]]+)\] "
+    r"^(?:(\S+:[0-9]+) )?(\S+) (\S+) ([^\[\]]+?) \[([^\]]+)\] "
     rf'"(?:([A-Z]+) ({QUOTED}?)(?: (HTTP/[0-9.]+))?|({QUOTED}))" '
     rf'([0-9]{{3}}) ([0-9]+|-)(?: "({QUOTED})" "({QUOTED})")?(?: (.*))?$'
 )
 PARTS = (
-    "host", "identity", "remote_user", "time", "method", "path", "protocol", "request", "status", "bytes",
-    "referrer", "user_agent", "extra",
+    "virtual_host", "host", "identity", "remote_user", "time", "method", "path", "protocol", "request", "status",
+    "bytes", "referrer", "user_agent", "extra",
 )  # fmt: skip
 TIME = "%d/%b/%Y:%H:%M:%S %z"
 # Kept in the attributes; all others are in columns or properties.
@@ -48,25 +56,22 @@ def map_apache(channel: Channel, file_name: str) -> Canonical:
         fields, dict.fromkeys(PARTS, "VARCHAR"), [name for name in PARTS if name not in KEPT],
         {"tandem_event_id": f"'md5:' || md5({RAW}) || '.' || tandem_occurrence"},
     )  # fmt: skip
-    canonical = canonical_events(
-        fields,
-        f"select *, try_strptime({EVENT}.time, {literal(TIME)}) as tandem_time from ({known})",
-        _columns(),
-    )
-    return Canonical(f"from ({canonical.query}) order by {ROW}", canonical.columns)
+    timed = f"select *, try_strptime({EVENT}.time, {literal(TIME)}) as tandem_time from ({known})"
+    return canonical_events(fields, timed, _columns())
 
 
 def _parsed() -> str:
     """The parts of each line by one regular expression. `-` is no value; escaped signs are what they stand for."""
     values = ", ".join(f"{_value(f'tandem_parts.{name}')} as {name}" for name in PARTS)
+    # Counting takes the lines out of their order, so they are sorted again while they are still short.
+    counted = f"""
+                select {ROW}, {RAW}, row_number() over (partition by md5_number({RAW}) order by {ROW})
+                    as tandem_occurrence
+                from {SOURCE}
+                order by {ROW}"""
     return f"""
-            select
-                {ROW},
-                {RAW},
-                tandem_parts.status = '' as {IS_MALFORMED},
-                row_number() over (partition by md5({RAW}) order by {ROW}) as tandem_occurrence,
-                {values}
-            from (select *, regexp_extract({RAW}, {literal(LINE)}, {texts(PARTS)}) as tandem_parts from {SOURCE})"""
+            select {ROW}, {RAW}, tandem_parts.status = '' as {IS_MALFORMED}, tandem_occurrence, {values}
+            from (select *, regexp_extract({RAW}, {literal(LINE)}, {texts(PARTS)}) as tandem_parts from ({counted}))"""
 
 
 def _value(part: str) -> str:
@@ -78,7 +83,7 @@ def _columns() -> dict[str, str]:
     path = f"{EVENT}.path"
     bare = f"split_part(split_part({path}, '?', 1), '#', 1)"
     ending = f"lower(regexp_extract({bare}, '\\.([A-Za-z0-9]+)$', 1))"
-    is_asset = f"list_contains({texts(ASSETS)}, {ending})"
+    is_asset = one_of(ending, ASSETS)
     is_page = f"{EVENT}.method in ('GET', 'HEAD') and {EVENT}.status < '400' and not {is_asset}"
     return {
         "event_id": "tandem_event_id",
@@ -91,6 +96,7 @@ def _columns() -> dict[str, str]:
         "ip": f"{EVENT}.host",
         "user_agent": f"{EVENT}.user_agent",
         "platform": "'web'",
+        "site": f"lower(regexp_replace({EVENT}.virtual_host, ':[0-9]+$', ''))",
         "is_owned_site": "true",
         "url": path,
         "referrer": f"{EVENT}.referrer",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from include.extract.formats.reading import IS_MALFORMED, RAW, ROW
 from include.extract.specs import Canonical
 from include.extract.specs.fields import Fields, Structure
-from include.extract.sql import identifier, literal
+from include.extract.sql import identifier, literal, texts
 
 EVENT = "tandem_event"
 OWN = "tandem_map_"
@@ -60,6 +60,11 @@ def canonical_events(fields: Fields, query: str, columns: dict[str, str]) -> Can
 def host_of(url: str) -> str:
     """The host in an address, in lower case and without its port."""
     return f"case when contains({url}, '://') then lower(split_part(split_part({url}, '/', 3), ':', 1)) end"
+
+
+def one_of(text: str, words: Iterable[str]) -> str:
+    """Whether a text is one of some words. (DuckDB makes a join of an `in` with five or more.)"""
+    return f"list_contains({texts(tuple(words))}, {text})"
 
 
 def renamed(text: str, names: Mapping[str, str], otherwise: str) -> str:

@@ -14,6 +14,7 @@ from include.extract.specs.events import (
     json_members,
     known_fields,
     merged,
+    one_of,
     renamed,
 )
 from include.extract.specs.fields import Structure, missing_column, read_fields, without_nulls
@@ -145,7 +146,7 @@ def _columns() -> dict[str, str]:
         "device_id": f"{EVENT}.device.vendor_id",
         "advertising_id": f"{EVENT}.device.advertising_id",
         # GA4 counts sessions per visitor: the number is a time, which two visitors may share.
-        "session_id": f"{EVENT}.user_pseudo_id || '.' || {_parameter('ga_session_id')}",
+        "session_id": f"nullif({EVENT}.user_pseudo_id, '') || '.' || {_parameter('ga_session_id')}",
         "platform": renamed(
             f"upper({EVENT}.platform)", {"WEB": "web", "ANDROID": "mobile", "IOS": "mobile"}, f"lower({EVENT}.platform)"
         ),
@@ -172,8 +173,7 @@ def _parameter(name: str) -> str:
 
 
 def _known(text: str) -> str:
-    words = ", ".join(literal(word) for word in UNKNOWN)
-    return f"case when {text} not in ({words}) then {text} end"
+    return f"case when not {one_of(text, UNKNOWN)} then {text} end"
 
 
 def _campaign(parameter: str, collected: str, first: str | None = None) -> str:
@@ -239,7 +239,7 @@ def _product(item: str) -> str:
 
 
 def _single_product() -> str:
-    is_about_one = f"{EVENT}.event_name in ({', '.join(literal(name) for name in OF_ONE_PRODUCT)})"
+    is_about_one = one_of(f"{EVENT}.event_name", OF_ONE_PRODUCT)
     return f"case when {is_about_one} and len(tandem_products) = 1 then tandem_products[1] end"
 
 
@@ -247,8 +247,7 @@ def _order() -> str:
     """The members of Segment's ecommerce events. GA4's `value` leaves out tax and shipping, as Segment's `revenue`
     does; a total is not delivered, so none is given."""
     name, ecommerce = f"{EVENT}.event_name", f"{EVENT}.ecommerce"
-    is_purchase = f"{name} in ({', '.join(literal(word) for word in PURCHASES)})"
-    is_refund = f"{name} in ({', '.join(literal(word) for word in REFUNDS)})"
+    is_purchase, is_refund = one_of(name, PURCHASES), one_of(name, REFUNDS)
 
     def number(*values: str) -> str:
         return f"try_cast(coalesce({', '.join(values)}) as double)"

@@ -42,7 +42,6 @@ CONTEXT = {
     "advertising_id": ("context_device_advertising_id",),
     "ip": ("context_ip", "context_request_ip"),
     "user_agent": ("context_user_agent",),
-    "session_id": ("context_session_id",),
     "url": ("context_page_url",),
     "referrer": ("context_page_referrer",),
     "title": ("context_page_title",),
@@ -54,9 +53,9 @@ CONTEXT = {
     "email": ("context_traits_email",),
     "phone": ("context_traits_phone",),
 }
-OF_PLATFORM = ("context_library_name", "context_device_type")
+OF_CALL = ("context_library_name", "context_device_type", "context_session_id")
 KNOWN = (
-    *CALL, *(name for names in CONTEXT.values() for name in names), *OF_PLATFORM,
+    *CALL, *(name for names in CONTEXT.values() for name in names), *OF_CALL,
     "name", "url", "referrer", "title", "email", "phone",
 )  # fmt: skip
 CONSUMED = (
@@ -156,6 +155,8 @@ def _columns(table: str) -> dict[str, str]:
         "user_id": f"coalesce({EVENT}.user_id, {EVENT}.id)" if is_user else f"{EVENT}.user_id",
         "previous_id": f"{EVENT}.previous_id",
         "group_id": f"{EVENT}.group_id",
+        # RudderStack's number of a session is a time, which two visitors may share.
+        "session_id": f"{EVENT}.anonymous_id || '.' || nullif({EVENT}.context_session_id, '')",
         **context,
         "platform": _platform(kind),
         "site": host_of(context["url"]),

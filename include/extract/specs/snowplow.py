@@ -15,6 +15,7 @@ from include.extract.specs.events import (
     json_number,
     known_fields,
     merged,
+    one_of,
     renamed,
 )
 from include.extract.specs.fields import VALUES, Fields, missing_column, read_fields, without_nulls
@@ -141,7 +142,7 @@ def _prepared(known: str) -> str:
     schema = f"json_extract_string({_json_of(f'{EVENT}.unstruct_event')}, '$.data.schema')"
     schema_name = f"nullif(regexp_extract({schema}, 'iglu:[^/]+/([^/]+)/', 1), '')"
     plain = ("page_view", "page_ping", "struct", "transaction", "transaction_item")
-    is_plain = f"{EVENT}.event in ({', '.join(literal(name) for name in plain)})"
+    is_plain = one_of(f"{EVENT}.event", plain)
     other = f"coalesce({EVENT}.event_name, {schema_name}, {EVENT}.event)"
     return f"""
         select * exclude (tandem_data), case when json_type(tandem_data) = 'OBJECT' then tandem_data end as tandem_data

@@ -88,6 +88,15 @@ def test_what_is_no_request_keeps_its_text(server):
     assert json.loads(landed["properties"])["request"] == r"\x16\x03 quit"
 
 
+def test_a_log_of_many_sites_says_whose_line_it_is(desk):
+    desk.describe(name="server", kind="events", spec="apache_combined", path="access*", format="text")
+    landed = deliver(desk, "Shop.example.com:443 " + line(user="ann"), line(host="::1"))
+    assert [(item["site"], item["ip"], item["user_id"]) for item in landed] == [
+        ("shop.example.com", "192.0.2.7", "ann"),
+        (None, "::1", None),
+    ]
+
+
 def test_a_visitor_is_an_address_with_a_user_agent(server):
     ids = [
         item["anonymous_id"]

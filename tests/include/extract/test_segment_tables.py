@@ -126,6 +126,11 @@ def test_traits_of_the_context_are_those_of_the_caller(warehouse):
     assert json.loads(landed["traits"]) == {"email": "ann@example.com", "plan": "gold"}
 
 
+def test_a_session_is_one_visitors(warehouse):
+    (landed,) = deliver(warehouse, "tracks", TRACK | {"context_session_id": 1512122400000})
+    assert landed["session_id"] == "a1.1512122400000"
+
+
 def test_an_alias_names_both_ids(warehouse):
     (landed,) = deliver(warehouse, "aliases", CALL | {"previous_id": "a0"})
     assert (landed["type"], landed["previous_id"], landed["user_id"]) == ("alias", "a0", "u1")
