@@ -16,7 +16,7 @@ from include.config.conditions import (
     compile_event_condition,
     compile_visitor_condition,
 )
-from include.config.schema import Audience, Configuration
+from include.config.schema import Audience, Channel, Configuration
 from include.lake import Lake
 
 VERSION_CHARACTERS = 12
@@ -68,7 +68,13 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         ],
         "atoms": [_atom(atom, alias) for atom, alias in aliases.items()],
         "channels": [
-            {"channel": name, "party": channel.party, "kind": channel.kind, "delivery": channel.delivery}
+            {
+                "channel": name,
+                "party": channel.party,
+                "kind": channel.kind,
+                "delivery": channel.delivery,
+                "is_dated": _is_dated(channel),
+            }
             for name, channel in configuration.channels.items()
         ],
     }
@@ -116,6 +122,11 @@ def _audience(
         "min_size": audience.min_size,
         "lookalike": audience.lookalike is not None,
     }
+
+
+def _is_dated(channel: Channel) -> bool:
+    """Whether each day's delivery is whole; files without a date in their path are each replaced in place."""
+    return channel.source.connector == "sql" or "{date}" in channel.source.path
 
 
 def _atom(atom: Atom, alias: str) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def _inputs(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> lis
 def _row_flow(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     """The way of the rows from what was received to what is published, and whether each equation holds.
 
-    received = landed + quarantined; landed = staged + superseded; staged = published + unattributed.
+    received = landed + quarantined; landed = staged + superseded + deleted; staged = published + unattributed.
     """
     inputs = _inputs(lake, day, connection)
     counts = lake.staged("row_counts")
@@ -157,8 +157,9 @@ def _row_flow(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> d
             row["received"] == row["landed"] + row["quarantined"] for row in inputs
         ),
         "landed by extract = landed by stage": landed_by_receipt == landed_by_staging,
-        "landed = staged + superseded": all(
-            row["landed_rows"] == row["staged_rows"] + row["superseded_rows"] for row in staged
+        "landed = staged + superseded + deleted": all(
+            row["landed_rows"] == row["staged_rows"] + row["superseded_rows"] + row["deleted_rows"]
+            for row in staged
         ),
         "staged = published + unattributed": all(
             row["staged_rows"] == row["published_rows"] + row["unattributed_rows"] for row in staged
@@ -169,6 +170,7 @@ def _row_flow(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> d
         "quarantined": _sum(inputs, "quarantined"),
         "landed": _sum(inputs, "landed"),
         "superseded": _sum(staged, "superseded_rows"),
+        "deleted": _sum(staged, "deleted_rows"),
         "staged": _sum(staged, "staged_rows"),
         "unattributed": _sum(staged, "unattributed_rows"),
         "published": _sum(staged, "published_rows"),

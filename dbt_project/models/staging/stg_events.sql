@@ -46,6 +46,7 @@ renamed as not materialized (
         occurred_at,
         received_at,
         sent_at,
+        is_deleted,
         date as landed_on,
         attributes,
         rejected_values,
@@ -53,7 +54,7 @@ renamed as not materialized (
 
 ),
 
-{{ latest_versions_of('renamed', key=['event_id'], ordered_by='received_at') }},
+{{ latest_versions_of('renamed', 'events') }},
 
 final as (
 

@@ -29,6 +29,7 @@ renamed as not materialized (
         duration_seconds,
         satisfaction,
         occurred_at,
+        is_deleted,
         date as landed_on,
         attributes,
         rejected_values,
@@ -36,7 +37,7 @@ renamed as not materialized (
 
 ),
 
-{{ latest_versions_of('renamed', key=['interaction_id'], ordered_by='occurred_at') }},
+{{ latest_versions_of('renamed', 'interactions') }},
 
 final as (
 

@@ -26,6 +26,7 @@ renamed as not materialized (
         party,
         source_file,
         source_row,
+        is_deleted,
         date as landed_on,
         attributes,
         rejected_values,
@@ -33,7 +34,7 @@ renamed as not materialized (
 
 ),
 
-{{ latest_versions_of('renamed', key=['message_id', 'action', 'occurred_at'], ordered_by='occurred_at') }},
+{{ latest_versions_of('renamed', 'messages') }},
 
 final as (
 

@@ -20,6 +20,7 @@ renamed as not materialized (
         quantity,
         unit_price,
         amount,
+        is_deleted,
         date as landed_on,
         attributes,
         rejected_values,
@@ -27,7 +28,7 @@ renamed as not materialized (
 
 ),
 
-{{ latest_versions_of('renamed', key=['order_id', 'line_number'], ordered_by='line_number') }},
+{{ latest_versions_of('renamed', 'order_lines') }},
 
 final as (
 

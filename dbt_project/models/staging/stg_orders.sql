@@ -32,6 +32,7 @@ renamed as not materialized (
         {{ is_valid_order('status') }} as is_valid,
         ordered_at,
         updated_at,
+        is_deleted,
         date as landed_on,
         attributes,
         rejected_values,
@@ -39,7 +40,7 @@ renamed as not materialized (
 
 ),
 
-{{ latest_versions_of('renamed', key=['order_id'], ordered_by='coalesce(updated_at, ordered_at)') }},
+{{ latest_versions_of('renamed', 'orders') }},
 
 final as (
 

@@ -19,6 +19,7 @@ renamed as not materialized (
         source_file,
         source_row,
         price,
+        is_deleted,
         date as landed_on,
         attributes,
         rejected_values,
@@ -26,7 +27,7 @@ renamed as not materialized (
 
 ),
 
-{{ latest_versions_of('renamed', key=['product_id'], ordered_by='product_id') }},
+{{ latest_versions_of('renamed', 'products') }},
 
 final as (
 
