@@ -46,9 +46,10 @@
     the newest snapshot of its channel does not have, is not there.
 
     Few records come twice, so only those are compared; a window over all rows took more than twice as long. The
-    relation should be `not materialized`: it is read three times, and mostly two columns of it.
+    relation should be `not materialized`: it is read three times, and mostly two columns of it. `with_deleted` leaves the
+    versions that say so, and `is_deleted`.
 #}
-{% macro latest_versions_of(relation, kind) -%}
+{% macro latest_versions_of(relation, kind, with_deleted=false) -%}
 {%- set record = ['channel'] + record_key(kind) -%}
 {%- set row = record + ['landed_on', 'source_file', 'source_row'] -%}
 {{ outdated_deliveries_of(kind) }}
@@ -86,7 +87,7 @@ superseded as (
 latest as (
 
     select
-        {{ relation }}.* exclude (is_deleted),
+        {{ relation }}.*{{ ' exclude (is_deleted)' if not with_deleted }},
         coalesce(repeated.first_landed_on, {{ relation }}.landed_on) as first_landed_on,
     from {{ relation }}
     left join repeated
@@ -96,7 +97,9 @@ latest as (
         on
             {{ same(relation, 'superseded', row) }}
     {{- without_outdated(relation, kind) }}
+    {%- if not with_deleted %}
     where not coalesce({{ relation }}.is_deleted, false)
+    {%- endif %}
 
 )
 {%- endmacro %}
@@ -141,7 +144,7 @@ deleted_{{ kind }} as (
     union all
 
     select
-        {{ record | join(',\n        ') }},
+        {{ relation }}.{{ record | join(',\n        ' ~ relation ~ '.') }},
     from {{ relation }}
     left join outdated_{{ kind }}
         on

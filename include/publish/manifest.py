@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 from collections.abc import Iterable
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from include.code import hash_of_code
 from include.lake import Lake, hash_file
 from include.ledger import STEPS
 from include.publish.content import HASH_CHARACTERS, TableContent, hash_of_release
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
-CODE_FOLDERS = ("dags", "dbt_project", "include", "ml")
-CODE_SUFFIXES = {".py", ".sql", ".yml", ".html"}
 
 
 def build_manifest(
@@ -220,15 +218,3 @@ def _commit() -> str | None:
     except FileNotFoundError:
         return None
     return found.stdout.strip() or None
-
-
-def hash_of_code() -> str:
-    """A hash of the code and the lock of packages as they are, committed or not."""
-    digest = hashlib.sha256()
-    for folder in CODE_FOLDERS:
-        for path in sorted((PROJECT / folder).rglob("*")):
-            if path.suffix in CODE_SUFFIXES and "target" not in path.parts:
-                digest.update(f"{path.relative_to(PROJECT).as_posix()}\n".encode())
-                digest.update(path.read_bytes())
-    digest.update((PROJECT / "requirements.txt").read_bytes())
-    return digest.hexdigest()

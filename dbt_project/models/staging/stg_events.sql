@@ -1,8 +1,9 @@
+{{ config(materialized='accumulated', meta={'kind': 'events'}) }}
 with
 
 source as not materialized (
 
-    select * from {{ source('landing', 'events') }}
+    select * from {{ landed('events', this) }}
     where date <= {{ as_of_date() }}
 
 ),
@@ -54,7 +55,7 @@ renamed as not materialized (
 
 ),
 
-{{ latest_versions_of('renamed', 'events') }},
+{{ accumulated_versions_of('renamed', 'events', this) }},
 
 final as (
 

@@ -1,8 +1,9 @@
+{{ config(materialized='accumulated', meta={'kind': 'interactions'}) }}
 with
 
 source as not materialized (
 
-    select * from {{ source('landing', 'interactions') }}
+    select * from {{ landed('interactions', this) }}
     where date <= {{ as_of_date() }}
 
 ),
@@ -37,7 +38,7 @@ renamed as not materialized (
 
 ),
 
-{{ latest_versions_of('renamed', 'interactions') }},
+{{ accumulated_versions_of('renamed', 'interactions', this) }},
 
 final as (
 

@@ -1,9 +1,13 @@
-{%- set kinds = [
-    'customers', 'events', 'orders', 'order_lines', 'products', 'interactions', 'messages', 'traits', 'consents'
-] -%}
+{%- set accumulated = [] -%}
+{%- set counted_here = ['customers', 'traits', 'consents'] -%}
+{%- for kind in ['events', 'orders', 'order_lines', 'products', 'interactions', 'messages'] -%}
+{%- do (counted_here if snapshot_channels(kind) else accumulated).append(kind) -%}
+{%- endfor -%}
+-- Kinds whose table accumulates count rows as they take them in; the others, and snapshots, are counted here.
+
 with
 
-{% for kind in kinds -%}
+{% for kind in counted_here -%}
 {{ kind }} as not materialized (
 
     select
@@ -19,40 +23,50 @@ with
 
 {{ deleted_records_of(kind, kind) }},
 
-deleted_{{ kind }}_counts as (
+{{ kind }}_counts as (
 
     select
         channel,
-        count(*) as deleted_rows,
-    from deleted_{{ kind }}
+        count(*) as landed_rows,
+        count(distinct row({{ record_key(kind) | join(', ') }})) as records,
+    from {{ kind }}
     group by channel
 
 ),
 
 {% endfor -%}
--- Superseded rows are counted here by the keys of what landed, not as a difference from what was staged: that the two
--- agree is what the balance of rows proves. The version that says that a record is gone counts as deleted, once.
-counted as (
+{% for kind in accumulated -%}
+{{ kind }}_counts as (
 
-    {%- for kind in kinds %}
-    select
-        '{{ kind }}' as kind,
-        {{ kind }}.channel,
-        count(*) as landed_rows,
-        count(*) - count(distinct row({{ record_key(kind) | join(', ') }})) as superseded_rows,
-        coalesce(max(deleted_{{ kind }}_counts.deleted_rows), 0) as deleted_rows,
-    from {{ kind }}
-    left join deleted_{{ kind }}_counts
-        on {{ kind }}.channel = deleted_{{ kind }}_counts.channel
-    group by {{ kind }}.channel
-    {{- '\n\n    union all\n' if not loop.last }}
-    {%- endfor %}
+    select * from {{ beside(ref('stg_' ~ kind), 'counts') }}
 
 ),
 
+deleted_{{ kind }} as (
+
+    select channel from {{ beside(ref('stg_' ~ kind), 'deleted') }}
+
+),
+
+{% endfor -%}
+-- Superseded rows are those of landed records beyond the first, by the records' keys and not as a difference from what
+-- was staged: that the two agree is what the balance of rows proves. The version that says that a record is gone counts
+-- as deleted, once.
 final as (
 
-    select * from counted
+    {%- for kind in counted_here + accumulated %}
+    select
+        '{{ kind }}' as kind,
+        counts.channel,
+        counts.landed_rows,
+        counts.landed_rows - counts.records as superseded_rows,
+        count(deleted.channel) as deleted_rows,
+    from {{ kind }}_counts as counts
+    left join deleted_{{ kind }} as deleted
+        on counts.channel = deleted.channel
+    group by all
+    {{- '\n\n    union all\n' if not loop.last }}
+    {%- endfor %}
 
 )
 

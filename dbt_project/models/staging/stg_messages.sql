@@ -1,8 +1,9 @@
+{{ config(materialized='accumulated', meta={'kind': 'messages'}) }}
 with
 
 source as not materialized (
 
-    select * from {{ source('landing', 'messages') }}
+    select * from {{ landed('messages', this) }}
     where date <= {{ as_of_date() }}
 
 ),
@@ -34,7 +35,7 @@ renamed as not materialized (
 
 ),
 
-{{ latest_versions_of('renamed', 'messages') }},
+{{ accumulated_versions_of('renamed', 'messages', this) }},
 
 final as (
 

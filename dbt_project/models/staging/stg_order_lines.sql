@@ -1,8 +1,9 @@
+{{ config(materialized='accumulated', meta={'kind': 'order_lines'}) }}
 with
 
 source as not materialized (
 
-    select * from {{ source('landing', 'order_lines') }}
+    select * from {{ landed('order_lines', this) }}
     where date <= {{ as_of_date() }}
 
 ),
@@ -28,7 +29,7 @@ renamed as not materialized (
 
 ),
 
-{{ latest_versions_of('renamed', 'order_lines') }},
+{{ accumulated_versions_of('renamed', 'order_lines', this) }},
 
 final as (
 

@@ -1,8 +1,9 @@
+{{ config(materialized='accumulated', meta={'kind': 'orders'}) }}
 with
 
 source as not materialized (
 
-    select * from {{ source('landing', 'orders') }}
+    select * from {{ landed('orders', this) }}
     where date <= {{ as_of_date() }}
 
 ),
@@ -40,7 +41,7 @@ renamed as not materialized (
 
 ),
 
-{{ latest_versions_of('renamed', 'orders') }},
+{{ accumulated_versions_of('renamed', 'orders', this) }},
 
 final as (
 

@@ -1,8 +1,9 @@
+{{ config(materialized='accumulated', meta={'kind': 'products'}) }}
 with
 
 source as not materialized (
 
-    select * from {{ source('landing', 'products') }}
+    select * from {{ landed('products', this) }}
     where date <= {{ as_of_date() }}
 
 ),
@@ -27,7 +28,7 @@ renamed as not materialized (
 
 ),
 
-{{ latest_versions_of('renamed', 'products') }},
+{{ accumulated_versions_of('renamed', 'products', this) }},
 
 final as (
 
