@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+
 from include.settings import PROJECT
 
 FOLDERS = ("dags", "dbt_project", "include", "ml")

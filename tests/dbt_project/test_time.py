@@ -406,3 +406,152 @@ def test_a_new_day_reads_no_old_file_of_landing(history: History) -> None:
     # The first day again does not know the second: its table is built from what has landed, where the file is missing.
     company.stage(DAYS[0])
     assert company.ask("select count(*) from stg_events where channel = 'web'") == [(0,)]
+
+
+WITH_ORDERS = """\
+channels:
+  shop:
+    {party: first, kind: orders, spec: mapped, required: false,
+     source: {path: "orders_{date}.csv", format: csv},
+     map: {order_id: id, ordered_at: placed, updated_at: changed, total: total, is_deleted: gone}}
+  catalogue:
+    {party: first, kind: products, spec: mapped, delivery: snapshot,
+     source: {path: "catalogue_*.csv", format: csv},
+     map: {product_id: id, name: name}}
+  leavers:
+    {party: first, kind: customers, spec: mapped, required: false, delivery: snapshot,
+     source: {path: "leavers_{date}.csv", format: csv},
+     map: {record_id: id, observed_at: changed}}
+  tills:
+    {party: first, kind: interactions, spec: mapped, required: false, delivery: snapshot,
+     source: {path: "tills_*_{date}.csv", format: csv},
+     map: {interaction_id: id, occurred_at: at, reason: reason}}
+  warehouse:
+    {party: first, kind: events, spec: mapped, required: false,
+     source: {path: "events_*_{date}.csv", format: csv},
+     map: {event_id: id, type: {value: track}, name: what, occurred_at: at, received_at: got, properties: properties,
+           is_deleted: gone}}
+  web:
+    {party: first, kind: events, spec: segment, required: false,
+     source: {path: "web_{date}.jsonl", format: jsonl}}
+"""
+ORDERS, EVENTS = "id,placed,changed,total,gone", "id,what,at,got,properties,gone"
+NOON, LATER = "2024-03-01 12:00,2024-03-01 12:00", "2024-03-01 12:00,2024-03-01 18:00"
+
+
+@pytest.fixture(scope="module")
+def rules(tmp_path_factory: pytest.TempPathFactory) -> Company:
+    """Two days of a company, staged once each; every record is there for one rule."""
+    folder = tmp_path_factory.mktemp("rules")
+    company = Company(folder / "files", Lake(folder / "data"), WITH_ORDERS)
+    anonymous = event(None, "03-01T10:00:00", "Seen")
+    company.deliver(
+        {
+            "orders_2024-03-01.csv": table(
+                ORDERS, "r1,2024-03-01 10:00,2024-03-01 12:00,5,", "r2,2024-03-01 10:00,2024-03-01 12:00,5,",
+                "r3,2024-03-01 10:00,2024-03-01 12:00,5,", "r4,2024-03-01 10:00,2024-03-01 12:00,5,",
+            ),
+            "catalogue_a.csv": table("id,name", "p1,Tea", "p2,Cup"),
+            "catalogue_b.csv": table("id,name", "p3,Pot"),
+            "leavers_2024-03-01.csv": table("id,changed", "1,2024-03-01 10:00", "2,2024-03-01 10:00"),
+            "tills_1_2024-03-01.csv": table("id,at,reason", "t1,2024-03-01 10:00,old", "t2,2024-03-01 10:00,old"),
+            "events_table_2024-03-01.csv": table(
+                EVENTS, f'w1,Seen,{NOON},"{{""a"": 1}}",', f"w2,Seen,{NOON},,", f"w3,Seen,{LATER},,",
+                f"w4,Seen,{NOON},,", f"w5,Seen,{NOON},,true",
+            ),
+            "events_tracks_2024-03-01.csv": table(
+                EVENTS, f"w1,Seen,{NOON},,", f'w2,Seen,{NOON},"{{""a"": 2}}",', f'w3,Seen,{NOON},"{{""a"": 3}}",',
+            ),
+            "web_2024-03-01.jsonl": lines(anonymous, anonymous, anonymous | {"event": "Seen again"}),
+        }
+    )  # fmt: skip
+    company.extract(DAYS[0])
+    company.stage(DAYS[0])
+    company.deliver(
+        {
+            "orders_2024-03-02.csv": table(
+                ORDERS, "r1,2024-03-01 10:00,,5,true", "r2,2024-03-01 10:00,2024-03-01 12:00,9,",
+                "r3,2024-03-01 10:00,2024-03-01 11:00,100,",
+            ),
+            "catalogue_a.csv": table("id,name", "p1,Green tea", "p4,Mug"),
+            "leavers_2024-03-02.csv": table("id,changed"),
+            "tills_1_2024-03-02.csv": table("id,at,reason", "t1,2024-02-01 10:00,older but newest snapshot"),
+            "tills_2_2024-03-02.csv": table("id,at,reason", "t3,2024-03-02 10:00,new"),
+            "events_table_2024-03-02.csv": table(
+                EVENTS, f'w3,Seen,{LATER},"{{""a"": 99}}",', f"w4,Seen,{LATER},,true", f"w5,Seen,{NOON},,",
+                f'w1,Corrected,{NOON},"{{""a"": 1}}",',
+            ),
+        }
+    )  # fmt: skip
+    company.extract(DAYS[1])
+    company.stage(DAYS[1])
+    return company
+
+
+def test_an_order_is_gone_when_its_deletion_says_no_time_and_otherwise_its_latest_change_holds(
+    rules: Company,
+) -> None:
+    # r2 came again as of the same moment, r3 as of an earlier one, r4 not at all.
+    assert rules.ask("select order_id, total, landed_on from stg_orders order by 1") == [
+        ("r2", Decimal("9.0000"), DAYS[1]),
+        ("r3", Decimal("5.0000"), DAYS[0]),
+        ("r4", Decimal("5.0000"), DAYS[0]),
+    ]
+
+
+def test_each_file_without_a_date_is_a_snapshot_of_its_own(rules: Company) -> None:
+    products = rules.ask("select product_id, name, first_landed_on from stg_products order by 1")
+    assert products == [("p1", "Green tea", DAYS[0]), ("p3", "Pot", DAYS[0]), ("p4", "Mug", DAYS[1])]
+
+
+def test_a_snapshot_without_rows_removes_all(rules: Company) -> None:
+    assert rules.ask("select count(*) from stg_customer_versions where channel = 'leavers'") == [(0,)]
+    counts = (
+        "select landed_rows, superseded_rows, deleted_rows from stg_landed_counts where channel = 'leavers'"
+    )
+    assert rules.ask(counts) == [(2, 0, 2)]
+
+
+def test_the_files_of_a_day_are_one_snapshot_and_the_newest_holds_whatever_its_times(rules: Company) -> None:
+    assert rules.ask("select interaction_id, reason, first_landed_on from stg_interactions order by 1") == [
+        ("t1", "older but newest snapshot", DAYS[0]),
+        ("t3", "new", DAYS[1]),
+    ]
+
+
+def test_the_first_received_event_holds_and_of_one_receipt_the_one_with_properties(rules: Company) -> None:
+    events = rules.ask(
+        "select event_id, name, properties from stg_events where channel = 'warehouse' order by 1"
+    )
+    assert events == [("w1", "Corrected", '{"a": 1}'), ("w2", "Seen", '{"a": 2}'), ("w3", "Seen", '{"a": 3}')]
+
+
+def test_a_withdrawn_event_stays_withdrawn(rules: Company) -> None:
+    """Of w4 the withdrawal came later and was received later, of w5 a repeat came after it."""
+    assert rules.ask("select event_id from stg_events where event_id in ('w4', 'w5')") == []
+    assert rules.ask("select event_id from stg_events__deleted order by 1") == [("w4",), ("w5",)]
+
+
+def test_the_same_event_without_an_id_is_one(rules: Company) -> None:
+    assert rules.ask("select name from stg_events where channel = 'web' order by 1") == [
+        ("Seen",),
+        ("Seen again",),
+    ]
+
+
+def test_channels_of_orders_leave_events_to_themselves(rules: Company) -> None:
+    assert rules.ask("select count(*) from stg_event_orders") == [(0,)]
+
+
+def test_every_kind_adds_up_after_two_days(rules: Company) -> None:
+    staged = {
+        (kind, channel): count
+        for kind in ("customers", "orders", "products", "interactions", "events")
+        for channel, count in rules.ask(f"select channel, count(*) from stg_{kind} group by all")
+    }
+    counts = rules.ask(
+        "select kind, channel, landed_rows, superseded_rows, deleted_rows from stg_landed_counts"
+    )
+    assert len(counts) == 6
+    for kind, channel, landed, superseded, deleted in counts:
+        assert landed == staged.get((kind, channel), 0) + superseded + deleted, (kind, channel)
