@@ -1,14 +1,58 @@
+{# What names a record of a kind within its channel. #}
+{% macro record_key(kind) %}
+    {{ return({
+        'customers': ['record_id'],
+        'events': ['event_id'],
+        'orders': ['order_id'],
+        'order_lines': ['order_id', 'line_number'],
+        'products': ['product_id'],
+        'interactions': ['interaction_id'],
+        'messages': ['message_id', 'action', 'occurred_at'],
+        'traits': ['id_type', 'id_value', 'trait', 'provider'],
+        'consents': ['id_type', 'id_value', 'purpose', 'effective_at'],
+    }[kind]) }}
+{% endmacro %}
+
 {#
-    CTEs that end in `latest`: the latest version of each record of a relation, with the day its first version came
-    (ids derived from that day stay when a correction arrives). A later `ordered_by` wins, then a later file, then a
-    later row of it; that order is total, so the same rows give the same choice in whatever order they load.
+    The order of a record's versions, the one that holds first: the latest by the record's own time, if its kind has
+    one, then the one delivered last, by day, file and row. It is total, so the same rows give the same choice in
+    whatever order they load. See docs/decisions/0006.
+
+    A deletion of an order that names no time of its own was made on the day it was delivered.
+    An event is said once and never changes: the first received holds, and of one receipt the row with properties
+    (Segment's warehouse has each event twice, in `tracks` without them); a repeat that a tracker sends later, or the
+    same row delivered late, cannot undo that it was withdrawn.
+#}
+{% macro latest_first(kind) -%}
+    {%- if kind == 'events' -%}
+        coalesce(is_deleted, false) desc,
+        received_at asc nulls last,
+        coalesce(properties, '{}') <> '{}' desc,
+    {%- elif kind == 'orders' -%}
+        coalesce(updated_at, case when is_deleted then cast(landed_on + 1 as timestamp) end, ordered_at) desc nulls last,
+    {%- elif kind in ('customers', 'traits') -%}
+        observed_at desc nulls last,
+    {%- elif kind == 'interactions' -%}
+        occurred_at desc nulls last,
+    {%- endif %}
+        landed_on desc,
+        source_file desc,
+        source_row desc
+{%- endmacro %}
+
+{#
+    CTEs that end in `latest`: the version of each record of a relation that holds, with the day its first version came
+    (ids derived from that day stay when a correction arrives). A record whose version says that it is deleted, or that
+    the newest snapshot of its channel does not have, is not there.
 
     Few records come twice, so only those are compared; a window over all rows took more than twice as long. The
-    relation should be `not materialized`: it is read three times, and mostly two columns of it.
+    relation should be `not materialized`: it is read three times, and mostly two columns of it. `with_deleted` leaves the
+    versions that say so, and `is_deleted`.
 #}
-{% macro latest_versions_of(relation, key, ordered_by) -%}
-{%- set record = ['channel'] + key -%}
+{% macro latest_versions_of(relation, kind, with_deleted=false) -%}
+{%- set record = ['channel'] + record_key(kind) -%}
 {%- set row = record + ['landed_on', 'source_file', 'source_row'] -%}
+{{ outdated_deliveries_of(kind) }}
 repeated as (
 
     select
@@ -30,14 +74,12 @@ superseded as (
     semi join repeated
         on
             {{ same(relation, 'repeated', record) }}
+    {{- without_outdated(relation, kind) }}
     qualify
         row_number() over (
             partition by {{ relation }}.{{ record | join(', ' ~ relation ~ '.') }}
             order by
-                {{ ordered_by }} desc nulls last,
-                {{ relation }}.landed_on desc,
-                {{ relation }}.source_file desc,
-                {{ relation }}.source_row desc
+                {{ latest_first(kind) | indent(8) }}
         ) > 1
 
 ),
@@ -45,7 +87,7 @@ superseded as (
 latest as (
 
     select
-        {{ relation }}.*,
+        {{ relation }}.*{{ ' exclude (is_deleted)' if not with_deleted }},
         coalesce(repeated.first_landed_on, {{ relation }}.landed_on) as first_landed_on,
     from {{ relation }}
     left join repeated
@@ -54,8 +96,110 @@ latest as (
     anti join superseded
         on
             {{ same(relation, 'superseded', row) }}
+    {{- without_outdated(relation, kind) }}
+    {%- if not with_deleted %}
+    where not coalesce({{ relation }}.is_deleted, false)
+    {%- endif %}
 
 )
+{%- endmacro %}
+
+{#
+    CTEs that end in `deleted_<kind>`: the records of a relation that are gone. Only those with a deletion among their
+    versions are compared.
+#}
+{% macro deleted_records_of(relation, kind) -%}
+{%- set record = ['channel'] + record_key(kind) -%}
+{{ outdated_deliveries_of(kind, name='outdated_' ~ kind) }}
+marked_{{ kind }} as (
+
+    select distinct
+        {{ record | join(',\n        ') }},
+    from {{ relation }}
+    where is_deleted
+
+),
+
+deleted_{{ kind }} as (
+
+    select
+        {{ record | join(',\n        ') }},
+    from (
+        select {{ relation }}.*
+        from {{ relation }}
+        semi join marked_{{ kind }}
+            on
+                {{ same(relation, 'marked_' ~ kind, record) | indent(4) }}
+        {{- without_outdated(relation, kind, name='outdated_' ~ kind) | indent(4) }}
+        qualify
+            row_number() over (
+                partition by {{ relation }}.{{ record | join(', ' ~ relation ~ '.') }}
+                order by
+                    {{ latest_first(kind) | indent(12) }}
+            ) = 1
+    ) as last_versions
+    where is_deleted
+    {%- if snapshot_channels(kind) %}
+
+    union all
+
+    select
+        {{ relation }}.{{ record | join(',\n        ' ~ relation ~ '.') }},
+    from {{ relation }}
+    left join outdated_{{ kind }}
+        on
+            {{ same(relation, 'outdated_' ~ kind, ['channel', 'landed_on', 'source_file']) }}
+    group by all
+    having bool_and(outdated_{{ kind }}.channel is not null)
+    {%- endif %}
+
+)
+{%- endmacro %}
+
+{# The channels of a kind whose newest delivery is all there is. #}
+{% macro snapshot_channels(kind) %}
+    {{ return(
+        var('channels') | selectattr('kind', 'equalto', kind) | selectattr('delivery', 'equalto', 'snapshot') | list
+    ) }}
+{% endmacro %}
+
+{#
+    A CTE with the files of snapshots that a newer one has replaced; nothing when no channel delivers snapshots. The
+    files of one day are one snapshot. Files without a date in their path are each replaced by themselves, so there the
+    newest content of every file is. A snapshot without rows has its receipts, so it replaces the one before as well.
+#}
+{% macro outdated_deliveries_of(kind, name='outdated') -%}
+{%- set channels = snapshot_channels(kind) -%}
+{%- if channels -%}
+{%- set undated = channels | rejectattr('is_dated') | map(attribute='channel') | list -%}
+{{ name }} as (
+
+    select
+        channel,
+        source_file,
+        date as landed_on,
+    from {{ source('extract', 'receipts') }}
+    where
+        kind = '{{ kind }}'
+        and channel in ('{{ channels | map(attribute='channel') | join("', '") }}')
+        and date <= {{ as_of_date() }}
+    qualify
+        date < max(date) over (
+            partition by channel, case when channel in ('{{ undated | join("', '") }}') then source_file end
+        )
+
+),
+
+{% endif -%}
+{%- endmacro %}
+
+{# The join that leaves out the rows of replaced snapshots. #}
+{% macro without_outdated(relation, kind, name='outdated') -%}
+    {%- if snapshot_channels(kind) %}
+    anti join {{ name }}
+        on
+            {{ same(relation, name, ['channel', 'landed_on', 'source_file']) }}
+    {%- endif %}
 {%- endmacro %}
 
 {# A join condition on equal columns, where null equals null. #}
@@ -101,4 +245,27 @@ latest as (
 {# An address without query and fragment, which may hold names, e-mail addresses or tokens. #}
 {% macro bare_url(url) -%}
     split_part(split_part({{ url }}, '?', 1), '#', 1)
+{%- endmacro %}
+
+{#
+    True when records of a kind are read off ecommerce events: there are channels, and none delivers the kind itself.
+    Both would count an order twice.
+#}
+{% macro is_read_off_events(kind) %}
+    {%- set kinds = var('channels') | map(attribute='kind') | list -%}
+    {{ return(kinds | length > 0 and kind not in kinds) }}
+{% endmacro %}
+
+{# The first of some keys of a JSON object that holds a text or a number, as text. #}
+{% macro first_json_text(object, keys) -%}
+    coalesce(
+        {%- for key in keys %}
+        nullif(trim(json_extract_string({{ object }}, '$.{{ key }}')), ''){{ ',' if not loop.last }}
+        {%- endfor %}
+    )
+{%- endmacro %}
+
+{# The first of some keys of a JSON object, as an amount; what is no number is none. #}
+{% macro first_json_amount(object, keys) -%}
+    try_cast({{ first_json_text(object, keys) }} as decimal(18, 4))
 {%- endmacro %}

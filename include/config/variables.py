@@ -7,6 +7,7 @@ import json
 from datetime import date
 from typing import Any
 
+from include.code import hash_of_code
 from include.config.conditions import (
     Atom,
     Condition,
@@ -16,7 +17,7 @@ from include.config.conditions import (
     compile_event_condition,
     compile_visitor_condition,
 )
-from include.config.schema import Audience, Configuration
+from include.config.schema import Audience, Channel, Configuration
 from include.lake import Lake
 
 VERSION_CHARACTERS = 12
@@ -45,6 +46,7 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
     return {
         "as_of_date": f"{day:%Y-%m-%d}",
         "lake": str(lake.root.resolve()),
+        "staging_rules": _staging_rules(configuration),
         "horizon_days": configuration.models.purchase.horizon_days,
         "session_timeout_minutes": configuration.normalisation.sessions.inactivity_minutes,
         "visitor_idle_days": privacy.visitor_idle_days,
@@ -68,7 +70,13 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         ],
         "atoms": [_atom(atom, alias) for atom, alias in aliases.items()],
         "channels": [
-            {"channel": name, "party": channel.party, "kind": channel.kind, "delivery": channel.delivery}
+            {
+                "channel": name,
+                "party": channel.party,
+                "kind": channel.kind,
+                "delivery": channel.delivery,
+                "is_dated": _is_dated(channel),
+            }
             for name, channel in configuration.channels.items()
         ],
     }
@@ -116,6 +124,18 @@ def _audience(
         "min_size": audience.min_size,
         "lookalike": audience.lookalike is not None,
     }
+
+
+def _staging_rules(configuration: Configuration) -> str:
+    """A hash of what turns landed rows into staged ones: staging keeps its tables from day to day while it is the same.
+    Of the channels, the receipts of what they landed say enough."""
+    rules = {"code": hash_of_code(), "normalisation": configuration.normalisation.model_dump(mode="json")}
+    return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
+
+
+def _is_dated(channel: Channel) -> bool:
+    """Whether each day's delivery is whole; files without a date in their path are each replaced in place."""
+    return channel.source.connector == "sql" or "{date}" in channel.source.path
 
 
 def _atom(atom: Atom, alias: str) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Kind:
-    """One record kind: `key` names a record, the latest `ordered_by` wins when it comes again."""
+    """One record kind: `key` names a record, which of two versions holds is decided by `ordered_by` first."""
 
     name: str
     grain: str

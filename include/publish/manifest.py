@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 from collections.abc import Iterable
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from include.code import hash_of_code
 from include.lake import Lake, hash_file
 from include.ledger import STEPS
 from include.publish.content import HASH_CHARACTERS, TableContent, hash_of_release
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
-CODE_FOLDERS = ("dags", "dbt_project", "include", "ml")
-CODE_SUFFIXES = {".py", ".sql", ".yml", ".html"}
 
 
 def build_manifest(
@@ -137,7 +135,7 @@ def _inputs(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> lis
 def _row_flow(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     """The way of the rows from what was received to what is published, and whether each equation holds.
 
-    received = landed + quarantined; landed = staged + superseded; staged = published + unattributed.
+    received = landed + quarantined; landed = staged + superseded + deleted; staged = published + unattributed.
     """
     inputs = _inputs(lake, day, connection)
     counts = lake.staged("row_counts")
@@ -157,8 +155,9 @@ def _row_flow(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> d
             row["received"] == row["landed"] + row["quarantined"] for row in inputs
         ),
         "landed by extract = landed by stage": landed_by_receipt == landed_by_staging,
-        "landed = staged + superseded": all(
-            row["landed_rows"] == row["staged_rows"] + row["superseded_rows"] for row in staged
+        "landed = staged + superseded + deleted": all(
+            row["landed_rows"] == row["staged_rows"] + row["superseded_rows"] + row["deleted_rows"]
+            for row in staged
         ),
         "staged = published + unattributed": all(
             row["staged_rows"] == row["published_rows"] + row["unattributed_rows"] for row in staged
@@ -169,6 +168,7 @@ def _row_flow(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> d
         "quarantined": _sum(inputs, "quarantined"),
         "landed": _sum(inputs, "landed"),
         "superseded": _sum(staged, "superseded_rows"),
+        "deleted": _sum(staged, "deleted_rows"),
         "staged": _sum(staged, "staged_rows"),
         "unattributed": _sum(staged, "unattributed_rows"),
         "published": _sum(staged, "published_rows"),
@@ -218,15 +218,3 @@ def _commit() -> str | None:
     except FileNotFoundError:
         return None
     return found.stdout.strip() or None
-
-
-def hash_of_code() -> str:
-    """A hash of the code and the lock of packages as they are, committed or not."""
-    digest = hashlib.sha256()
-    for folder in CODE_FOLDERS:
-        for path in sorted((PROJECT / folder).rglob("*")):
-            if path.suffix in CODE_SUFFIXES and "target" not in path.parts:
-                digest.update(f"{path.relative_to(PROJECT).as_posix()}\n".encode())
-                digest.update(path.read_bytes())
-    digest.update((PROJECT / "requirements.txt").read_bytes())
-    return digest.hexdigest()

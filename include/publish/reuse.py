@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from include.code import hash_of_code
 from include.lake import Lake, replacing
-from include.publish.manifest import hash_of_code, verify_release
+from include.publish.manifest import verify_release
 from include.publish.release import publish_sealed
 from include.settings import pseudonym_key
 

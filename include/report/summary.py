@@ -66,7 +66,8 @@ def _rows_flow(manifest: dict) -> list[str]:
     return [
         "Rows" + ("" if flow["balanced"] else "  DO NOT ADD UP: see row_flow in manifest.json"),
         f"  received {flow['received']:,} = landed {flow['landed']:,} + quarantined {flow['quarantined']:,}",
-        f"  landed = staged {flow['staged']:,} + superseded {flow['superseded']:,}",
+        f"  landed = staged {flow['staged']:,} + superseded {flow['superseded']:,}"
+        + (f" + deleted {flow['deleted']:,}" if flow["deleted"] else ""),
         f"  staged = published {flow['published']:,} + unattributed {flow['unattributed']:,}",
     ]
 

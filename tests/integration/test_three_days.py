@@ -59,7 +59,7 @@ def test_received_rows_add_up_to_published_rows(three_days: Company):
     rows = flow["by_kind_and_channel"]
     assert {(row["kind"], row["channel"]): row["landed_rows"] for row in rows} == landed
     for row in rows:
-        assert row["landed_rows"] == row["staged_rows"] + row["superseded_rows"]
+        assert row["landed_rows"] == row["staged_rows"] + row["superseded_rows"] + row["deleted_rows"]
         assert row["staged_rows"] == row["published_rows"] + row["unattributed_rows"]
     assert sum(row["published_rows"] for row in rows) == flow["published"] > 0
 

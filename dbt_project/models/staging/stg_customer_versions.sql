@@ -7,7 +7,7 @@ source as (
 
 ),
 
-final as (
+versions as (
 
     select
         record_id,
@@ -31,11 +31,25 @@ final as (
         source_file,
         source_row,
         birth_date,
+        is_deleted,
         date as landed_on,
         observed_at,
         attributes,
         rejected_values,
     from source
+
+),
+
+{{ deleted_records_of('versions', 'customers') }},
+
+final as (
+
+    select versions.* exclude (is_deleted)
+    from versions
+    anti join deleted_customers
+        on
+            {{ same('versions', 'deleted_customers', ['channel'] + record_key('customers')) }}
+    where not coalesce(versions.is_deleted, false)
 
 )
 

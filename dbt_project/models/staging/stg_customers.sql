@@ -2,11 +2,14 @@ with
 
 versions as not materialized (
 
-    select * from {{ ref('stg_customer_versions') }}
+    select
+        *,
+        false as is_deleted,
+    from {{ ref('stg_customer_versions') }}
 
 ),
 
-{{ latest_versions_of('versions', key=['record_id'], ordered_by='observed_at') }},
+{{ latest_versions_of('versions', 'customers') }},
 
 final as (
 

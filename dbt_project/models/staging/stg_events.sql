@@ -1,8 +1,9 @@
+{{ config(materialized='accumulated', meta={'kind': 'events'}) }}
 with
 
 source as not materialized (
 
-    select * from {{ source('landing', 'events') }}
+    select * from {{ landed('events', this) }}
     where date <= {{ as_of_date() }}
 
 ),
@@ -47,6 +48,7 @@ renamed as not materialized (
         occurred_at,
         received_at,
         sent_at,
+        is_deleted,
         date as landed_on,
         attributes,
         rejected_values,
@@ -54,7 +56,7 @@ renamed as not materialized (
 
 ),
 
-{{ latest_versions_of('renamed', key=['event_id'], ordered_by='received_at') }},
+{{ accumulated_versions_of('renamed', 'events', this) }},
 
 final as (
 

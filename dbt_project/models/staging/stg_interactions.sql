@@ -1,8 +1,9 @@
+{{ config(materialized='accumulated', meta={'kind': 'interactions'}) }}
 with
 
 source as not materialized (
 
-    select * from {{ source('landing', 'interactions') }}
+    select * from {{ landed('interactions', this) }}
     where date <= {{ as_of_date() }}
 
 ),
@@ -29,6 +30,7 @@ renamed as not materialized (
         duration_seconds,
         satisfaction,
         occurred_at,
+        is_deleted,
         date as landed_on,
         attributes,
         rejected_values,
@@ -36,7 +38,7 @@ renamed as not materialized (
 
 ),
 
-{{ latest_versions_of('renamed', key=['interaction_id'], ordered_by='occurred_at') }},
+{{ accumulated_versions_of('renamed', 'interactions', this) }},
 
 final as (
 

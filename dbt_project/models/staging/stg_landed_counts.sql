@@ -1,30 +1,70 @@
-{%- set keys = {
-    'customers': ['record_id'],
-    'events': ['event_id'],
-    'orders': ['order_id'],
-    'order_lines': ['order_id', 'line_number'],
-    'products': ['product_id'],
-    'interactions': ['interaction_id'],
-    'messages': ['message_id', 'action', 'occurred_at'],
-    'traits': ['id_type', normalise_by_type('id_type', 'id_value'), 'trait', 'provider'],
-    'consents': ['id_type', normalise_by_type('id_type', 'id_value'), 'purpose', 'effective_at'],
-} -%}
+{%- set accumulated = [] -%}
+{%- set counted_here = ['customers', 'traits', 'consents'] -%}
+{%- for kind in ['events', 'orders', 'order_lines', 'products', 'interactions', 'messages'] -%}
+{%- do (counted_here if snapshot_channels(kind) else accumulated).append(kind) -%}
+{%- endfor -%}
+-- Kinds whose table accumulates count rows as they take them in; the others, and snapshots, are counted here.
 
 with
 
--- Superseded rows are counted here by the keys of what landed, not as a difference from what was staged: that the two
--- agree is what the balance of rows proves.
-final as (
+{% for kind in counted_here -%}
+{{ kind }} as not materialized (
 
-    {%- for kind, key in keys.items() %}
     select
-        '{{ kind }}' as kind,
-        channel,
-        count(*) as landed_rows,
-        count(*) - count(distinct row({{ key | join(', ') }})) as superseded_rows,
+        *
+        {%- if kind in ('traits', 'consents') %}
+        replace ({{ normalise_by_type('id_type', 'id_value') }} as id_value)
+        {%- endif %},
+        date as landed_on,
     from {{ source('landing', kind) }}
     where date <= {{ as_of_date() }}
+
+),
+
+{{ deleted_records_of(kind, kind) }},
+
+{{ kind }}_counts as (
+
+    select
+        channel,
+        count(*) as landed_rows,
+        count(distinct row({{ record_key(kind) | join(', ') }})) as records,
+    from {{ kind }}
     group by channel
+
+),
+
+{% endfor -%}
+{% for kind in accumulated -%}
+{{ kind }}_counts as (
+
+    select * from {{ beside(ref('stg_' ~ kind), 'counts') }}
+
+),
+
+deleted_{{ kind }} as (
+
+    select channel from {{ beside(ref('stg_' ~ kind), 'deleted') }}
+
+),
+
+{% endfor -%}
+-- Superseded rows are those of landed records beyond the first, by the records' keys and not as a difference from what
+-- was staged: that the two agree is what the balance of rows proves. The version that says that a record is gone counts
+-- as deleted, once.
+final as (
+
+    {%- for kind in counted_here + accumulated %}
+    select
+        '{{ kind }}' as kind,
+        counts.channel,
+        counts.landed_rows,
+        counts.landed_rows - counts.records as superseded_rows,
+        count(deleted.channel) as deleted_rows,
+    from {{ kind }}_counts as counts
+    left join deleted_{{ kind }} as deleted
+        on counts.channel = deleted.channel
+    group by all
     {{- '\n\n    union all\n' if not loop.last }}
     {%- endfor %}
 

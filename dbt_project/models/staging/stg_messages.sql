@@ -1,8 +1,9 @@
+{{ config(materialized='accumulated', meta={'kind': 'messages'}) }}
 with
 
 source as not materialized (
 
-    select * from {{ source('landing', 'messages') }}
+    select * from {{ landed('messages', this) }}
     where date <= {{ as_of_date() }}
 
 ),
@@ -26,6 +27,7 @@ renamed as not materialized (
         party,
         source_file,
         source_row,
+        is_deleted,
         date as landed_on,
         attributes,
         rejected_values,
@@ -33,7 +35,7 @@ renamed as not materialized (
 
 ),
 
-{{ latest_versions_of('renamed', key=['message_id', 'action', 'occurred_at'], ordered_by='occurred_at') }},
+{{ accumulated_versions_of('renamed', 'messages', this) }},
 
 final as (
 

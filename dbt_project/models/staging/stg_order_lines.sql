@@ -1,8 +1,9 @@
+{{ config(materialized='accumulated', meta={'kind': 'order_lines'}) }}
 with
 
 source as not materialized (
 
-    select * from {{ source('landing', 'order_lines') }}
+    select * from {{ landed('order_lines', this) }}
     where date <= {{ as_of_date() }}
 
 ),
@@ -20,6 +21,7 @@ renamed as not materialized (
         quantity,
         unit_price,
         amount,
+        is_deleted,
         date as landed_on,
         attributes,
         rejected_values,
@@ -27,7 +29,7 @@ renamed as not materialized (
 
 ),
 
-{{ latest_versions_of('renamed', key=['order_id', 'line_number'], ordered_by='line_number') }},
+{{ accumulated_versions_of('renamed', 'order_lines', this) }},
 
 final as (
 

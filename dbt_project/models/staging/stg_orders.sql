@@ -1,8 +1,9 @@
+{{ config(materialized='accumulated', meta={'kind': 'orders'}) }}
 with
 
 source as not materialized (
 
-    select * from {{ source('landing', 'orders') }}
+    select * from {{ landed('orders', this) }}
     where date <= {{ as_of_date() }}
 
 ),
@@ -32,6 +33,7 @@ renamed as not materialized (
         {{ is_valid_order('status') }} as is_valid,
         ordered_at,
         updated_at,
+        is_deleted,
         date as landed_on,
         attributes,
         rejected_values,
@@ -39,7 +41,7 @@ renamed as not materialized (
 
 ),
 
-{{ latest_versions_of('renamed', key=['order_id'], ordered_by='coalesce(updated_at, ordered_at)') }},
+{{ accumulated_versions_of('renamed', 'orders', this) }},
 
 final as (
 

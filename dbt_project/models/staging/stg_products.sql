@@ -1,8 +1,9 @@
+{{ config(materialized='accumulated', meta={'kind': 'products'}) }}
 with
 
 source as not materialized (
 
-    select * from {{ source('landing', 'products') }}
+    select * from {{ landed('products', this) }}
     where date <= {{ as_of_date() }}
 
 ),
@@ -19,6 +20,7 @@ renamed as not materialized (
         source_file,
         source_row,
         price,
+        is_deleted,
         date as landed_on,
         attributes,
         rejected_values,
@@ -26,7 +28,7 @@ renamed as not materialized (
 
 ),
 
-{{ latest_versions_of('renamed', key=['product_id'], ordered_by='product_id') }},
+{{ accumulated_versions_of('renamed', 'products', this) }},
 
 final as (
 

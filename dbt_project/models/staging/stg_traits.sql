@@ -20,6 +20,7 @@ renamed as not materialized (
         source_file,
         source_row,
         observed_at,
+        is_deleted,
         date as landed_on,
         attributes,
         rejected_values,
@@ -27,7 +28,7 @@ renamed as not materialized (
 
 ),
 
-{{ latest_versions_of('renamed', key=['id_type', 'id_value', 'trait', 'provider'], ordered_by='observed_at') }},
+{{ latest_versions_of('renamed', 'traits') }},
 
 final as (
 

@@ -108,7 +108,7 @@ def test_channels_are_told_by_party_kind_and_delivery(variables):
             spec: segment
     """
     assert variables(channels=channels)["channels"] == [
-        {"channel": "web", "party": "first", "kind": "events", "delivery": "increment"}
+        {"channel": "web", "party": "first", "kind": "events", "delivery": "increment", "is_dated": False}
     ]
 
 

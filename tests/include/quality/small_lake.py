@@ -34,6 +34,10 @@ WAREHOUSE = {
         from range(40) t(i)""",
     "stg_order_lines": """select 'shop' as channel, 'o' || i as order_id, n as line_number,
         cast(5 + i / 2 as decimal(18, 4)) as amount from range(30) t(i), range(1, 3) u(n)""",
+    "stg_event_orders": """select 'web' as channel, 'e1' as order_id, cast(0 as decimal(18, 4)) as total,
+        null::varchar as node_key where false""",
+    "stg_event_order_lines": """select 'web' as channel, 'e1' as order_id, 1 as line_number,
+        cast(0 as decimal(18, 4)) as amount where false""",
     "stg_products": "select 'shop' as channel, 'p' || i as product_id from range(10) t(i)",
     "stg_interactions": """select 'calls' as channel, 'i' || i as interaction_id,
         timestamp '2017-11-04' as occurred_at
@@ -67,7 +71,8 @@ STAGED = {
         from range({VISITORS}) t(i)""",
     "row_counts": """select kind, channel, landed_rows::bigint as landed_rows,
         (landed_rows - superseded)::bigint as staged_rows,
-        superseded::bigint as superseded_rows, 'customer_timeline' as published_table,
+        superseded::bigint as superseded_rows, 0::bigint as deleted_rows,
+        'customer_timeline' as published_table,
         (landed_rows - superseded)::bigint as published_rows, 0::bigint as unattributed_rows
         from (values ('customers', 'crm', 120, 0), ('events', 'web', 50, 0), ('orders', 'shop', 42, 2),
         ('order_lines', 'lines', 60, 0), ('products', 'catalogue', 10, 0), ('interactions', 'calls', 10, 0),

@@ -235,6 +235,7 @@ final as (
         landed.landed_rows,
         coalesce(counted.staged_rows, 0) as staged_rows,
         landed.superseded_rows,
+        landed.deleted_rows,
         counted.published_table,
         coalesce(counted.published_rows, 0) as published_rows,
         coalesce(counted.staged_rows - counted.published_rows, 0) as unattributed_rows,

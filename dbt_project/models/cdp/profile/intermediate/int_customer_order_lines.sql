@@ -10,6 +10,10 @@ order_lines as (
 
     select * from {{ ref('stg_order_lines') }}
 
+    union all by name
+
+    select * exclude (product_name, brand, category) from {{ ref('stg_event_order_lines') }}
+
 ),
 
 products as (

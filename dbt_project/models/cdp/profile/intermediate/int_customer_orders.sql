@@ -4,11 +4,19 @@ orders as (
 
     select * from {{ ref('stg_orders') }}
 
+    union all by name
+
+    select * from {{ ref('stg_event_orders') }}
+
 ),
 
 order_lines as (
 
     select * from {{ ref('stg_order_lines') }}
+
+    union all by name
+
+    select * from {{ ref('stg_event_order_lines') }}
 
 ),
 

@@ -4,6 +4,10 @@ products as (
 
     select * from {{ ref('stg_products') }}
 
+    union all by name
+
+    select * from {{ ref('stg_event_products') }}
+
 ),
 
 final as (

@@ -1,0 +1,121 @@
+{#
+    A staging table of the kind `meta.kind` that reads only what has landed since it was built, or everything when that
+    would not be exact; partitions_to_read says which, for the model's query and here alike. The query gives the version
+    that holds of each record that it reads of, with `is_deleted`.
+
+    Beside the table stand three others, changed in the same transaction: `__partitions`, what was taken in and by which
+    rules; `__deleted`, the records whose version says that they are deleted, against which an older one must not come
+    up; and `__counts`, per channel the rows that landed and the records among them, counted by their keys before they
+    are put into the table, so that the balance of rows can hold the table against them.
+#}
+{% materialization accumulated, adapter='duckdb' %}
+    {%- set kind = config.get('meta').kind -%}
+    {%- set record = ['channel'] + record_key(kind) -%}
+    {%- set target_relation = this.incorporate(type='table') -%}
+    {%- set reading = partitions_to_read(this, kind) -%}
+    {%- set deleted, counts = beside(this, 'deleted'), beside(this, 'counts') -%}
+    {%- set landed_rows -%}
+        (select * from {{ landed(kind, this) }} where date <= {{ as_of_date() }})
+    {%- endset -%}
+    {%- set latest, touched = this.identifier ~ '__latest', this.identifier ~ '__touched' -%}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {%- if reading.is_full -%}
+        {%- set existing_relation = load_cached_relation(this) -%}
+        {%- if existing_relation is not none and not existing_relation.is_table -%}
+            {% do adapter.drop_relation(existing_relation) %}
+        {%- endif -%}
+
+        {% call statement('main') -%}
+            create or replace table {{ target_relation }} as {{ sql }}
+        {%- endcall %}
+        {% call statement('deleted') -%}
+            create or replace table {{ deleted }} as
+            select * exclude (is_deleted) from {{ target_relation }} where is_deleted
+        {%- endcall %}
+        {% call statement('staged') -%}
+            delete from {{ target_relation }} where is_deleted
+        {%- endcall %}
+        {% call statement('without_flag') -%}
+            alter table {{ target_relation }} drop column is_deleted
+        {%- endcall %}
+        {% call statement('counts') -%}
+            create or replace table {{ counts }} as
+            select
+                channel,
+                count(*) as landed_rows,
+                count(distinct row({{ record_key(kind) | join(', ') }})) as records,
+            from {{ landed_rows }}
+            group by channel
+        {%- endcall %}
+    {%- elif not reading.partitions -%}
+        {% call statement('main') -%}
+            select 'nothing new'
+        {%- endcall %}
+    {%- else -%}
+        {% call statement('main') -%}
+            create or replace temp table {{ latest }} as {{ sql }}
+        {%- endcall %}
+        {% call statement('touched') -%}
+            create or replace temp table {{ touched }} as
+            select
+                {{ record | join(', ') }},
+                count(*) as landed_rows,
+            from {{ landed_rows }}
+            group by {{ record | join(', ') }}
+        {%- endcall %}
+        {% call statement('counts') -%}
+            create or replace table {{ counts }} as
+            select
+                channel,
+                cast(sum(landed_rows) as bigint) as landed_rows,
+                cast(sum(records) as bigint) as records,
+            from (
+                select * from {{ counts }}
+                union all
+                select channel, landed_rows, 0 as records from {{ touched }}
+                union all
+                select channel, 0 as landed_rows, 1 as records
+                from {{ touched }} as touched
+                anti join {{ target_relation }} as staged
+                    on {{ same('touched', 'staged', record) }}
+                anti join {{ deleted }} as deleted
+                    on {{ same('touched', 'deleted', record) }}
+            )
+            group by channel
+        {%- endcall %}
+        {%- for table, condition in [(target_relation, 'is_deleted is not true'), (deleted, 'is_deleted')] %}
+            {% call statement('replaced') -%}
+                delete from {{ table }} as known
+                using {{ touched }} as touched
+                where {{ same('known', 'touched', record) }}
+            {%- endcall %}
+            {% call statement('added') -%}
+                insert into {{ table }} by name
+                select * exclude (is_deleted) from {{ latest }} where {{ condition }}
+            {%- endcall %}
+        {%- endfor %}
+        {%- for table in [latest, touched] %}
+            {% call statement('dropped') -%}
+                drop table {{ table }}
+            {%- endcall %}
+        {%- endfor %}
+    {%- endif -%}
+
+    {% call statement('partitions') -%}
+        {%- if var('staging_rules') -%}
+            create or replace table {{ beside(this, 'partitions') }} as {{ landed_partitions(kind) }}
+        {%- else -%}
+            drop table if exists {{ beside(this, 'partitions') }}
+        {%- endif -%}
+    {%- endcall %}
+
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {% do persist_docs(target_relation, model) %}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+
+    {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}

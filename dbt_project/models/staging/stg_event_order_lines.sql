@@ -1,0 +1,70 @@
+with
+
+order_events as (
+
+    select * from {{ ref('stg_order_events') }}
+    where {{ is_read_off_events('order_lines') }}
+
+),
+
+-- The last event that lists what was ordered lists all of it.
+lists as (
+
+    select *
+    from order_events
+    where
+        is_content
+        and len(items) > 0
+    qualify row_number() over (partition by order_id order by report_number desc) = 1
+
+),
+
+-- The number is the place in the list: `position` is where the product stood on a page.
+items as (
+
+    select
+        * exclude (items),
+        unnest(items) as item,
+        generate_subscripts(items, 1) as line_number,
+    from lists
+
+),
+
+read as (
+
+    select
+        *,
+        {{ first_json_text('item', ['product_id', 'sku', 'item_id', 'id']) }} as product_id,
+        {{ first_json_text('item', ['name', 'item_name']) }} as product_name,
+        {{ first_json_text('item', ['brand', 'item_brand']) }} as brand,
+        {{ first_json_text('item', ['category', 'item_category']) }} as category,
+        coalesce({{ first_json_amount('item', ['quantity']) }}, 1) as quantity,
+        {{ first_json_amount('item', ['price']) }} as unit_price,
+    from items
+
+),
+
+final as (
+
+    select
+        order_id,
+        line_number,
+        product_id,
+        product_name,
+        brand,
+        category,
+        channel,
+        party,
+        source_file,
+        source_row,
+        quantity,
+        unit_price,
+        cast(quantity * unit_price as decimal(18, 4)) as amount,
+        occurred_at,
+        landed_on,
+        first_landed_on,
+    from read
+
+)
+
+select * from final
