@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import date
 from typing import Any
 
@@ -47,6 +48,9 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         "lake": str(lake.root.resolve()),
         "horizon_days": configuration.models.purchase.horizon_days,
         "session_timeout_minutes": configuration.normalisation.sessions.inactivity_minutes,
+        "secret_parameters": [
+            re.escape(name.lower()) for name in configuration.normalisation.secret_parameters
+        ],
         "visitor_idle_days": privacy.visitor_idle_days,
         "event_days": privacy.event_days,
         "control_share": privacy.control_share,

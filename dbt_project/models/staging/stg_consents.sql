@@ -22,8 +22,14 @@ renamed as not materialized (
         effective_at,
         date as landed_on,
         attributes,
-        rejected_values,
+        {{ with_refused('rejected_values', {
+            'id_value': (
+                "case when id_type in ('email', 'phone') then id_value end",
+                'coalesce(emails.email, phones.phone)',
+            ),
+        }) }} as rejected_values,
     from source
+    {{ join_by_type('id_type', 'id_value') }}
 
 ),
 

@@ -14,8 +14,8 @@ renamed as not materialized (
         {{ normalise_id('customer_number') }} as customer_number,
         {{ normalise_id('loyalty_number') }} as loyalty_number,
         {{ normalise_id('user_id') }} as user_id,
-        {{ normalise_email('email') }} as email,
-        {{ normalise_phone('phone') }} as phone,
+        email,
+        phone,
         {{ normalise_id('anonymous_id') }} as anonymous_id,
         {{ normalise_id('device_id') }} as device_id,
         type,
@@ -38,12 +38,14 @@ renamed as not materialized (
 
 {{ latest_versions_of('renamed', key=['interaction_id'], ordered_by='occurred_at') }},
 
+{{ with_contacts('latest') }},
+
 final as (
 
     select
         *,
         {{ node_key('interactions', identifiers_of('interactions')) }} as node_key,
-    from latest
+    from normalised
 
 )
 

@@ -16,8 +16,8 @@ renamed as not materialized (
         {{ normalise_id('customer_number') }} as customer_number,
         {{ normalise_id('loyalty_number') }} as loyalty_number,
         {{ normalise_id('user_id') }} as user_id,
-        {{ normalise_email('email') }} as email,
-        {{ normalise_phone('phone') }} as phone,
+        email,
+        phone,
         {{ normalise_id('anonymous_id') }} as anonymous_id,
         {{ normalise_id('device_id') }} as device_id,
         campaign_id,
@@ -35,12 +35,14 @@ renamed as not materialized (
 
 {{ latest_versions_of('renamed', key=['message_id', 'action', 'occurred_at'], ordered_by='occurred_at') }},
 
+{{ with_contacts('latest') }},
+
 final as (
 
     select
         *,
         {{ node_key('messages', identifiers_of('messages')) }} as node_key,
-    from latest
+    from normalised
 
 )
 

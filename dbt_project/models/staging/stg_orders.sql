@@ -14,8 +14,8 @@ renamed as not materialized (
         {{ normalise_id('customer_number') }} as customer_number,
         {{ normalise_id('loyalty_number') }} as loyalty_number,
         {{ normalise_id('user_id') }} as user_id,
-        {{ normalise_email('email') }} as email,
-        {{ normalise_phone('phone') }} as phone,
+        email,
+        phone,
         {{ normalise_id('anonymous_id') }} as anonymous_id,
         {{ normalise_id('device_id') }} as device_id,
         status,
@@ -41,12 +41,14 @@ renamed as not materialized (
 
 {{ latest_versions_of('renamed', key=['order_id'], ordered_by='coalesce(updated_at, ordered_at)') }},
 
+{{ with_contacts('latest') }},
+
 final as (
 
     select
         *,
         {{ node_key('orders', identifiers_of('orders')) }} as node_key,
-    from latest
+    from normalised
 
 )
 
