@@ -42,12 +42,17 @@ BLOCKED = {("email", "office@example.org")}
 
 
 def land_small_lake(lake: Lake) -> None:
-    """Write every landing file of the small lake, and the empty file that each kind always has."""
+    """Write every landing file of the small lake, and what its values are normalised to."""
+    land_records(lake, _records())
+    normalise_small_lake(lake)
+
+
+def land_records(lake: Lake, records: dict[tuple[str, str, date], list[dict]]) -> None:
+    """Write landing files, given by kind, channel and day, and the empty file that each kind always has."""
     for kind in kinds().values():
         _land(lake, kind, "none", date(1970, 1, 1), [])
-    for (name, channel, day), rows in _records().items():
+    for (name, channel, day), rows in records.items():
         _land(lake, kinds()[name], channel, day, rows)
-    normalise_small_lake(lake)
 
 
 def normalise_small_lake(lake: Lake) -> None:
