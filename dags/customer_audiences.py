@@ -84,7 +84,8 @@ def customer_audiences():
     def extract():
         landed = land.partial(day=DAY).expand(channel=channels)
         complete = run.override(task_id="complete")("complete_landing", DAY)
-        landed >> complete >> gate("extract", DAY)
+        normalise = run.override(task_id="normalise")("normalise", DAY)
+        landed >> complete >> normalise >> gate("extract", DAY)
 
     @task_group
     def stage():

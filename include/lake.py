@@ -36,6 +36,10 @@ class Lake:
         """What was received, landed and quarantined, one row per source file."""
         return _partition(self.root / "receipts", channel, day)
 
+    def dictionary(self, name: str) -> Path:
+        """Each distinct landed value of a sort once, with what it is normalised to."""
+        return self.root / "dictionaries" / f"{name}.parquet"
+
     def staged(self, table: str) -> Path:
         """A hand-over from dbt to Python."""
         return self.root / "staged" / f"{table}.parquet"

@@ -77,6 +77,18 @@ def complete_landing(day: date) -> None:
         write_drift(lake, day)
 
 
+def normalise(day: date) -> str:
+    """Bring the dictionaries of landed values up to date, which staging reads. Returns what was new and refused."""
+    from include.normalise.landing import normalise_landing
+
+    lake = _lake()
+    with ledger.recorded(lake, day, "extract", "normalise") as entry:
+        normalised = normalise_landing(lake, _configuration(day).normalisation, settings())
+        entry.rows = normalised.new
+        entry.note = str(normalised)
+    return entry.note
+
+
 def is_new(day: date) -> bool:
     """Whether anything that the day's release depends on has changed since it was published."""
     from include.publish import find_unchanged_release

@@ -24,23 +24,12 @@
     case when not regexp_full_match({{ id_value }}, '[0-]*') then {{ id_value }} end
 {%- endmacro %}
 
-{#
-    mobile, tablet, desktop or other, from the user agent, or from the platform when the agent says nothing. The most
-    frequent come first: this is asked of each event. Android without "mobile" is a tablet, by its makers' convention.
-#}
-{% macro device_class(user_agent, platform) -%}
-    {%- set agent = "lower(" ~ user_agent ~ ")" -%}
+{# The class of device that a platform tells of, for events whose user agent says nothing. #}
+{% macro device_of_platform(platform) -%}
     case
-        when contains({{ agent }}, 'windows nt') or contains({{ agent }}, 'macintosh') then 'desktop'
-        when contains({{ agent }}, 'iphone') or contains({{ agent }}, 'ipod') then 'mobile'
-        when contains({{ agent }}, 'ipad') or contains({{ agent }}, 'tablet') or contains({{ agent }}, 'kindle')
-            then 'tablet'
-        when contains({{ agent }}, 'mobi') then 'mobile'
-        when contains({{ agent }}, 'android') then 'tablet'
-        when contains({{ agent }}, 'linux') or contains({{ agent }}, 'x11') or contains({{ agent }}, 'cros ')
-            then 'desktop'
         when lower({{ platform }}) in ('mobile', 'ios', 'android') then 'mobile'
         when lower({{ platform }}) in ('desktop', 'windows', 'macos', 'linux') then 'desktop'
+        when lower({{ platform }}) in ('tv', 'ctv', 'ott', 'tvos') then 'tv'
         else 'other'
     end
 {%- endmacro %}
@@ -51,8 +40,9 @@
 #}
 {% macro coarse_network(ip) -%}
     {%- set address = "lower(trim(" ~ ip ~ "))" -%}
+    {%- set octet = '(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])' -%}
     {%- set dotted -%}
-        nullif(regexp_extract({{ address }}, '^(?:::ffff:)?(\d{1,3}\.\d{1,3}\.\d{1,3})\.\d{1,3}$', 1), '')
+        nullif(regexp_extract({{ address }}, '^(?:::ffff:)?({{ octet }}\.{{ octet }}\.{{ octet }})\.{{ octet }}$', 1), '')
     {%- endset -%}
     {%- set head = "list_filter(string_split(split_part(" ~ address ~ ", '::', 1), ':'), lambda part: part <> '')" -%}
     {%- set tail = "list_filter(string_split(split_part(" ~ address ~ ", '::', 2), ':'), lambda part: part <> '')" -%}

@@ -1,28 +1,143 @@
-{# One spelling per e-mail address: trimmed and lower case; empty becomes null. #}
-{% macro normalise_email(column) -%}
-    nullif(lower(trim({{ column }})), '')
-{%- endmacro %}
-
-{# Digits only, with the leading + kept when there is one; nothing but punctuation becomes null. #}
-{% macro normalise_phone(column) -%}
-    nullif(
-        case when trim({{ column }}) like '+%' then '+' else '' end
-        || regexp_replace({{ column }}, '[^0-9]', '', 'g'),
-        case when trim({{ column }}) like '+%' then '+' else '' end
-    )
-{%- endmacro %}
-
-{# Any other identifier: trimmed, case kept; empty becomes null. #}
+{# An identifier that has no form of its own: trimmed, case kept; empty becomes null. #}
 {% macro normalise_id(column) -%}
     nullif(trim({{ column }}), '')
 {%- endmacro %}
 
-{# An identifier whose type is a column of the row, as in traits and consents. #}
+{#
+    Joins with the dictionaries that the normalise step writes: `emails` and `phones`, by the landed values. A telephone
+    number is read by the rules of the country of its record, where it has one.
+#}
+{% macro join_contacts(email, phone, country='cast(null as varchar)') -%}
+left join {{ source('dictionaries', 'emails') }} as emails
+        on {{ email }} = emails.raw
+    left join {{ source('dictionaries', 'phones') }} as phones
+        on
+            {{ phone }} = phones.raw
+            and {{ country }} is not distinct from phones.country
+{%- endmacro %}
+
+{# A CTE `normalised`: the relation with its e-mail address and telephone number in their one spelling. #}
+{% macro with_contacts(relation) -%}
+normalised as not materialized (
+
+    select
+        {{ relation }}.* replace (
+            emails.email as email,
+            phones.phone as phone,
+            {{ with_refused(relation ~ '.rejected_values', {
+                'email': (relation ~ '.email', 'emails.email'),
+                'phone': (relation ~ '.phone', 'phones.phone'),
+            }) }} as rejected_values
+        ),
+    from {{ relation }}
+    {{ join_contacts(relation ~ '.email', relation ~ '.phone') }}
+
+)
+{%- endmacro %}
+
+{# Joins for rows whose `id_type` says what their `id_value` is; see normalise_by_type. #}
+{% macro join_by_type(id_type, id_value) -%}
+{{ join_contacts(
+    'case when ' ~ id_type ~ " = 'email' then " ~ id_value ~ ' end',
+    'case when ' ~ id_type ~ " = 'phone' then " ~ id_value ~ ' end',
+) }}
+{%- endmacro %}
+
+{#
+    An identifier whose type is a column of the row, as in traits and consents, where it is part of the key: what cannot
+    be normalised stays as it is, and is nobody's. Needs join_by_type.
+#}
 {% macro normalise_by_type(id_type, id_value) -%}
-    case {{ id_type }}
-        when 'email' then {{ normalise_email(id_value) }}
-        when 'phone' then {{ normalise_phone(id_value) }}
-        else {{ normalise_id(id_value) }}
+    coalesce(emails.email, phones.phone, {{ normalise_id(id_value) }})
+{%- endmacro %}
+
+{#
+    The rejected values of a row with those added that could not be normalised: `values` maps a column to what landed
+    and what it became.
+#}
+{% macro with_refused(rejected, values) -%}
+    case
+        when
+            {%- for landed, normal in values.values() %}
+            {{ 'or ' if not loop.first }}({{ normal }} is null and trim({{ landed }}) <> '')
+            {%- endfor %}
+            then map_concat(
+                {{ rejected }},
+                map_from_entries(list_filter(
+                    [
+                        {%- for column, (landed, normal) in values.items() %}
+                        {
+                            'key': '{{ column }}',
+                            'value': case when {{ normal }} is null and trim({{ landed }}) <> '' then {{ landed }} end
+                        }{{ ',' if not loop.last }}
+                        {%- endfor %}
+                    ],
+                    lambda entry: entry.value is not null
+                ))
+            )
+        else {{ rejected }}
+    end
+{%- endmacro %}
+
+{# Composed Unicode (NFC) with single spaces, without what the pattern finds at either end; empty becomes null. #}
+{% macro normalise_text(column, stray) -%}
+    nullif(
+        regexp_replace(
+            regexp_replace(nfc_normalize({{ column }}), '{{ stray }}', '', 'g'), '[\s\pZ]+', ' ', 'g'
+        ),
+        ''
+    )
+{%- endmacro %}
+
+{# A person's name, without punctuation before it or after it; `'t Hart` and `Lee Jr.` keep theirs. #}
+{% macro normalise_name(column) -%}
+    {{ normalise_text(column, '^[\s\pZ.,;:_*"/|#-]+|[\s\pZ,;:_*"/|#-]+$') }}
+{%- endmacro %}
+
+{# A line of an address, without commas before it or after it. #}
+{% macro normalise_line(column) -%}
+    {{ normalise_text(column, '^[\s\pZ,;]+|[\s\pZ,;]+$') }}
+{%- endmacro %}
+
+{# A postcode: a line of an address in upper case. #}
+{% macro normalise_postcode(column) -%}
+    upper({{ normalise_line(column) }})
+{%- endmacro %}
+
+{#
+    What names the site of an event: its site, or the host in its address. `site_text` in include.normalise.landing says
+    the same.
+#}
+{% macro site_text(site, url) -%}
+    coalesce({{ site }}, nullif(regexp_extract({{ url }}, '://(?:[^/?#]*@)?([^/?#]*)', 1), ''))
+{%- endmacro %}
+
+{# The path of an address, with a slash at its end as the paths of content rules have. Without an address: the root. #}
+{% macro path_of(url) -%}
+    coalesce('/' || rtrim(regexp_extract({{ url }}, '://[^/?#]*/+([^?#]*)', 1), '/') || '/', '/')
+{%- endmacro %}
+
+{#
+    An address without the values of secret parameters, in its query or its fragment or in an address inside them, and
+    without a user and password. `a[token]` is a parameter `token` too. Most addresses have no = and no @, and are done.
+#}
+{% macro without_secrets(url) -%}
+    {%- set bare -%}
+        regexp_replace({{ url }}, '^([a-zA-Z][a-zA-Z0-9+.-]*://|//)[^/?#]*@', '\1')
+    {%- endset -%}
+    {%- set names = var('secret_parameters', []) | join('|') | replace("'", "''") -%}
+    case
+        {%- if names %}
+        when contains({{ url }}, '=') or contains(lower({{ url }}), '%3d')
+            then regexp_replace(
+                {{ bare }},
+                '([?&;#]|%3f|%26|%23)((?:[^=&#?;%]*(?:\[|%5b))?(?:' || '{{ names }}' || ')(?:\]|%5d)?(?:=|%3d))[^&#]*',
+                '\1\2',
+                'gi'
+            )
+        {%- endif %}
+        when contains({{ url }}, '@') then {{ bare }}
+        else {{ url }}
     end
 {%- endmacro %}
 

@@ -86,29 +86,23 @@
 {%- endmacro %}
 
 {#
-    CTEs that end in `latest`, for an accumulated model: the version that holds of each record of the relation, deletions
-    too. When the relation has new rows only, they are compared with what is staged of their records. That is exact
-    because the order of versions is total: the best of the bests of two parts is the best of all.
+    A CTE `held`, for an accumulated model: the version that holds of each record of the relation, deletions too. The
+    relation has one version of each record that was read; when those are of new rows only, they are compared with what
+    is staged of the same records. That is exact because the order of versions is total: the best of the bests of two
+    parts is the best of all.
 #}
-{% macro accumulated_versions_of(relation, kind, staged) -%}
+{% macro held_versions_of(relation, kind, staged) -%}
 {%- set record = ['channel'] + record_key(kind) -%}
 {%- if partitions_to_read(staged, kind).is_full -%}
-{{ latest_versions_of(relation, kind, with_deleted=true) }}
+held as not materialized (
+
+    select * from {{ relation }}
+
+)
 {%- else -%}
-touched as (
-
-    select distinct
-        {{ record | join(',\n        ') }},
-    from {{ relation }}
-
-),
-
 candidates as (
 
-    select
-        *,
-        landed_on as first_landed_on,
-    from {{ relation }}
+    select * from {{ relation }}
     {%- for table, is_deleted in [(staged, 'false'), (beside(staged, 'deleted'), 'true')] %}
 
     union all by name
@@ -117,14 +111,14 @@ candidates as (
         known.*{{ ' exclude (node_key)' if has_nodes(kind) }},
         {{ is_deleted }} as is_deleted,
     from {{ table }} as known
-    semi join touched
+    semi join {{ relation }}
         on
-            {{ same('known', 'touched', record) }}
+            {{ same('known', relation, record) }}
     {%- endfor %}
 
 ),
 
-latest as (
+held as (
 
     select * replace (min(first_landed_on) over (partition by {{ record | join(', ') }}) as first_landed_on)
     from candidates

@@ -230,18 +230,6 @@ deleted_{{ kind }} as (
     )
 {%- endmacro %}
 
-{# True for crawlers, monitors and scripts by what they say they are. Cubot is a maker of phones. #}
-{% macro is_bot(user_agent) -%}
-    coalesce(
-        regexp_matches(
-            replace(lower({{ user_agent }}), 'cubot', ''),
-            'bot|crawl|spider|slurp|headless|phantomjs|lighthouse|pingdom|uptime|facebookexternalhit|'
-            || '^curl/|^wget/|python-requests|python-urllib|scrapy|go-http-client|^java/|okhttp-monitor'
-        ),
-        false
-    )
-{%- endmacro %}
-
 {# An address without query and fragment, which may hold names, e-mail addresses or tokens. #}
 {% macro bare_url(url) -%}
     split_part(split_part({{ url }}, '?', 1), '#', 1)

@@ -115,4 +115,4 @@ def _events(events: int) -> str:
 
 
 if __name__ == "__main__":
-    print(run(sys.argv[1], Path(sys.argv[2])))
+    run(sys.argv[1], Path(sys.argv[2]))

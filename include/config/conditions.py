@@ -117,6 +117,16 @@ _UNITS = {
 }  # fmt: skip
 _UNSAFE_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]|\{\{|\{%|\{#")
 
+# What staging adds to an event, of the columns that a rule may ask for.
+DERIVED_EVENT_COLUMNS = {
+    "site_domain": "varchar",
+    "browser": "varchar",
+    "operating_system": "varchar",
+    "device": "varchar",
+    "content_category_id": "varchar",
+    "content_category_tier_1": "varchar",
+}
+
 
 class ConditionError(Exception):
     """A condition that is refused: every reason, each `found X, allowed: Y`."""
@@ -215,7 +225,7 @@ def compile_event_condition(text: str, connection: duckdb.DuckDBPyConnection) ->
     events = {
         column.name: "json" if column.type == "json" else column.sql_type
         for column in kinds()["events"].columns
-    }
+    } | DERIVED_EVENT_COLUMNS
     columns = {name: kind for name, kind in events.items() if name not in IDENTIFYING_COLUMNS}
     named = sorted({column.name.lower() for column in tree.find_all(exp.Column)} & set(IDENTIFYING_COLUMNS))
     if named:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from phonenumbers import SUPPORTED_REGIONS
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -27,6 +28,7 @@ from pydantic_core import PydanticCustomError
 from include.config.conditions import ConditionError, compile_source
 from include.config.errors import ConfigError, Problem, refusal, refusal_of
 from include.extract.kinds import kinds
+from include.normalise.content import find_category, nearest_name
 
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,62}")
 RESERVED_NAMES = ("none",)
@@ -500,26 +502,68 @@ class Sessions(Model):
 
 
 class ContentCategory(Model):
-    """Pages of `site` (and of its subdomains) whose path starts with `path` are of an IAB Content Taxonomy 3.1
-    `category`, named by its id or its name. The longest path that fits counts."""
+    """Pages of `site` (and of its subdomains) at `path` or below it are of an IAB Content Taxonomy 3.1 `category`,
+    named by its id or its name. The longest path that fits counts, of two the one of the nearest site."""
 
     site: Line = Field(min_length=1, description="a site, e.g. example.com")
     path: Line = "/"
     category: Line = Field(description="the id or the name of an IAB content category")
+
+    @field_validator("site")
+    @classmethod
+    def _host(cls, site: str) -> str:
+        if not re.fullmatch(r"[\w-]+(\.[\w-]+)+", site):
+            raise _problem(refusal(site, "the host name of a site, e.g. example.com"))
+        return site
+
+    @field_validator("path")
+    @classmethod
+    def _below_the_root(cls, path: str) -> str:
+        if not path.startswith("/") or re.search(r"[?#]", path):
+            raise _problem(refusal(path, "a path that starts with /, without ? and #"))
+        return path
+
+    @field_validator("category")
+    @classmethod
+    def _known_category(cls, category: str) -> str:
+        if find_category(category) is None:
+            nearest = nearest_name(category)
+            hint = f" (did you mean '{nearest}'?)" if nearest else ""
+            allowed = f"the id or the name of a category of the IAB Content Taxonomy 3.1{hint}"
+            raise _problem(refusal(category, allowed))
+        return category
 
 
 class Normalisation(Model):
     """`normalisation.yml`. How values get one spelling, and what a visit and a page are.
 
     `region` is the country (ISO 3166 alpha-2) of phone numbers without a country code; `secret_parameters` are the
-    parameters of addresses whose values are never kept.
+    parameters of addresses whose values are not kept, whatever their case.
     """
 
-    region: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "US"
+    region: str = "US"
     email: EmailRules = EmailRules()
     sessions: Sessions = Sessions()
-    secret_parameters: tuple[Line, ...] = ()
+    secret_parameters: tuple[BlockedValue, ...] = ()
     content_categories: tuple[ContentCategory, ...] = ()
+
+    @field_validator("region")
+    @classmethod
+    def _has_telephones(cls, region: str) -> str:
+        if region not in SUPPORTED_REGIONS:
+            hint = " (did you mean 'GB'?)" if region.upper() == "UK" else ""
+            raise _problem(refusal(region, f"the ISO 3166 code of a country, e.g. DE, GB or US{hint}"))
+        return region
+
+    @field_validator("secret_parameters")
+    @classmethod
+    def _names_of_parameters(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not re.fullmatch(r"[^\s=&#?;%\[\]]+", name):
+                raise _problem(
+                    refusal(name, "the name of a parameter, without spaces and any of = & # ? ; % [ ]")
+                )
+        return names
 
 
 class Configuration(Model):

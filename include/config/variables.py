@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import date
 from typing import Any
 
@@ -19,6 +20,7 @@ from include.config.conditions import (
 )
 from include.config.schema import Audience, Channel, Configuration
 from include.lake import Lake
+from include.normalise.versions import normalisation_version
 
 VERSION_CHARACTERS = 12
 
@@ -49,6 +51,9 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         "staging_rules": _staging_rules(configuration),
         "horizon_days": configuration.models.purchase.horizon_days,
         "session_timeout_minutes": configuration.normalisation.sessions.inactivity_minutes,
+        "secret_parameters": [
+            re.escape(name.lower()) for name in configuration.normalisation.secret_parameters
+        ],
         "visitor_idle_days": privacy.visitor_idle_days,
         "event_days": privacy.event_days,
         "control_share": privacy.control_share,
@@ -129,7 +134,8 @@ def _audience(
 def _staging_rules(configuration: Configuration) -> str:
     """A hash of what turns landed rows into staged ones: staging keeps its tables from day to day while it is the same.
     Of the channels, the receipts of what they landed say enough."""
-    rules = {"code": hash_of_code(), "normalisation": configuration.normalisation.model_dump(mode="json")}
+    normalisation = configuration.normalisation
+    rules = [hash_of_code(), normalisation.model_dump(mode="json"), normalisation_version(normalisation)]
     return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
 
 

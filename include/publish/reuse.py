@@ -12,6 +12,7 @@ import duckdb
 
 from include.code import hash_of_code
 from include.lake import Lake, replacing
+from include.normalise.versions import normalisation_version
 from include.publish.manifest import verify_release
 from include.publish.release import publish_sealed
 from include.settings import pseudonym_key
@@ -50,7 +51,8 @@ def remember_inputs(lake: Lake, day: date, configuration: Configuration, release
 
 
 def hash_of_inputs(lake: Lake, day: date, configuration: Configuration) -> str:
-    """SHA-256 of all that a run of `day` depends on: code, configuration, key, landed files and the days before."""
+    """SHA-256 of all that a run of `day` depends on: code, configuration, what values are normalised with,
+    key, landed files and the days before."""
     with duckdb.connect() as connection:
         receipts = connection.execute(
             f"""
@@ -67,5 +69,6 @@ def hash_of_inputs(lake: Lake, day: date, configuration: Configuration) -> str:
         if path.parent.name < f"date={day:%Y-%m-%d}"
     )
     key = hmac.new(pseudonym_key(), b"which key", hashlib.sha256).hexdigest()
-    parts = [f"{day:%Y-%m-%d}", hash_of_code(), configuration.hash, key, *earlier, *map(str, receipts)]
+    rules = [configuration.hash, normalisation_version(configuration.normalisation)]
+    parts = [f"{day:%Y-%m-%d}", hash_of_code(), *rules, key, *earlier, *map(str, receipts)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -15,10 +15,13 @@ from typing import Any
 import duckdb
 import pytest
 
+from include.config import Normalisation
 from include.extract.drift import write_drift
 from include.extract.kinds import kinds
 from include.lake import Lake
+from include.normalise.landing import normalise_landing
 from include.privacy.pseudonym import pads, visitor_id
+from include.settings import settings
 from include.warehouse import run_dbt
 
 DAY = date(2024, 6, 30)
@@ -162,6 +165,7 @@ def land(lake: Lake) -> None:
     _land(lake, "events", "publisher", DAY, _offsite_events())
     _land(lake, "traits", "broker", DAY, _traits())
     _land(lake, "consents", "preferences", DAY, _consents())
+    normalise_landing(lake, Normalisation(), settings())
 
 
 def resolve(lake: Lake) -> None:

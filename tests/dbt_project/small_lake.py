@@ -13,8 +13,11 @@ from pathlib import Path
 
 import duckdb
 
+from include.config import Normalisation
 from include.extract.kinds import Kind, kinds
 from include.lake import Lake
+from include.normalise.landing import normalise_landing
+from include.settings import settings
 
 DAY = date(2024, 3, 31)
 KEY = b"the key of the small lake"
@@ -30,7 +33,7 @@ OWNERS = {
     ("loyalty_number", "L-1"): "c_ann",
     ("user_id", "u-ann"): "c_ann",
     ("anonymous_id", "a-ann"): "c_ann",
-    ("phone", "0309999"): "c_bob",
+    ("phone", "+49309999"): "c_bob",
     ("email", "bob@example.org"): "c_bob",
     ("email", "cy@example.org"): "c_cy",
     ("loyalty_number", "L-9"): "c_dee",
@@ -39,11 +42,22 @@ BLOCKED = {("email", "office@example.org")}
 
 
 def land_small_lake(lake: Lake) -> None:
-    """Write every landing file of the small lake, and the empty file that each kind always has."""
+    """Write every landing file of the small lake, and what its values are normalised to."""
+    land_records(lake, _records())
+    normalise_small_lake(lake)
+
+
+def land_records(lake: Lake, records: dict[tuple[str, str, date], list[dict]]) -> None:
+    """Write landing files, given by kind, channel and day, and the empty file that each kind always has."""
     for kind in kinds().values():
         _land(lake, kind, "none", date(1970, 1, 1), [])
-    for (name, channel, day), rows in _records().items():
+    for (name, channel, day), rows in records.items():
         _land(lake, kinds()[name], channel, day, rows)
+
+
+def normalise_small_lake(lake: Lake) -> None:
+    """Write the dictionaries of what is landed; telephone numbers without a country code are German."""
+    normalise_landing(lake, Normalisation(region="DE"), settings())
 
 
 def resolve_small_lake(lake: Lake, day: date = DAY) -> None:

@@ -12,7 +12,14 @@ import pytest
 from include.lake import Lake
 from include.privacy.pseudonym import pads, visitor_id
 from include.warehouse import run_dbt
-from tests.dbt_project.small_lake import KEY, learn_small_lake, resolve_small_lake, rows, variables
+from tests.dbt_project.small_lake import (
+    KEY,
+    learn_small_lake,
+    normalise_small_lake,
+    resolve_small_lake,
+    rows,
+    variables,
+)
 
 PUBLISHED = (
     "customers",
@@ -166,6 +173,7 @@ def test_the_same_rows_in_another_order_give_the_same_tables(small: Lake, tmp_pa
         target = reversed_lake.root / source.relative_to(small.root)
         target.parent.mkdir(parents=True, exist_ok=True)
         duckdb.sql(f"copy (from '{source}' order by source_row desc) to '{target}' (format parquet)")
+    normalise_small_lake(reversed_lake)
     run_dbt("stage", reversed_lake, variables(), KEY)
     resolve_small_lake(reversed_lake)
     run_dbt("unify", reversed_lake, variables(), KEY)

@@ -23,8 +23,14 @@ renamed as not materialized (
         is_deleted,
         date as landed_on,
         attributes,
-        rejected_values,
+        {{ with_refused('rejected_values', {
+            'id_value': (
+                "case when id_type in ('email', 'phone') then id_value end",
+                'coalesce(emails.email, phones.phone)',
+            ),
+        }) }} as rejected_values,
     from source
+    {{ join_by_type('id_type', 'id_value') }}
 
 ),
 

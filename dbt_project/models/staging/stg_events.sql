@@ -18,8 +18,8 @@ renamed as not materialized (
         {{ normalise_id('device_id') }} as device_id,
         {{ normalise_id('advertising_id') }} as advertising_id,
         {{ normalise_id('session_id') }} as session_id,
-        {{ normalise_email('email') }} as email,
-        {{ normalise_phone('phone') }} as phone,
+        email,
+        phone,
         type,
         name,
         group_id,
@@ -27,8 +27,8 @@ renamed as not materialized (
         user_agent,
         platform,
         site,
-        url,
-        referrer,
+        {{ without_secrets('url') }} as url,
+        {{ without_secrets('referrer') }} as referrer,
         title,
         content_category,
         campaign_source,
@@ -44,7 +44,6 @@ renamed as not materialized (
         source_file,
         source_row,
         coalesce(is_owned_site, party = 'first') as is_owned_site,
-        {{ is_bot('user_agent') }} as is_bot,
         occurred_at,
         received_at,
         sent_at,
@@ -56,14 +55,89 @@ renamed as not materialized (
 
 ),
 
-{{ accumulated_versions_of('renamed', 'events', this) }},
+{{ latest_versions_of('renamed', 'events', with_deleted=true) }},
+
+user_agents as (
+
+    select * from {{ source('dictionaries', 'user_agents') }}
+
+),
+
+sites as (
+
+    select * from {{ source('dictionaries', 'sites') }}
+
+),
+
+content_categories as (
+
+    select * from {{ source('dictionaries', 'content_categories') }}
+
+),
+
+-- Dictionaries are joined to the versions that count only, and to those that are read: what is staged is normalised.
+looked_up as not materialized (
+
+    select
+        latest.* replace (
+            emails.email as email,
+            phones.phone as phone,
+            coalesce(sites.site, latest.site) as site,
+            {{ with_refused('latest.rejected_values', {
+                'email': ('latest.email', 'emails.email'),
+                'phone': ('latest.phone', 'phones.phone'),
+            }) }} as rejected_values
+        ),
+        sites.site_domain,
+        user_agents.browser,
+        user_agents.operating_system,
+        coalesce(
+            nullif(user_agents.device, 'other'), {{ device_of_platform('latest.platform') }}
+        ) as device,
+        coalesce(user_agents.is_bot, false) as is_bot,
+        case
+            when latest.content_category is null and sites.content_rules is not null
+                then list_filter(
+                    sites.content_rules,
+                    lambda rule: starts_with({{ path_of('latest.url') }}, rule['path'])
+                )[1]
+            when content_categories.category_id is not null
+                then {
+                    'path': null,
+                    'category_id': content_categories.category_id,
+                    'name': content_categories.name,
+                    'tier_1': content_categories.tier_1
+                }
+        end as iab,
+    from latest
+    left join user_agents
+        on latest.user_agent = user_agents.raw
+    left join sites
+        on {{ site_text('latest.site', 'latest.url') }} = sites.raw
+    left join content_categories
+        on latest.content_category = content_categories.raw
+    {{ join_contacts('latest.email', 'latest.phone') }}
+
+),
+
+normalised as not materialized (
+
+    select
+        * exclude (iab) replace (coalesce(iab.name, content_category) as content_category),
+        iab.category_id as content_category_id,
+        iab.tier_1 as content_category_tier_1,
+    from looked_up
+
+),
+
+{{ held_versions_of('normalised', 'events', this) }},
 
 final as (
 
     select
         *,
         {{ node_key('events', identifiers_of('events')) }} as node_key,
-    from latest
+    from held
 
 )
 

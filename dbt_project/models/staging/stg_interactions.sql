@@ -15,8 +15,8 @@ renamed as not materialized (
         {{ normalise_id('customer_number') }} as customer_number,
         {{ normalise_id('loyalty_number') }} as loyalty_number,
         {{ normalise_id('user_id') }} as user_id,
-        {{ normalise_email('email') }} as email,
-        {{ normalise_phone('phone') }} as phone,
+        email,
+        phone,
         {{ normalise_id('anonymous_id') }} as anonymous_id,
         {{ normalise_id('device_id') }} as device_id,
         type,
@@ -38,14 +38,18 @@ renamed as not materialized (
 
 ),
 
-{{ accumulated_versions_of('renamed', 'interactions', this) }},
+{{ latest_versions_of('renamed', 'interactions', with_deleted=true) }},
+
+{{ with_contacts('latest') }},
+
+{{ held_versions_of('normalised', 'interactions', this) }},
 
 final as (
 
     select
         *,
         {{ node_key('interactions', identifiers_of('interactions')) }} as node_key,
-    from latest
+    from held
 
 )
 

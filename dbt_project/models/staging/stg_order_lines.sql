@@ -29,11 +29,13 @@ renamed as not materialized (
 
 ),
 
-{{ accumulated_versions_of('renamed', 'order_lines', this) }},
+{{ latest_versions_of('renamed', 'order_lines', with_deleted=true) }},
+
+{{ held_versions_of('latest', 'order_lines', this) }},
 
 final as (
 
-    select * from latest
+    select * from held
 
 )
 

@@ -28,11 +28,13 @@ renamed as not materialized (
 
 ),
 
-{{ accumulated_versions_of('renamed', 'products', this) }},
+{{ latest_versions_of('renamed', 'products', with_deleted=true) }},
+
+{{ held_versions_of('latest', 'products', this) }},
 
 final as (
 
-    select * from latest
+    select * from held
 
 )
 

@@ -21,14 +21,17 @@ VISITORS = 200
 # Everything is written by one SQL per file, so that types are DuckDB's own. `{n}` marks are filled below.
 CUSTOMER = "'c' || substr(md5('c' || i), 1, 24)"
 VISITOR = "sha256('v' || i)"
+NONE_REJECTED = "map()::map(varchar, varchar) as rejected_values"
+NO_CONTACT = f"null::varchar as email, null::varchar as phone, {NONE_REJECTED}"
 
 WAREHOUSE = {
     "stg_customers": f"""select 'crm' as channel, 'r' || i as record_id, timestamp '2017-11-01' as observed_at,
-        'customers:crm:r' || i as node_key from range({CUSTOMERS}) t(i)""",
-    "stg_events": """select 'web' as channel, 'e' || i as event_id,
+        'customers:crm:r' || i as node_key, 'p' || i || '@example.com' as email,
+        if(i < 30, '+12125550' || (100 + i), null) as phone, {NONE_REJECTED} from range({CUSTOMERS}) t(i)""",
+    "stg_events": f"""select 'web' as channel, 'e' || i as event_id, {NO_CONTACT},
         timestamp '2017-11-02' + to_minutes(i) as occurred_at
         from range(50) t(i)""",
-    "stg_orders": """select 'shop' as channel, 'o' || i as order_id,
+    "stg_orders": f"""select 'shop' as channel, 'o' || i as order_id, {NO_CONTACT},
         timestamp '2017-11-03' + to_minutes(i) as ordered_at,
         cast(10 + i as decimal(18, 4)) as total, 'EUR' as currency, 'customers:crm:r' || i as node_key
         from range(40) t(i)""",
@@ -39,10 +42,10 @@ WAREHOUSE = {
     "stg_event_order_lines": """select 'web' as channel, 'e1' as order_id, 1 as line_number,
         cast(0 as decimal(18, 4)) as amount where false""",
     "stg_products": "select 'shop' as channel, 'p' || i as product_id from range(10) t(i)",
-    "stg_interactions": """select 'calls' as channel, 'i' || i as interaction_id,
+    "stg_interactions": f"""select 'calls' as channel, 'i' || i as interaction_id, {NO_CONTACT},
         timestamp '2017-11-04' as occurred_at
         from range(10) t(i)""",
-    "stg_messages": """select 'mail' as channel, 'm' || i as message_id, 'sent' as action,
+    "stg_messages": f"""select 'mail' as channel, 'm' || i as message_id, 'sent' as action, {NO_CONTACT},
         timestamp '2017-11-05' as occurred_at from range(10) t(i)""",
     "stg_traits": """select 'broker' as channel, 'anonymous_id' as id_type, 'a' || i as id_value, 'sport' as trait,
         'broker' as provider, timestamp '2017-11-06' as observed_at from range(10) t(i)""",

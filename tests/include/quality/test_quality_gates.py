@@ -457,6 +457,15 @@ WARNINGS: list[tuple[str, str, Spoil, set[str]]] = [
         {"stg_orders: total"},
     ),
     (
+        "stage",
+        "telephone numbers of another country",
+        warehouse(
+            "update stg_customers set phone = null, rejected_values = map(['phone'], ['030 1234567']) "
+            "where phone > '+12125550122'"
+        ),
+        {"refused_contacts: contacts_can_be_read"},
+    ),
+    (
         "segment",
         "an audience of everybody",
         warehouse(

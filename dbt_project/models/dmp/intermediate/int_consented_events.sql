@@ -30,7 +30,7 @@ consented_events as (
         {%- for column in ['platform', 'site', 'content_category'] %}
         {{ without_identifiers(column, identifier_columns()) }} as {{ column }},
         {%- endfor %}
-        {{ device_class('user_agent', 'platform') }} as device,
+        device,
         {{ coarse_network('ip') }} as place,
         is_owned_site,
         cast(occurred_at as date) as event_day,
