@@ -26,6 +26,7 @@ from include.extract.formats.reading import (
     open_csv,
     open_json_lines,
     open_parquet,
+    with_partitions,
 )
 from include.extract.kinds import Kind, kinds
 from include.extract.landing import Part, Receipt, read_receipts, replace_partition, write_rows
@@ -96,7 +97,8 @@ def extract_channel(channel: Channel, day: date, lake: Lake, settings: Settings)
                 delivery=channel.delivery,
                 columns={},
             )
-            file = SourceFile(path or delivery.fetch(part_folder), delivery.name, delivery.format)
+            path = path or delivery.fetch(part_folder)
+            file = SourceFile(path, delivery.name, delivery.format, delivery.partitions)
             parts[delivered_on].append(_land_file(connection, channel, kind, file, receipt, part_folder))
         for delivered_on in sorted(parts):
             new = {part.receipt.source_file for part in parts[delivered_on]}
@@ -174,7 +176,7 @@ def _land_file(
 def _open(
     connection: duckdb.DuckDBPyConnection, channel: Channel, kind: Kind, file: SourceFile
 ) -> tuple[Source, Canonical]:
-    source = _open_source(connection, channel, file)
+    source = with_partitions(_open_source(connection, channel, file), file.partitions)
     return source, read_spec(connection, channel, kind, source, file)
 
 

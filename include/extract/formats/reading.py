@@ -6,9 +6,10 @@ and `received` is counted from the bytes, not from what the engine gave back.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -32,11 +33,13 @@ WHITE_SPACE = "e' \\t\\r\\n'"
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of this machine, by the `name` and in the `format` of the delivery that it holds."""
+    """One file of this machine, by the `name` and in the `format` of the delivery that it holds, and with the
+    `partitions` of its path."""
 
     path: Path
     name: str
     format: str
+    partitions: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass
@@ -76,6 +79,46 @@ class Source:
     def rejects(self) -> pa.Table:
         """Rows that are no text or no record: `raw, reason, source_row`."""
         return self.tally.rejects_table()
+
+
+def with_partitions(source: Source, partitions: Mapping[str, str | None]) -> Source:
+    """The source with the Hive partitions of its path as columns of its rows, as keys of JSON objects; the raw text
+    stays as it came. A column or key of the file's own that has the same name goes before the partition, which is
+    still to be seen in the name of the source file."""
+    if not source.columns:
+        query = source.query
+        for name, value in partitions.items():
+            query = query if value is None else _with_key(query, name, value)
+        return replace(source, query=query)
+    own = {name.lower() for name in source.columns}
+    added = {name: value for name, value in partitions.items() if name.lower() not in own}
+    values = "".join(
+        f", {'null' if value is None else literal(value)}::varchar as {identifier(name)}"
+        for name, value in added.items()
+    )
+    return replace(
+        source,
+        query=f"select *{values} from ({source.query})",
+        columns=source.columns | dict.fromkeys(added, "VARCHAR"),
+    )
+
+
+def _with_key(query: str, name: str, value: str) -> str:
+    """JSON objects with one more key, unless they have it. Text is searched first: that costs next to nothing."""
+    key = json.dumps(name, ensure_ascii=False)
+    pair = literal("{" + f"{key}: {json.dumps(value, ensure_ascii=False)}")
+    inner = f"ltrim(substr(ltrim(tandem_line, {WHITE_SPACE}), 2), {WHITE_SPACE})"
+    return f"""
+        select * replace (
+            case
+                when not tandem_is_object
+                    or contains(tandem_line, {literal(key)}) and json_exists(tandem_line, {literal("$." + key)})
+                    then tandem_line
+                else {pair} || case when starts_with({inner}, '}}') then '' else ', ' end || {inner}
+            end as tandem_line
+        )
+        from ({query})
+    """
 
 
 def open_json_lines(file: SourceFile, encoding: str) -> Source:
