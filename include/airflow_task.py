@@ -52,7 +52,11 @@ def read_connection(connection_id: str) -> Connection:
         found = BaseHook.get_connection(connection_id)
         extra = found.extra_dejson
     except AirflowNotFoundException:  # also what is said of a variable that cannot be read
-        found = f"{variable} is neither a URI nor JSON" if os.environ.get(variable) else "there is none of that id"
+        found = (
+            f"{variable} is neither a URI nor JSON"
+            if os.environ.get(variable)
+            else "there is none of that id"
+        )
         raise StepFailed(
             f"connection {connection_id!r}: {found}; add it in the Airflow UI (Admin, Connections), or set "
             f"{variable} to a URI such as postgres://user:password@host:5432/database"

@@ -96,7 +96,12 @@ def as_array(values: Sequence[Any]) -> pa.Array | None:
     if types == {Decimal}:
         scales = {value.as_tuple().exponent for value in values if value is not None}
         digits = max(len(value.as_tuple().digits) for value in values if value is not None)
-        if len(scales) == 1 and isinstance(scale := -scales.pop(), int) and 0 <= scale and digits <= MAX_DIGITS:
+        if (
+            len(scales) == 1
+            and isinstance(scale := -scales.pop(), int)
+            and 0 <= scale
+            and digits <= MAX_DIGITS
+        ):
             return pa.array(values, pa.decimal128(MAX_DIGITS, scale))
     return pa.array([None if value is None else _as_text(value) for value in values], pa.string())
 

@@ -76,7 +76,9 @@ def _partitions(name: str) -> dict[str, str | None]:
     """The folders `key=value` of a path, as Hive writes them: what a folder cannot be called is %-encoded."""
     pairs = (folder.partition("=") for folder in name.split("/")[:-1])
     return {
-        unquote(key): None if value == HIVE_NULL else unquote(value) for key, found, value in pairs if found and key
+        unquote(key): None if value == HIVE_NULL else unquote(value)
+        for key, found, value in pairs
+        if found and key
     }
 
 

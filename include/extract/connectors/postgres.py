@@ -32,7 +32,9 @@ LIBPQ = (
     "ssl_min_protocol_version", "target_session_attrs", "tcp_user_timeout",
 )  # fmt: skip
 PASSING_STATES = ("08", "40", "53", "57P", "58")
-LASTING = re.compile(r"authentication failed|no password|does not exist|pg_hba|permission denied|certificate|SSL")
+LASTING = re.compile(
+    r"authentication failed|no password|does not exist|pg_hba|permission denied|certificate|SSL"
+)
 # The driver moves times to the epoch of 1970, and so moves PostgreSQL's infinities over the end of the integers.
 SHIFTED_TIMES = (-(2**63) + 946_684_800_000_000 - 1, -(2**63) + 946_684_800_000_000)
 SHIFTED_DATES = (-(2**31) + 10_957 - 1, -(2**31) + 10_957)
@@ -46,7 +48,11 @@ def read_postgres(source: Connection, request: Request, folder: Path, settings: 
     COPY itself takes no parameters.
     """
     failures: list[Exception] = []
-    with _explained(), dbapi.connect(_uri(source), autocommit=False) as connection, connection.cursor() as cursor:
+    with (
+        _explained(),
+        dbapi.connect(_uri(source), autocommit=False) as connection,
+        connection.cursor() as cursor,
+    ):
         cursor.execute("set transaction isolation level repeatable read read only")
         cursor.execute("set local timezone to 'UTC'")
         cursor.execute("set local datestyle to 'ISO'")
@@ -113,6 +119,8 @@ def _on_server(column: pa.Field) -> str:
     name, kind = identifier(column.name), column.type
     if _type_name(column) == "money":
         return f"{name}::numeric::text"
+    if _type_name(column) == "inet":
+        return f"abbrev({name})"  # as it is shown; a cast adds the mask of a single address
     if pa.types.is_list(kind):
         return f"to_json({name})::text"
     if pa.types.is_binary(kind):
@@ -129,7 +137,9 @@ def _in_duckdb(column: pa.Field) -> str:
     if _type_name(column) == "numeric":
         modifier = int(column.metadata.get(b"POSTGRESQL:typmod", b"-1")) - 4
         precision, scale = modifier >> 16, modifier & 0x7FF
-        return f"{name}::decimal({precision}, {scale})" if modifier >= 0 and scale <= precision <= 38 else name
+        return (
+            f"{name}::decimal({precision}, {scale})" if modifier >= 0 and scale <= precision <= 38 else name
+        )
     if pa.types.is_timestamp(kind):
         return _unshifted(name, f"epoch_us({name})", SHIFTED_TIMES, "timestamptz" if kind.tz else "timestamp")
     if pa.types.is_date(kind):

@@ -45,7 +45,9 @@ class Request:
         """What stands after `where`; `start` and `end` are the places of their values."""
         parts = [f"({self.where}\n)"] if self.where else []
         if self.watermark is not None:
-            window = f"{watermark} >= {start} and {watermark} < {end}" if self.start else f"{watermark} < {end}"
+            window = (
+                f"{watermark} >= {start} and {watermark} < {end}" if self.start else f"{watermark} < {end}"
+            )
             parts.append(f"({window} or {watermark} is null)")
         return " and ".join(parts) or "1 = 1"
 
@@ -53,7 +55,9 @@ class Request:
         """Raise DatabaseRefused when a column comes twice, or the watermark is none of them."""
         twice = sorted({name for name in columns if columns.count(name) > 1})
         if twice:
-            raise DatabaseRefused(f"the column {twice[0]!r} comes twice: give each a name of its own in the query")
+            raise DatabaseRefused(
+                f"the column {twice[0]!r} comes twice: give each a name of its own in the query"
+            )
         if self.watermark is not None and self.watermark not in columns:
             raise missing("watermark", self.watermark, columns)
 

@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from include.config import Channel
 
 # What an object's listing says of its content, the best first: a hash, else what changes with every writing.
-CONTENT_KEYS = ("md5Hash", "crc32c", "content_md5", "ETag", "etag", "generation", "last_modified", "LastModified")
+CONTENT_KEYS = (
+    "md5Hash",
+    "crc32c",
+    "content_md5",
+    "ETag",
+    "etag",
+    "generation",
+    "last_modified",
+    "LastModified",
+)
 SECONDS_TO_CONNECT = 10
 PART_BYTES = 8 << 20  # a download keeps a few of them in memory
 S3_EXTRA = {
@@ -129,7 +138,9 @@ def _explained(channel: Channel, root: str, connection: Connection | None) -> It
     except StepFailed:
         raise
     except FileNotFoundError as error:
-        raise StepFailed(f"channel {channel.name}: {root} cannot be read, {_reason(error, connection)}") from None
+        raise StepFailed(
+            f"channel {channel.name}: {root} cannot be read, {_reason(error, connection)}"
+        ) from None
     except (*refused, *passing) as error:
         reason = _reason(error, connection)
         if isinstance(error, refused) or reason.startswith("Forbidden"):  # as gcsfs words it
@@ -170,7 +181,10 @@ def _s3_options(connection: Connection | None) -> dict[str, Any]:
         options |= {"key": connection.login, "secret": connection.password}
     region = options.pop("region_name", None)
     client = dict(options.get("client_kwargs") or {}) | ({"region_name": region} if region else {})
-    patience = {"connect_timeout": SECONDS_TO_CONNECT, "retries": {"mode": "standard", "total_max_attempts": 2}}
+    patience = {
+        "connect_timeout": SECONDS_TO_CONNECT,
+        "retries": {"mode": "standard", "total_max_attempts": 2},
+    }
     return options | {
         "default_block_size": PART_BYTES,
         "max_concurrency": 4,
@@ -194,7 +208,9 @@ def _az_options(connection: Connection | None) -> dict[str, Any]:
     if connection and connection.login:
         names = ("client_id", "client_secret") if "tenant_id" in options else ("account_name", "account_key")
         options |= {
-            name: value for name, value in zip(names, (connection.login, connection.password), strict=True) if value
+            name: value
+            for name, value in zip(names, (connection.login, connection.password), strict=True)
+            if value
         }
     return options
 
