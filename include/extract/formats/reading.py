@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from include.extract.formats.delimited import Dialect, Scan, scan, split_records
+from include.extract.formats.delimited import Dialect, Scan, open_lines, scan, settle, split_records
 from include.extract.formats.lines import BLANK, GOOD, SCHEMA, Block, Tally, open_text, read_blocks
 from include.extract.sql import identifier, literal
 from include.ledger import StepFailed
@@ -138,7 +140,11 @@ def open_json_lines(file: SourceFile, encoding: str) -> Source:
         from {LINES}
     """
     return Source(
-        query, {}, _line_stream(file, encoding, tally, failures, lambda blocks: blocks), tally, failures
+        query,
+        {},
+        _line_stream(lambda: open_text(file.path, encoding), tally, failures, lambda blocks: blocks),
+        tally,
+        failures,
     )
 
 
@@ -147,6 +153,7 @@ def open_csv(connection: duckdb.DuckDBPyConnection, file: SourceFile, dialect: D
 
     Raises StepFailed for a file without a header.
     """
+    dialect = settle(file.path, dialect)
     look = scan(file.path, dialect)
     if look.is_clean and dialect.encoding.lower() in ("utf-8", "utf8"):
         source = _clean_csv(file, dialect, look)
@@ -205,10 +212,6 @@ def _clean_csv(file: SourceFile, dialect: Dialect, look: Scan) -> Source:
 
 
 def _damaged_csv(file: SourceFile, dialect: Dialect, look: Scan) -> Source:
-    if len(dialect.delimiter) > 1:
-        raise StepFailed(
-            f"{file.path} has damaged rows, and around those only a delimiter of one sign can be split"
-        )
     tally, failures, width = Tally(), [], len(look.header)
 
     def records(blocks: Iterator[Block]) -> Iterator[Block]:
@@ -217,33 +220,37 @@ def _damaged_csv(file: SourceFile, dialect: Dialect, look: Scan) -> Source:
                 block.status[block.rows <= look.header_lines] = BLANK
             yield block
 
-    quote, delimiter = literal(dialect.quote), literal(dialect.delimiter)
-    pattern = literal(re.escape(dialect.delimiter) + f"({dialect.field})")
+    quote, delimiter, sign = literal(dialect.quote), literal(dialect.delimiter), literal(dialect.sign)
+    pattern = literal(re.escape(dialect.sign) + f"({dialect.field})")
     # A match takes a delimiter and a field; when all of them together are as long as the row, nothing was skipped.
     fields = f"string_split({RAW}, {delimiter})"
     if dialect.quote:
-        fields = f"""case
-            when contains({RAW}, {quote}) then regexp_extract_all({delimiter} || {RAW}, {pattern}, 1)
-            else {fields}
-        end"""
+        split = f"regexp_extract_all({sign} || replace({RAW}, {delimiter}, {sign}), {pattern}, 1)"
+        if dialect.stand_in:
+            split = f"list_transform({split}, lambda item: replace(item, {sign}, {delimiter}))"
+        fields = f"case when contains({RAW}, {quote}) then {split} else {fields} end"
+    raw = "rtrim(line, e'\\r\\n')"
+    if dialect.line_end == "\r":
+        raw = f"replace({raw}, e'\\n', e'\\r')"
     values = ",\n            ".join(
         f"{_unquoted(f'tandem_fields[{position}]', dialect)} as {identifier(name)}"
         for position, name in enumerate(look.header, start=1)
     )
+    between = (width - 1) * len(dialect.delimiter)
     query = f"""
         select
             {ROW},
             {RAW},
             len(tandem_fields) <> {width}
-            or list_sum(list_transform(tandem_fields, lambda item: length(item))) + {width} - 1 <> length({RAW})
+            or list_sum(list_transform(tandem_fields, lambda item: length(item))) + {between} <> length({RAW})
                 as {IS_MALFORMED},
             {values}
         from (
             select *, {fields} as tandem_fields
-            from (select source_row as {ROW}, rtrim(line, e'\\r\\n') as {RAW} from {LINES})
+            from (select source_row as {ROW}, {raw} as {RAW} from {LINES})
         )
     """
-    register = _line_stream(file, dialect.encoding, tally, failures, records)
+    register = _line_stream(lambda: open_lines(file.path, dialect), tally, failures, records)
     return Source(query, dict.fromkeys(look.header, "VARCHAR"), register, tally, failures)
 
 
@@ -257,8 +264,7 @@ def _unquoted(item: str, dialect: Dialect) -> str:
 
 
 def _line_stream(
-    file: SourceFile,
-    encoding: str,
+    opened: Callable[[], AbstractContextManager[BinaryIO]],
     tally: Tally,
     failures: list[StepFailed],
     records: Callable[[Iterator[Block]], Iterator[Block]],
@@ -274,7 +280,7 @@ def _line_stream(
         counts = not is_counted
         is_counted = True
         try:
-            with open_text(file.path, encoding) as stream:
+            with opened() as stream:
                 for block in records(read_blocks(stream)):
                     if counts:
                         tally.add(block)
