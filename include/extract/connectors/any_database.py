@@ -99,7 +99,7 @@ def as_array(values: Sequence[Any]) -> pa.Array | None:
         if (
             len(scales) == 1
             and isinstance(scale := -scales.pop(), int)
-            and 0 <= scale
+            and scale >= 0
             and digits <= MAX_DIGITS
         ):
             return pa.array(values, pa.decimal128(MAX_DIGITS, scale))
@@ -190,7 +190,7 @@ def _window(connection: sa.Connection, request: Request, quote: Any) -> dict[str
 
 def _text(sql: str) -> sa.TextClause:
     """SQL in which only our own parameters are parameters."""
-    escaped = sql.replace("\\:", ":").replace(":", "\\:")
+    escaped = sql.replace(":", "\\:")
     for name in ("tandem_start", "tandem_end"):
         escaped = escaped.replace(f"\\:{name}", f":{name}")
     return sa.text(escaped)

@@ -106,7 +106,7 @@ def _write(rows: Rows, request: Request, target: Path, folder: Path, settings: S
             )
         except duckdb.Error as error:
             if rows.failures:
-                raise DatabaseAway(f"it broke off: {rows.failures[0]}") from None
+                raise rows.failures[0] from None
             reason = str(error).strip().splitlines()[0]
             raise DatabaseRefused(f"a value does not fit ({reason}): read it as text, by a query") from None
 

@@ -67,7 +67,7 @@ def read_postgres(source: Connection, request: Request, folder: Path, settings: 
             if error.sqlstate == "42703":  # a column of `where`
                 raise missing("column", _quoted(error), schema.names) from None
             raise
-        batches = guarded(cursor.fetch_record_batch(), 0, failures)
+        batches = guarded(cursor.fetch_record_batch(), 0, failures, _broken_off)
         yield Rows({item.name: _in_duckdb(item) for item in schema}, batches=batches, failures=failures)
 
 
@@ -189,7 +189,16 @@ def _explained() -> Iterator[None]:
         raise DatabaseRefused(reason) from None
 
 
-def _reason(error: adbc_driver_manager.Error) -> str:
+def _broken_off(text: str) -> Exception:
+    """What ended the rows before their end: an error of the query itself stays, a lost connection may not."""
+    reason = _reason(text)
+    lasts = (
+        "ERROR:  " in text and "canceling statement" not in reason and "terminating connection" not in reason
+    )
+    return DatabaseRefused(reason) if lasts else DatabaseAway(f"it broke off, {reason}")
+
+
+def _reason(error: object) -> str:
     """What the server or its client said, without what the driver puts around it."""
     text = str(error).partition("\nQuery was:")[0]
     for mark in ("ERROR:  ", "FATAL:  ", "[libpq] "):

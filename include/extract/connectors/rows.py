@@ -81,9 +81,11 @@ def missing(what: str, name: str, present: list[str]) -> DatabaseRefused:
     return DatabaseRefused(f"there is no {what} {name!r}{hint}")
 
 
-def guarded(reader: pa.RecordBatchReader, skip: int, failures: list[Exception]) -> pa.RecordBatchReader:
-    """The batches of a reader without the first `skip` rows. What breaks them off is kept in `failures`, because it
-    reaches us as text inside an error of DuckDB's."""
+def guarded(
+    reader: pa.RecordBatchReader, skip: int, failures: list[Exception], explain: Callable[[str], Exception]
+) -> pa.RecordBatchReader:
+    """The batches of a reader without the first `skip` rows. What breaks them off reaches us as text inside an error
+    of DuckDB's, so it is kept in `failures`, as `explain` has it."""
 
     def batches() -> Iterator[pa.RecordBatch]:
         left = skip
@@ -93,7 +95,7 @@ def guarded(reader: pa.RecordBatchReader, skip: int, failures: list[Exception]) 
                 left -= taken
                 yield batch.slice(taken)
         except (OSError, pa.ArrowException) as error:
-            failures.append(error)
+            failures.append(explain(str(error)))
             raise
 
     return pa.RecordBatchReader.from_batches(reader.schema, batches())

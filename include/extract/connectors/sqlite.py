@@ -43,7 +43,7 @@ def read_sqlite(source: Connection, request: Request, folder: Path, settings: Se
         row = ", ".join(f"{SENTINELS[kind]} as {identifier(name)}" for name, (kind, _) in types.items())
         values = ", ".join(value for _, value in types.values())
         cursor.execute(f"select {row} union all select {values} from {relation} where {condition}", window)
-        batches = guarded(cursor.fetch_record_batch(), 1, failures)
+        batches = guarded(cursor.fetch_record_batch(), 1, failures, DatabaseRefused)
         yield Rows({name: identifier(name) for name in names}, batches=batches, failures=failures)
 
 
@@ -64,7 +64,8 @@ def _types(
 ) -> dict[str, tuple[str, str]]:
     """For each column its type and the SQL of its value."""
     looked = ", ".join(
-        f"group_concat(distinct typeof({name})), max(typeof({name}) = 'integer' and {name} not between -{EXACT} and {EXACT})"
+        f"group_concat(distinct typeof({name})),"
+        f" max(typeof({name}) = 'integer' and {name} not between -{EXACT} and {EXACT})"
         for name in map(identifier, names)
     )
     try:

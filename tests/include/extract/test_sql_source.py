@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import select
+import socket
+import socketserver
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -109,7 +113,8 @@ def test_the_order_in_the_database_changes_no_byte(desk, people):
     describe(desk, table="people").extract(DAY)
     before = desk.prints()
     people.run(
-        "create table copy as select * from people order by id desc; delete from people; insert into people select * from copy;"
+        "create table copy as select * from people order by id desc;"
+        "delete from people; insert into people select * from copy;"
     )
     for path in desk.lake.root.rglob("*.parquet"):
         path.unlink()
@@ -130,7 +135,8 @@ def test_a_role_that_may_only_select_from_one_table_suffices(desk, people):
 
 def test_nothing_can_be_written_through_a_query(desk, people):
     people.run(
-        "create function wipe() returns setof people language sql as 'delete from people returning *'; grant all on people to reader;"
+        "create function wipe() returns setof people language sql as 'delete from people returning *';"
+        "grant all on people to reader;"
     )
     with pytest.raises(StepFailed, match="cannot execute DELETE in a read-only transaction"):
         describe(desk, query="select * from wipe()").extract(DAY)
@@ -160,7 +166,8 @@ def test_a_query_is_read_as_a_table(desk, people):
 
 def test_several_tables_are_one_delivery_each(desk, people):
     people.run(
-        "create schema web; create table web.people as select * from people where id = 1; grant usage on schema web to reader; grant select on web.people to reader;"
+        "create schema web; create table web.people as select * from people where id = 1;"
+        "grant usage on schema web to reader; grant select on web.people to reader;"
     )
     assert describe(desk, tables=["people", "web.people"]).extract(DAY).files == 2
     assert [(row["source_file"], row["received"]) for row in desk.receipts()] == [
@@ -171,7 +178,11 @@ def test_several_tables_are_one_delivery_each(desk, people):
 
 def test_names_are_quoted(desk, postgres):
     postgres.run(
-        """create table "Weird; ""Table" ("select" int, "Changed At" timestamp); insert into "Weird; ""Table" values (1, '2017-12-01'); grant select on "Weird; ""Table" to reader;"""
+        """
+        create table "Weird; ""Table" ("select" int, "Changed At" timestamp);
+        insert into "Weird; ""Table" values (1, '2017-12-01');
+        grant select on "Weird; ""Table" to reader;
+        """
     )
     describe(
         desk,
@@ -229,7 +240,8 @@ def test_every_type_of_postgresql_arrives_exactly(desk, postgres):
 
 def test_a_declared_numeric_can_be_reckoned_with(desk, postgres):
     postgres.run(
-        "create table t (id int, changed_at date, price numeric(12,2)); insert into t values (1, '2017-12-01', 0.10); grant select on t to reader;"
+        "create table t (id int, changed_at date, price numeric(12,2));"
+        "insert into t values (1, '2017-12-01', 0.10); grant select on t to reader;"
     )
     describe(desk, query="select *, price * 3 as total from t", map=MAP | {"email": {"sql": "price + price"}})
     desk.extract(DAY)
@@ -238,7 +250,8 @@ def test_a_declared_numeric_can_be_reckoned_with(desk, postgres):
 
 def test_a_value_that_its_type_cannot_hold_fails_and_says_what_to_do(desk, postgres):
     postgres.run(
-        "create table t (id int, changed_at date, mail numeric(12,2)); insert into t values (1, '2017-12-01', 'NaN'); grant select on t to reader;"
+        "create table t (id int, changed_at date, mail numeric(12,2));"
+        "insert into t values (1, '2017-12-01', 'NaN'); grant select on t to reader;"
     )
     with pytest.raises(StepFailed, match=r"a value does not fit .*: read it as text, by a query"):
         describe(desk, table="t").extract(DAY)
@@ -331,7 +344,8 @@ def test_an_older_day_of_a_table_without_watermark_does_not_take_what_came_later
 @pytest.mark.parametrize("kind", ["timestamp", "date", "text"])
 def test_a_watermark_may_be_of_any_type_of_time(desk, postgres, kind):
     postgres.run(
-        f"create table t (id int, changed_at {kind}, mail text); insert into t values (1, '2017-12-03'), (2, '2017-12-04'); grant select on t to reader;"
+        f"create table t (id int, changed_at {kind}, mail text);"
+        "insert into t values (1, '2017-12-03'), (2, '2017-12-04'); grant select on t to reader;"
     )
     describe(desk, table="t", watermark="changed_at").extract(DAY)
     assert ids(desk) == ["1"]
@@ -385,6 +399,50 @@ def test_a_server_that_does_not_answer_is_tried_three_times(desk, monkeypatch):
     )
     assert str(failure.value).endswith("tried 3 times")
     assert "p@ss" not in str(failure.value)
+
+
+def test_a_query_that_fails_among_its_rows_lands_nothing_and_is_not_tried_again(desk, people):
+    query = "select i as id, now() as changed_at, (1 / (i - 150000))::text as mail from generate_series(1, 200000) i"
+    with pytest.raises(StepFailed, match=r"cannot be read: division by zero$") as failure:
+        describe(desk, query=query).extract(DAY)
+    assert not isinstance(failure.value, SourceUnreachable)
+    assert not list(desk.lake.root.rglob("*.parquet"))
+
+
+class CuttingProxy(socketserver.ThreadingTCPServer):
+    """Passes connections on to the server's socket, and cuts the first one after a megabyte."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, path: str) -> None:
+        super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+        self.path, self.passed = path, []
+
+    def finish_request(self, request, client_address) -> None:
+        number = len(self.passed)
+        self.passed.append(0)
+        with socket.socket(socket.AF_UNIX) as server:
+            server.connect(self.path)
+            while number > 0 or self.passed[0] < 1 << 20:
+                for ready in select.select([request, server], [], [])[0]:
+                    data = ready.recv(1 << 16)
+                    if not data:
+                        return
+                    (server if ready is request else request).sendall(data)
+                    self.passed[number] += len(data)
+
+
+def test_a_connection_that_breaks_off_among_the_rows_is_read_again_from_the_start(desk, people, monkeypatch):
+    people.run("insert into people select i, '2017-12-01', md5(i::text) from generate_series(4, 50000) i;")
+    with CuttingProxy(f"{people.host}/.s.PGSQL.5432") as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        monkeypatch.setenv(
+            "AIRFLOW_CONN_SHOP", f"postgres://reader@127.0.0.1:{proxy.server_address[1]}/shop?sslmode=disable"
+        )
+        assert describe(desk, table="people").extract(DAY).landed == 50_000
+        proxy.shutdown()
+    assert len(proxy.passed) == 2
 
 
 @pytest.mark.parametrize(
@@ -455,8 +513,15 @@ def test_sqlite_is_read_with_the_types_that_its_values_have(desk, lite):
 
 
 def test_types_that_differ_after_thousands_of_rows_are_seen(desk, lite):
-    lite("delete from people; with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000)"
-         " insert into people select i, '2017-12-01', case when i > 4990 then 'x' || i end, i + case when i > 4990 then 0.5 else 0 end, null from n")  # fmt: skip
+    lite(
+        """
+        delete from people;
+        with recursive numbers (i) as (select 1 union all select i + 1 from numbers where i < 5000)
+        insert into people
+        select i, '2017-12-01', case when i > 4990 then 'x' || i end, case when i > 4990 then i + 0.5 else i end, null
+        from numbers;
+        """
+    )
     describe(desk, table="people").extract(DAY)
     last = desk.landed()[-1]
     assert (last["record_id"], last["email"], last["attributes"]) == ("5000", "x5000", {"price": "5000.5"})
@@ -539,7 +604,8 @@ def test_any_database_is_read_through_sqlalchemy(desk, duck):
 def test_parts_of_different_types_become_one(desk, duck, monkeypatch):
     monkeypatch.setattr("include.extract.connectors.any_database.ROWS_AT_ONCE", 2)
     duck(
-        "create table people as select i as id, date '2017-12-01' as changed_at, case when i > 3 then 'x' || i end as mail from range(6) r(i)"
+        "create table people as select i as id, date '2017-12-01' as changed_at,"
+        "case when i > 3 then 'x' || i end as mail from range(6) r(i)"
     )
     describe(desk, table="people").extract(DAY)
     assert [row["email"] for row in desk.landed()] == [None, None, None, None, "x4", "x5"]
