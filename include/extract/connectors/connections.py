@@ -35,15 +35,26 @@ class Connection:
 
 def find_connection(channel: Channel, settings: Settings) -> Connection:
     """The connection that a channel's source names: from the task's Airflow, or outside of a task from
-    `AIRFLOW_CONN_<ID>`.
+    `AIRFLOW_CONN_<ID>` and the project's own Airflow.
 
     Raises StepFailed when there is none, or it cannot be read.
     """
-    # Whatever imports Airflow first makes its home; it must not be one in the user's own folder.
-    os.environ.setdefault("AIRFLOW_HOME", str(AirflowHome(settings.data).path))
+    _stand_in_the_home(settings)
     from include.airflow_task import read_connection
 
     try:
         return read_connection(channel.source.connection)
     except StepFailed as failure:
         raise StepFailed(f"channel {channel.name}: {failure}") from None
+
+
+def _stand_in_the_home(settings: Settings) -> None:
+    """Outside of Airflow, be in the home of the DATA folder: whatever imports Airflow makes a home where there is
+    none, and in this one are the connections that were added in the UI."""
+    if "AIRFLOW_HOME" in os.environ:
+        return
+    home = AirflowHome(settings.data)
+    os.environ["AIRFLOW_HOME"] = str(home.path)
+    if (home.path / "airflow.db").exists():
+        # Only what calls itself a server may look into the database.
+        os.environ |= home.environment(settings.config) | {"_AIRFLOW_PROCESS_CONTEXT": "server"}
