@@ -13,7 +13,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundExceptio
 from include import pipeline
 from include.business_day import business_day
 from include.config import ConfigError
-from include.ledger import StepFailed
+from include.extract.connectors.connections import Connection
+from include.ledger import SourceUnreachable, StepFailed
 
 
 def day_of(context: Mapping[str, Any]) -> str:
@@ -29,13 +30,47 @@ def call(function: str, day: str, *arguments: str) -> Any:
     """Call one function of `include.pipeline`.
 
     Raises AirflowFailException, which is not tried again, for what a second try cannot mend: a broken contract or
-    configuration. Everything else passes through.
+    configuration. Everything else passes through, and so is tried again where the task has retries: above all
+    SourceUnreachable, of which only the one line of its message is worth showing.
     """
     _adopt_pseudonym_key()
     try:
         return getattr(pipeline, function)(date.fromisoformat(day), *arguments)
+    except SourceUnreachable as error:
+        raise SourceUnreachable(str(error)) from None
     except (StepFailed, ConfigError) as error:
         raise AirflowFailException(str(error)) from None
+
+
+def read_connection(connection_id: str) -> Connection:
+    """One of Airflow's connections: in a task all that Airflow knows, outside of one those of the environment.
+
+    Raises StepFailed when there is none of that id, or it cannot be read.
+    """
+    variable = f"AIRFLOW_CONN_{connection_id.upper()}"
+    try:
+        found = BaseHook.get_connection(connection_id)
+        extra = found.extra_dejson
+    except AirflowNotFoundException:  # also what is said of a variable that cannot be read
+        found = (
+            f"{variable} is neither a URI nor JSON"
+            if os.environ.get(variable)
+            else "there is none of that id"
+        )
+        raise StepFailed(
+            f"connection {connection_id!r}: {found}; add it in the Airflow UI (Admin, Connections), or set "
+            f"{variable} to a URI such as postgres://user:password@host:5432/database"
+        ) from None
+    return Connection(
+        connection_id=connection_id,
+        type=found.conn_type or "",
+        host=found.host or "",
+        login=found.login or "",
+        password=found.password or "",
+        schema=found.schema or "",
+        port=found.port,
+        extra=extra,
+    )
 
 
 def _adopt_pseudonym_key() -> None:

@@ -20,6 +20,11 @@ class StepFailed(Exception):
     """A step or gate that stops the run. The message is one line: what failed, why, where to look."""
 
 
+class SourceUnreachable(StepFailed):
+    """A source that did not answer, or broke off. Unlike any other failure of a step it may pass by itself, so the
+    task is tried again."""
+
+
 @dataclass
 class Entry:
     """One line of the ledger: `rows` counts what the step handled, seconds are wall and CPU time,

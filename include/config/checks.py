@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import duckdb
+from sqlglot.errors import TokenError
+from sqlglot.tokens import Tokenizer, TokenType
 
 from include.config.conditions import (
     Condition,
@@ -20,6 +22,7 @@ from include.config.conditions import (
 )
 from include.config.document import Document, KeyPath
 from include.config.errors import Problem, refusal, refusal_of
+from include.config.schema import PATH_PLACEHOLDERS
 from include.extract.kinds import Kind, kinds
 
 CSV_OPTIONS = ("delimiter", "quote", "escape", "header", "null_values")
@@ -103,6 +106,51 @@ def _check_options(document: Document, path: KeyPath, channel: dict) -> Iterator
         if option in source:
             message = f"found with the format {source['format']}, allowed: with {_formats_of(option)}"
             yield document.problem((*path, "source", option), message)
+    if source.get("connector") == "sql":
+        yield from _check_sql(document, path, channel, source)
+        return
+    if source.get("quote") == "" and "escape" in source:
+        message = "found without a quote, allowed: with one, because it escapes the quote only"
+        yield document.problem((*path, "source", "escape"), message)
+    if "connection" in source and "://" not in str(source.get("path")):
+        message = "found with a path of this machine, allowed: with s3://, gs:// and az://"
+        yield document.problem((*path, "source", "connection"), message)
+
+
+def _check_sql(document: Document, path: KeyPath, channel: dict, source: dict) -> Iterator[Problem]:
+    """A database has no days and no missing files: a watermark says what is new, and a table is there or not."""
+    for option in ("table", "query", "where"):
+        text = source.get(option)
+        if not isinstance(text, str):
+            continue
+        placeholder = next((item for item in PATH_PLACEHOLDERS if item in text), None)
+        if placeholder:
+            message = refusal(
+                placeholder, "SQL as the database reads it; a watermark limits a read to its day"
+            )
+            yield document.problem((*path, "source", option), message)
+        if option == "query":
+            text = text.strip().rstrip(";")
+        if option != "table" and _holds_semicolon(text):
+            allowed = "one query" if option == "query" else "one condition"
+            yield document.problem((*path, "source", option), refusal(";", allowed))
+    if "lookback_days" in source and not source.get("watermark"):
+        message = "found without a watermark, allowed: with one, because without one all rows are read"
+        yield document.problem((*path, "source", "lookback_days"), message)
+    if source.get("watermark") and channel.get("delivery") == "snapshot":
+        message = "found with delivery: snapshot, allowed: without it, because a snapshot is all rows"
+        yield document.problem((*path, "source", "watermark"), message)
+    if channel.get("required") is False:
+        message = "found false with the connector sql, allowed: with file; a day without rows is no failure of a table"
+        yield document.problem((*path, "required"), message)
+
+
+def _holds_semicolon(sql: str) -> bool:
+    """Whether a semicolon, outside of quotes and comments, ends a statement."""
+    try:
+        return any(token.token_type == TokenType.SEMICOLON for token in Tokenizer().tokenize(sql))
+    except TokenError:
+        return False  # the database will say what it cannot read
 
 
 def _formats_of(option: str) -> str:

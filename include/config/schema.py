@@ -232,7 +232,7 @@ class FileSource(Model):
 
     @model_validator(mode="after")
     def _signs_differ(self) -> FileSource:
-        if self.delimiter in (self.quote, self.escape):
+        if self.delimiter in (self.quote, self.escape) or (self.quote and self.quote in self.delimiter):
             raise _problem(refusal(self.delimiter, "a delimiter that is neither the quote nor the escape"))
         return self
 

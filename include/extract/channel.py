@@ -27,6 +27,7 @@ from include.extract.formats.reading import (
     open_csv,
     open_json_lines,
     open_parquet,
+    with_partitions,
 )
 from include.extract.kinds import Kind, kinds
 from include.extract.landing import Part, Receipt, read_receipts, replace_partition, write_rows
@@ -97,7 +98,8 @@ def extract_channel(channel: Channel, day: date, lake: Lake, settings: Settings)
                 delivery=channel.delivery,
                 columns={},
             )
-            file = SourceFile(path or delivery.fetch(part_folder), delivery.name, delivery.format)
+            path = path or delivery.fetch(part_folder)
+            file = SourceFile(path, delivery.name, delivery.format, delivery.partitions)
             parts[delivered_on].append(land_file(connection, channel, kind, file, receipt, part_folder))
         for delivered_on in sorted(parts):
             new = {part.receipt.source_file for part in parts[delivered_on]}
@@ -179,6 +181,10 @@ def land_file(
 
 def open_source(connection: duckdb.DuckDBPyConnection, channel: Channel, file: SourceFile) -> Source:
     """A channel's file as a relation. Raises StepFailed when it cannot be read as the channel says."""
+    return with_partitions(_open_rows(connection, channel, file), file.partitions)
+
+
+def _open_rows(connection: duckdb.DuckDBPyConnection, channel: Channel, file: SourceFile) -> Source:
     held_as = file.stored_as or file.format
     if held_as == "parquet":
         return open_parquet(connection, file)

@@ -38,7 +38,7 @@ def take_sample(
     Raises StepFailed when the delivery cannot be fetched or unpacked.
     """
     path = delivery.fetch(folder)
-    whole = Sample(SourceFile(path, delivery.name, delivery.format), channel, True)
+    whole = Sample(SourceFile(path, delivery.name, delivery.format, delivery.partitions), channel, True)
     target = folder / "sample"
     if delivery.format == "json":
         return whole
@@ -57,7 +57,7 @@ def take_sample(
         if _cut(path, target, layout.encoding, quote):
             return whole
         channel = channel.model_copy(update={"source": layout.model_copy(update={"encoding": "utf-8"})})
-    return Sample(SourceFile(target, delivery.name, delivery.format), channel, False)
+    return Sample(SourceFile(target, delivery.name, delivery.format, delivery.partitions), channel, False)
 
 
 def _cut(path: Path, target: Path, encoding: str, quote: str) -> bool:

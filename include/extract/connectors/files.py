@@ -1,12 +1,15 @@
-"""Which files a channel has delivered up to a business day."""
+"""Which files a channel has delivered up to a business day, on this machine or in object storage."""
 
 from __future__ import annotations
 
 import glob
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from include.extract.connectors import Delivery
 from include.ledger import StepFailed
@@ -17,30 +20,35 @@ if TYPE_CHECKING:
 
 DATE_GLOB = "[0-9]" * 4 + "-" + "[0-9]" * 2 + "-" + "[0-9]" * 2
 DATE_PATTERN = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 def find_files(channel: Channel, day: date, settings: Settings) -> list[Delivery]:
     """The channel's files dated up to `day`, or all of them when its path has no `{date}`, sorted by day and name.
 
+    A file is named by its path below the configuration's folder, or below its bucket.
     Raises StepFailed when the channel is required and the file of `day` (without `{date}`: any file) is
-    missing, or when a file's name holds a date that does not exist.
+    missing, or when a file's name holds a date that does not exist; SourceUnreachable when the object storage does
+    not answer.
     """
-    base, pattern = _split_base(channel.source.path, settings)
-    root = glob.escape(str(base)) + "/" if base else ""
-    matches = glob.glob(root + pattern.replace("{date}", DATE_GLOB), recursive=True)  # noqa: PTH207, root is escaped
-    dated = "{date}" in pattern
+    if channel.source.is_remote:
+        from include.extract.connectors.storage import find_objects
+
+        root, pattern = _split_bucket(channel.source.path)
+        found = find_objects(channel, root, glob_prefix(pattern), settings)
+    else:
+        base, pattern = _split_base(channel.source.path, settings)
+        root = str(base) + "/" if base else ""
+        found = _find_local(base, root, pattern, channel.source.format)
     expression = re.compile(_expression(pattern))
+    dated = "{date}" in pattern
     files = []
-    for match in sorted(matches):
-        path = Path(match)
-        if not path.is_file():
+    for file in found:
+        matched = expression.fullmatch(file.name)
+        if matched is None:  # beside the pattern, or two places of `{date}` that disagree
             continue
-        name = path.relative_to(base).as_posix() if base else path.as_posix()
-        found = expression.fullmatch(name)
-        if found is None:  # two places of `{date}` that disagree
-            continue
-        dated_on = _read_date(channel, path, found["date"]) if dated else None
-        files.append(Delivery(name, dated_on, channel.source.format, lambda _, path=path: path))
+        dated_on = _read_date(channel, root + file.name, matched["date"]) if dated else None
+        files.append(replace(file, day=dated_on, partitions=partitions_of(file.name)))
     files = [file for file in files if file.day is None or file.day <= day]
     if channel.required and not any(file.day in (None, day) for file in files):
         expected = root + pattern.replace("{date}", f"{day:%Y-%m-%d}")
@@ -48,6 +56,37 @@ def find_files(channel: Channel, day: date, settings: Settings) -> list[Delivery
             f"channel {channel.name}: no file matches {expected}; set required: false if the day may be missing"
         )
     return sorted(files, key=lambda file: (file.day or date.min, file.name))
+
+
+def glob_prefix(pattern: str) -> str:
+    """What every name that matches a pattern starts with."""
+    return re.split(r"[*?\[]|\{date\}", pattern, maxsplit=1)[0]
+
+
+def _find_local(base: Path | None, root: str, pattern: str, file_format: str) -> Iterator[Delivery]:
+    anywhere = glob.escape(root) + pattern.replace("{date}", DATE_GLOB)
+    for match in glob.iglob(anywhere, recursive=True):  # noqa: PTH207, the root is escaped
+        path = Path(match)
+        if path.is_file():
+            name = path.relative_to(base).as_posix() if base else path.as_posix()
+            yield Delivery(name, None, file_format, lambda _, path=path: path)
+
+
+def partitions_of(name: str) -> dict[str, str | None]:
+    """The folders `key=value` of a path, as Hive writes them: what a folder cannot be called is %-encoded."""
+    pairs = (folder.partition("=") for folder in name.split("/")[:-1])
+    return {
+        unquote(key): None if value == HIVE_NULL else unquote(value)
+        for key, found, value in pairs
+        if found and key
+    }
+
+
+def _split_bucket(path: str) -> tuple[str, str]:
+    """The bucket of a URL, with a slash at its end, and the rest."""
+    scheme, _, rest = path.partition("://")
+    bucket, _, pattern = rest.partition("/")
+    return f"{scheme}://{bucket}/", pattern
 
 
 def _split_base(path: str, settings: Settings) -> tuple[Path | None, str]:
@@ -82,7 +121,7 @@ def _expression(pattern: str) -> str:
     return "".join(parts)
 
 
-def _read_date(channel: Channel, path: Path, text: str) -> date:
+def _read_date(channel: Channel, path: str, text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:

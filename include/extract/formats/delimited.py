@@ -10,8 +10,10 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -19,23 +21,39 @@ from include.extract.formats.lines import BLANK, GOOD, MALFORMED, Block, open_te
 from include.ledger import StepFailed
 
 MAX_RECORD_BYTES = 1 << 20  # an open quote that is not closed within this much text was never meant as one
+FIRST_LOOK_BYTES = 1 << 20
+# One of these, which the file does not hold, stands for a delimiter of several signs while its rows are split.
+STAND_INS = tuple(chr(number) for number in (*range(1, 9), *range(14, 28)))
 
 
 @dataclass(frozen=True)
 class Dialect:
     """How a CSV file is written; `quote` is empty when nothing is quoted, `escape` is the sign that makes a quote
-    inside a quoted field an ordinary one (by default the quote itself, written twice)."""
+    inside a quoted field an ordinary one (by default the quote itself, written twice). Where the `delimiter` has
+    several signs, `stand_in` is the one that takes its place in patterns; `line_end` is LF, with or without CR before
+    it, or CR alone."""
 
     delimiter: str = ","
     quote: str = '"'
     escape: str = '"'
     encoding: str = "utf-8"
     has_header: bool = True
+    stand_in: str = ""
+    line_end: str = "\n"
+
+    @property
+    def sign(self) -> str:
+        """The delimiter as one sign."""
+        return self.stand_in or self.delimiter
+
+    def plain(self, line: bytes) -> bytes:
+        """A line in which the delimiter is one sign."""
+        return line.replace(self.delimiter.encode(), self.stand_in.encode()) if self.stand_in else line
 
     @property
     def field(self) -> str:
         """One field as a regular expression that both Python and RE2 know: quoted, or not starting with a quote."""
-        delimiter, quote, escape = re.escape(self.delimiter), re.escape(self.quote), re.escape(self.escape)
+        delimiter, quote, escape = re.escape(self.sign), re.escape(self.quote), re.escape(self.escape)
         if not self.quote:
             return f"[^{delimiter}]*"
         inside = f"[^{quote}]|{quote}{quote}"
@@ -45,7 +63,7 @@ class Dialect:
 
     def record(self, columns: int) -> str:
         """A whole record of so many fields, as a regular expression like `field`."""
-        return f"(?:{self.field})(?:{re.escape(self.delimiter)}(?:{self.field})){{{columns - 1}}}"
+        return f"(?:{self.field})(?:{re.escape(self.sign)}(?:{self.field})){{{columns - 1}}}"
 
 
 @dataclass(frozen=True)
@@ -59,6 +77,34 @@ class Scan:
     is_clean: bool
 
 
+@contextmanager
+def open_lines(path: Path, dialect: Dialect) -> Iterator[BinaryIO]:
+    """The file as UTF-8 text whose lines end in LF. Raises StepFailed as `open_text` does."""
+    with open_text(path, dialect.encoding) as stream:
+        yield stream if dialect.line_end == "\n" else _WithNewlines(stream)
+
+
+def settle(path: Path, dialect: Dialect) -> Dialect:
+    """The dialect with what only the file itself can tell: how its lines end, and which sign it does not hold.
+
+    Only a file without any LF has lines that end in CR. Most files are known after a first look.
+    Raises StepFailed when the delimiter has several signs and the file holds every sign that could stand for it.
+    """
+    free = set(STAND_INS) if len(dialect.delimiter) > 1 else set()
+    with open_text(path, dialect.encoding) as stream:
+        data = stream.read(FIRST_LOOK_BYTES)
+        has_cr_only = b"\r" in data and b"\n" not in data
+        while data and (free or has_cr_only):
+            free = {sign for sign in free if sign.encode() not in data}
+            has_cr_only = has_cr_only and b"\n" not in data
+            data = stream.read(FIRST_LOOK_BYTES)
+    if len(dialect.delimiter) > 1 and not free:
+        raise StepFailed(
+            f"{path} holds every control sign, so its delimiter {dialect.delimiter!r} cannot be split"
+        )
+    return replace(dialect, stand_in=min(free, default=""), line_end="\r" if has_cr_only else "\n")
+
+
 def read_header(path: Path, dialect: Dialect) -> tuple[tuple[str, ...], int]:
     """The column names and the number of the last line that they take; 0 lines without a header, when the
     columns are `column_1`, `column_2` and so on.
@@ -66,16 +112,18 @@ def read_header(path: Path, dialect: Dialect) -> tuple[tuple[str, ...], int]:
     A name that comes again gets `_2`, `_3`; a missing name is `column_<position>`.
     Raises StepFailed when there is no line or it cannot be read as a header.
     """
-    with open_text(path, dialect.encoding) as stream:
+    with open_lines(path, dialect) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="")
         reader = csv.reader(
-            text, delimiter=dialect.delimiter, quotechar=dialect.quote or None,
+            (line.replace(dialect.delimiter, dialect.sign) for line in text),
+            delimiter=dialect.sign, quotechar=dialect.quote or None,
             quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
             doublequote=dialect.escape == dialect.quote,
             escapechar=None if dialect.escape == dialect.quote else dialect.escape,
         )  # fmt: skip
         try:
             for row in reader:
+                row = [name.replace(dialect.sign, dialect.delimiter) for name in row]
                 if any(name.strip() for name in row):
                     names = _distinct(row) if dialect.has_header else _distinct([""] * len(row))
                     return names, reader.line_num if dialect.has_header else 0
@@ -90,7 +138,7 @@ def scan(path: Path, dialect: Dialect) -> Scan:
     """Count the records by their bytes alone, independently of the reader that takes them."""
     header, header_lines = read_header(path, dialect)
     quote, starts, open_quote, is_clean = dialect.quote.encode(), [], False, True
-    with open_text(path, dialect.encoding) as stream:
+    with open_lines(path, dialect) as stream:
         for block in read_blocks(stream):
             is_clean = is_clean and bool((block.status <= BLANK).all())
             if quote and quote in block.data:
@@ -104,7 +152,10 @@ def scan(path: Path, dialect: Dialect) -> Scan:
         header=header,
         header_lines=header_lines,
         starts=np.concatenate(starts) if starts else np.zeros(0, np.int64),
-        is_clean=is_clean and not open_quote and header_lines == int(dialect.has_header),
+        is_clean=is_clean
+        and not open_quote
+        and header_lines == int(dialect.has_header)
+        and dialect.line_end == "\n",
     )
 
 
@@ -129,13 +180,15 @@ def _group(block: Block, record: re.Pattern, dialect: Dialect, is_last: bool) ->
     position = 0
     while position < len(odd):
         first = int(odd[position])
-        if record.fullmatch(block.line(first).rstrip(b"\r\n")):  # a stray quote inside an unquoted field
+        if record.fullmatch(
+            dialect.plain(block.line(first).rstrip(b"\r\n"))
+        ):  # a stray quote inside an unquoted field
             position += 1
             continue
         if position + 1 < len(odd):
             last = int(odd[position + 1])
             text = block.data[block.offsets[first] : block.offsets[last + 1]]
-            if len(text) <= MAX_RECORD_BYTES and record.fullmatch(text.rstrip(b"\r\n")):
+            if len(text) <= MAX_RECORD_BYTES and record.fullmatch(dialect.plain(text.rstrip(b"\r\n"))):
                 joined[first + 1 : last + 1] = True
                 block.status[first] = block.status[first : last + 1][
                     block.status[first : last + 1] != BLANK
@@ -204,3 +257,18 @@ def _distinct(names: list[str]) -> tuple[str, ...]:
         taken.add(candidate.lower())
         result.append(candidate)
     return tuple(result)
+
+
+class _WithNewlines(io.RawIOBase):
+    """A stream whose lines end in CR alone, with LF instead."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: bytearray | memoryview) -> int:
+        data = self._stream.read(len(target)).replace(b"\r", b"\n")
+        target[: len(data)] = data
+        return len(data)

@@ -6,16 +6,19 @@ and `received` is counted from the bytes, not from what the engine gave back.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from include.extract.formats.delimited import Dialect, Scan, scan, split_records
+from include.extract.formats.delimited import Dialect, Scan, open_lines, scan, settle, split_records
 from include.extract.formats.lines import BLANK, GOOD, SCHEMA, Block, Tally, is_utf8, open_text, read_blocks
 from include.extract.sql import identifier, literal
 from include.ledger import StepFailed
@@ -32,12 +35,14 @@ WHITE_SPACE = "e' \\t\\r\\n'"
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of this machine, by the `name` and in the `format` of the delivery that it holds. `stored_as` is the
-    format of the bytes at `path` where they are not the delivery's own: rows of it, written again."""
+    """One file of this machine, by the `name` and in the `format` of the delivery that it holds, and with the
+    `partitions` of its path. `stored_as` is the format of the bytes at `path` where they are not the delivery's own:
+    rows of it, written again."""
 
     path: Path
     name: str
     format: str
+    partitions: Mapping[str, str | None] = field(default_factory=dict)
     stored_as: str | None = None
 
 
@@ -83,6 +88,46 @@ class Source:
         return self.tally.rejects_table()
 
 
+def with_partitions(source: Source, partitions: Mapping[str, str | None]) -> Source:
+    """The source with the Hive partitions of its path as columns of its rows, as keys of JSON objects; the raw text
+    stays as it came. A column or key of the file's own that has the same name goes before the partition, which is
+    still to be seen in the name of the source file."""
+    if not source.columns:
+        query = source.query
+        for name, value in partitions.items():
+            query = query if value is None else _with_key(query, name, value)
+        return replace(source, query=query)
+    own = {name.lower() for name in source.columns}
+    added = {name: value for name, value in partitions.items() if name.lower() not in own}
+    values = "".join(
+        f", {'null' if value is None else literal(value)}::varchar as {identifier(name)}"
+        for name, value in added.items()
+    )
+    return replace(
+        source,
+        query=f"select *{values} from ({source.query})",
+        columns=source.columns | dict.fromkeys(added, "VARCHAR"),
+    )
+
+
+def _with_key(query: str, name: str, value: str) -> str:
+    """JSON objects with one more key, unless they have it. Text is searched first: that costs next to nothing."""
+    key = json.dumps(name, ensure_ascii=False)
+    pair = literal("{" + f"{key}: {json.dumps(value, ensure_ascii=False)}")
+    inner = f"ltrim(substr(ltrim(tandem_line, {WHITE_SPACE}), 2), {WHITE_SPACE})"
+    return f"""
+        select * replace (
+            case
+                when not tandem_is_object
+                    or contains(tandem_line, {literal(key)}) and json_exists(tandem_line, {literal("$." + key)})
+                    then tandem_line
+                else {pair} || case when starts_with({inner}, '}}') then '' else ', ' end || {inner}
+            end as tandem_line
+        )
+        from ({query})
+    """
+
+
 def open_json_lines(file: SourceFile, encoding: str) -> Source:
     """JSON lines: one row per line that is not blank.
 
@@ -99,7 +144,7 @@ def open_json_lines(file: SourceFile, encoding: str) -> Source:
                 as tandem_is_object
         from {LINES}
     """
-    register = _line_stream(file, encoding, tally, failures, lambda blocks: blocks)
+    register = _line_stream(lambda: open_text(file.path, encoding), tally, failures, lambda blocks: blocks)
     return Source(query, {}, register, tally, failures, is_recoded=not is_utf8(encoding))
 
 
@@ -108,6 +153,7 @@ def open_csv(connection: duckdb.DuckDBPyConnection, file: SourceFile, dialect: D
 
     Raises StepFailed for a file without a header.
     """
+    dialect = settle(file.path, dialect)
     look = scan(file.path, dialect)
     if look.is_clean and dialect.encoding.lower() in ("utf-8", "utf8"):
         source = _clean_csv(file, dialect, look)
@@ -168,10 +214,6 @@ def _clean_csv(file: SourceFile, dialect: Dialect, look: Scan) -> Source:
 
 
 def _damaged_csv(file: SourceFile, dialect: Dialect, look: Scan) -> Source:
-    if len(dialect.delimiter) > 1:
-        raise StepFailed(
-            f"{file.path} has damaged rows, and around those only a delimiter of one sign can be split"
-        )
     tally, failures, width = Tally(), [], len(look.header)
 
     def records(blocks: Iterator[Block]) -> Iterator[Block]:
@@ -180,33 +222,37 @@ def _damaged_csv(file: SourceFile, dialect: Dialect, look: Scan) -> Source:
                 block.status[block.rows <= look.header_lines] = BLANK
             yield block
 
-    quote, delimiter = literal(dialect.quote), literal(dialect.delimiter)
-    pattern = literal(re.escape(dialect.delimiter) + f"({dialect.field})")
+    quote, delimiter, sign = literal(dialect.quote), literal(dialect.delimiter), literal(dialect.sign)
+    pattern = literal(re.escape(dialect.sign) + f"({dialect.field})")
     # A match takes a delimiter and a field; when all of them together are as long as the row, nothing was skipped.
     fields = f"string_split({RAW}, {delimiter})"
     if dialect.quote:
-        fields = f"""case
-            when contains({RAW}, {quote}) then regexp_extract_all({delimiter} || {RAW}, {pattern}, 1)
-            else {fields}
-        end"""
+        split = f"regexp_extract_all({sign} || replace({RAW}, {delimiter}, {sign}), {pattern}, 1)"
+        if dialect.stand_in:
+            split = f"list_transform({split}, lambda item: replace(item, {sign}, {delimiter}))"
+        fields = f"case when contains({RAW}, {quote}) then {split} else {fields} end"
+    raw = "rtrim(line, e'\\r\\n')"
+    if dialect.line_end == "\r":
+        raw = f"replace({raw}, e'\\n', e'\\r')"
     values = ",\n            ".join(
         f"{_unquoted(f'tandem_fields[{position}]', dialect)} as {identifier(name)}"
         for position, name in enumerate(look.header, start=1)
     )
+    between = (width - 1) * len(dialect.delimiter)
     query = f"""
         select
             {ROW},
             {RAW},
             len(tandem_fields) <> {width}
-            or list_sum(list_transform(tandem_fields, lambda item: length(item))) + {width} - 1 <> length({RAW})
+            or list_sum(list_transform(tandem_fields, lambda item: length(item))) + {between} <> length({RAW})
                 as {IS_MALFORMED},
             {values}
         from (
             select *, {fields} as tandem_fields
-            from (select source_row as {ROW}, rtrim(line, e'\\r\\n') as {RAW} from {LINES})
+            from (select source_row as {ROW}, {raw} as {RAW} from {LINES})
         )
     """
-    register = _line_stream(file, dialect.encoding, tally, failures, records)
+    register = _line_stream(lambda: open_lines(file.path, dialect), tally, failures, records)
     columns = dict.fromkeys(look.header, "VARCHAR")
     return Source(query, columns, register, tally, failures, is_recoded=not is_utf8(dialect.encoding))
 
@@ -221,8 +267,7 @@ def _unquoted(item: str, dialect: Dialect) -> str:
 
 
 def _line_stream(
-    file: SourceFile,
-    encoding: str,
+    opened: Callable[[], AbstractContextManager[BinaryIO]],
     tally: Tally,
     failures: list[StepFailed],
     records: Callable[[Iterator[Block]], Iterator[Block]],
@@ -238,7 +283,7 @@ def _line_stream(
         counts = not is_counted
         is_counted = True
         try:
-            with open_text(file.path, encoding) as stream:
+            with opened() as stream:
                 for block in records(read_blocks(stream)):
                     if counts:
                         tally.add(block)

@@ -636,3 +636,82 @@ def test_every_line_has_the_shape_file_line_key_message(problems):
         assert key
         assert message.startswith("found ")
         assert ", allowed: " in message
+
+
+# Sources that are databases
+
+SQL = """\
+channels:
+  crm:
+    party: first
+    kind: customers
+    source: {connector: sql, connection: shop, table: people}
+    spec: mapped
+    map: {record_id: id, observed_at: updated_at}
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (
+            "table: 'people_{date}'",
+            "table: found '{date}', allowed: SQL as the database reads it; a watermark limits",
+        ),
+        (
+            "table: a, where: \"day = '{date}'\"",
+            "where: found '{date}', allowed: SQL as the database reads it",
+        ),
+        ("query: 'select 1; drop table a'", "query: found ';', allowed: one query"),
+        ("table: a, where: 'true; commit'", "where: found ';', allowed: one condition"),
+        ("table: a, lookback_days: 3", "lookback_days: found without a watermark, allowed: with one"),
+        (
+            "table: a, query: select 1",
+            "found table and query, allowed: exactly one of table, tables and query",
+        ),
+        ("table: a, path: a.csv", "path: found the key 'path', allowed: connector, connection, table"),
+        ("watermark: a", "found nothing to read, allowed: exactly one of table, tables and query"),
+    ],
+)
+def test_an_option_that_does_not_fit_a_database_is_refused(problems, source, message):
+    found = problems(channels=SQL.replace("table: people", source))
+    assert len(found) == 1
+    assert message in found[0].removeprefix("channels.yml:5 channels.crm.source")
+
+
+@pytest.mark.parametrize("source", ["query: \"select ';' as a ; \"", "table: a, where: \"b <> ';' -- ;\""])
+def test_a_semicolon_that_ends_no_statement_is_allowed(problems, source):
+    found = problems(channels=SQL.replace("table: people", source) + "    required: false\n")
+    assert [problem.partition(" ")[2].partition(":")[0] for problem in found] == ["channels.crm.required"]
+
+
+def test_a_snapshot_has_no_watermark(problems):
+    channels = SQL.replace("people}", "people, watermark: a}") + "    delivery: snapshot\n"
+    assert problems(channels=channels) == [
+        "channels.yml:5 channels.crm.source.watermark: found with delivery: snapshot, allowed: without it, because a "
+        "snapshot is all rows"
+    ]
+
+
+def test_a_table_is_always_required(problems):
+    assert problems(channels=SQL + "    required: false\n") == [
+        "channels.yml:8 channels.crm.required: found false with the connector sql, allowed: with file; a day without "
+        "rows is no failure of a table"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (
+            "connection: shop",
+            "connection: found with a path of this machine, allowed: with s3://, gs:// and az://",
+        ),
+        ("quote: '', escape: '\\'", "escape: found without a quote, allowed: with one"),
+        ("delimiter: '|\"|'", "found '|\"|', allowed: a delimiter that is neither the quote nor the escape"),
+    ],
+)
+def test_an_option_that_does_not_fit_a_file_is_refused(problems, option, message):
+    found = problems(channels=CRM.replace("format: csv", f"format: csv, {option}"))
+    assert len(found) == 1
+    assert message in found[0]

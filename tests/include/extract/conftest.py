@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from include.config import Channel
+from include.config.schema import FileSource, SqlSource
 from include.extract import Extracted, extract_channel
 from include.lake import Lake
 from include.settings import Settings
@@ -83,7 +84,7 @@ class Desk:
         return _query(f"select {columns} from {files} order by {order}")
 
 
-_SOURCE_KEYS = ("path", "format", "delimiter", "quote", "escape", "header", "null_values", "encoding")
+_SOURCE_KEYS = {*FileSource.model_fields, *SqlSource.model_fields}
 
 
 def _query(sql: str) -> list[dict]:

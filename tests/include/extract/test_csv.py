@@ -273,3 +273,144 @@ def test_numbers_are_never_rounded_to_fit(desk):
         {"unit_price": "NaN"},
         {"unit_price": "12345678901234567"},
     ]
+
+
+# Any delimiter, quoting and encoding, with and without damage: the rows are the same and none is lost
+
+
+def dressed(people: list[tuple[str, str, str]], delimiter: str, quote: str, end: str = "\n") -> str:
+    """People as CSV; fields that need it are quoted, if there is a quote."""
+
+    def field(text: str) -> str:
+        needs = quote and any(sign in text for sign in (delimiter, quote, "\n", "\r"))
+        return quote + text.replace(quote, quote * 2) + quote if needs else text
+
+    return "".join(delimiter.join(map(field, row)) + end for row in [("id", "at", "mail"), *people])
+
+
+DIALECTS = [
+    (",", '"'), (";", "'"), ("\t", ""), ("|", '"'), ("||", '"'), ("||", ""), ("\t|\t", '"'), ("<=>", "'"), ("^|^~", "")
+]  # fmt: skip
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1", "shift_jis")
+
+
+@pytest.mark.parametrize(("delimiter", "quote"), DIALECTS)
+@pytest.mark.parametrize("damage", ["", "too few", "few\x01\x02"], ids=["clean", "damaged", "control signs"])
+def test_any_delimiter_and_quote_give_the_same_rows(desk, delimiter, quote, damage):
+    mails = ["a@example.com", "", "ü|x", "back\\slash", "'s", '5" nail'[: 8 if quote != '"' else 1]]
+    if quote:
+        mails += [
+            f"x{delimiter}{quote}y{quote}",
+            f"line\nend{delimiter}.",
+            quote,
+            f"a{delimiter[0]}z",
+        ]
+    people = [(str(number), "2017-01-01", mail) for number, mail in enumerate(mails, start=1)]
+    desk.describe(
+        path="f.csv", format="csv", delimiter=delimiter, quote=quote, escape=quote or '"',
+        map={"record_id": "id", "observed_at": "at", "email": "mail"},
+    )  # fmt: skip
+    desk.deliver("f.csv", dressed(people, delimiter, quote) + (damage and damage + "\n"))
+    result = desk.extract()
+    assert [(row["record_id"], row["email"]) for row in desk.landed("*")] == [
+        (number, mail or None) for number, _, mail in people
+    ]
+    assert result.received == len(people) + bool(damage)
+    assert [row["raw"] for row in desk.quarantined()] == [damage] * bool(damage)
+
+
+def test_a_delimiter_of_several_signs_is_split_from_the_left(desk):
+    """As DuckDB's reader does, so that damage in one row changes no other."""
+    desk.describe(
+        path="f.csv",
+        format="csv",
+        delimiter="||",
+        map={"record_id": "id", "observed_at": "at", "email": "mail"},
+    )
+    text = 'id||at||mail\n1||2017-01-01|||x\n2||2017-01-01||"a|||b"\n'
+    for damage in ("", "too few\n"):
+        desk.deliver("f.csv", text + damage)
+        desk.extract()
+        assert [row["email"] for row in desk.landed("*")] == ["|x", "a|||b"]
+
+
+def test_a_header_is_split_and_quoted_like_its_rows(desk):
+    desk.describe(
+        path="f.csv",
+        format="csv",
+        delimiter="||",
+        map={"record_id": "i||d", "observed_at": "at", "email": "e|m"},
+    )
+    desk.deliver("f.csv", '"i||d"||at||e|m\n1||2017-01-01||x\n')
+    desk.extract()
+    assert [row["email"] for row in desk.landed("email")] == ["x"]
+
+
+def test_a_file_of_several_signs_without_a_header_has_numbered_columns(desk):
+    desk.describe(
+        path="f.csv", format="csv", delimiter="||", header=False,
+        map={"record_id": "column_1", "observed_at": "column_2"},
+    )  # fmt: skip
+    desk.deliver("f.csv", "1||2017-01-01\n2||2017-01-02\n3\n")
+    desk.extract()
+    assert [(row["record_id"], row["source_row"]) for row in desk.landed()] == [("1", 1), ("2", 2)]
+    assert desk.reasons() == [(3, "malformed")]
+
+
+def test_an_open_quote_among_delimiters_of_several_signs_takes_no_other_row_with_it(desk):
+    desk.describe(
+        path="f.csv",
+        format="csv",
+        delimiter="||",
+        map={"record_id": "id", "observed_at": "at", "email": "mail"},
+    )
+    desk.deliver("f.csv", 'id||at||mail\n1||2017-01-01||"open\n2||2017-01-01||x\n3||2017-01-01||"a||\nb"\n')
+    desk.extract()
+    assert [(row["email"], row["source_row"]) for row in desk.landed()] == [("x", 3), ("a||\nb", 4)]
+    assert desk.reasons() == [(2, "malformed")]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("delimiter", [",", "||"])
+def test_every_encoding_gives_the_same_rows(desk, encoding, delimiter):
+    mail = "日本" if encoding == "shift_jis" else "Müller ß"
+    people = [("1", "2017-01-01", mail), ("2", "2017-01-01", f"{delimiter}\n{mail}")]
+    desk.describe(
+        path="f.csv", format="csv", delimiter=delimiter, encoding=encoding,
+        map={"record_id": "id", "observed_at": "at", "email": "mail"},
+    )  # fmt: skip
+    desk.deliver("f.csv", (dressed(people, delimiter, '"') + "too few\n").encode(encoding))
+    desk.extract()
+    assert [(row["email"], row["source_row"]) for row in desk.landed()] == [(mail, 2), (people[1][2], 3)]
+    assert desk.reasons() == [(5, "malformed")]
+
+
+@pytest.mark.parametrize("delimiter", [",", "||"])
+def test_lines_may_end_in_a_carriage_return_alone(desk, delimiter):
+    people = [
+        ("1", "2017-01-01", "a"),
+        ("2", "2017-01-01", f"two\rlines{delimiter}"),
+        ("3", "2017-01-01", "c"),
+    ]
+    desk.describe(
+        path="f.csv",
+        format="csv",
+        delimiter=delimiter,
+        map={"record_id": "id", "observed_at": "at", "email": "mail"},
+    )
+    desk.deliver("f.csv", dressed(people, delimiter, '"', end="\r") + "too few\r")
+    result = desk.extract()
+    assert [(row["email"], row["source_row"]) for row in desk.landed()] == [
+        ("a", 2),
+        (people[1][2], 3),
+        ("c", 5),
+    ]
+    assert desk.reasons() == [(6, "malformed")]
+    assert result.received == 4
+
+
+def test_a_carriage_return_in_a_file_with_line_feeds_ends_no_line(desk):
+    desk.describe(path="f.csv", format="csv", map={"record_id": "id", "observed_at": "at", "email": "mail"})
+    desk.deliver("f.csv", 'id,at,mail\n1,2017-01-01,"a\rb"\n2,2017-01-01,c\n')
+    desk.extract()
+    assert [row["email"] for row in desk.landed("*")] == ["a\rb", "c"]
