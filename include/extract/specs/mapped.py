@@ -141,7 +141,7 @@ def _canonical(
 
 def _expression(entry: MapEntry) -> str:
     """An expression that fails on one row must not fail the file: `try` makes it NULL there. (It works only while
-    DuckDB does not move a common part of two expressions out of it, see `land_file`.)"""
+    DuckDB does not move a common part of two expressions out of it, see `_land_file`.)"""
     if entry.sql is not None:
         return f"try({entry.sql})"
     value = entry.value
