@@ -86,7 +86,7 @@ def _check_channels(config: Path, options: argparse.Namespace) -> int:
     from include.extract.propose import propose
 
     if options.file or not (config / "channels.yml").exists():
-        for text in propose(Path(options.file) if options.file else config):
+        for text in propose(Path(options.file) if options.file else config, config):
             print(text, flush=True)
         return 0
     failed = 0

@@ -115,7 +115,7 @@ def _check_channel(
             except StepFailed as failure:
                 check.fail(str(failure).removeprefix(f"channel {channel.name}: "))
             except duckdb.Error as error:
-                check.fail(f"{channel.source} cannot be read ({str(error).strip().splitlines()[0]})")
+                check.fail(f"the delivery cannot be read ({str(error).strip().splitlines()[0]})")
     return check
 
 

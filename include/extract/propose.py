@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,10 +69,12 @@ class _Layout:
     spec: str = "mapped"
 
 
-def propose(place: Path) -> Iterator[str]:
-    """A text for a file, or for each of the first data files of a folder: an entry of `channels.yml` and what it was
-    read from. Raises StepFailed when there is no such place or no data file in it."""
-    place = place.resolve()
+def propose(place: Path, config: Path) -> Iterator[str]:
+    """A text for a file, or for each of the first data files of a folder: an entry of `channels.yml` in `config`.
+
+    Raises StepFailed when there is no such place or no data file in it.
+    """
+    place, config = place.resolve(), config.resolve()
     if not place.exists():
         raise StepFailed(
             f"{place}: found no such file or folder, allowed: a data file, or a folder with some"
@@ -80,13 +83,13 @@ def propose(place: Path) -> Iterator[str]:
     if not files:
         allowed = ", ".join(SUFFIXES)
         raise StepFailed(f"{place}: found no channels.yml and no data file, allowed: files with {allowed}")
-    folder = place.parent if place.is_file() else place
+    taken: set[str] = set()
     yield "# Proposed for channels.yml, from the beginning of each file. Check kind, map and path.\nchannels:"
     for path in files[:MOST_FILES]:
         try:
-            yield _entry(path, folder)
+            yield _entry(path, config, taken)
         except (StepFailed, duckdb.Error) as failure:
-            yield f"  # {path.relative_to(folder)}: {str(failure).strip().splitlines()[0]}\n"
+            yield f"  # {path.name}: {str(failure).strip().splitlines()[0]}\n"
     if len(files) > MOST_FILES:
         yield f"  # and {len(files) - MOST_FILES} files more: make check FILE=path"
 
@@ -101,22 +104,31 @@ def _data_files(folder: Path) -> list[Path]:
     return list(found.values())
 
 
-def _entry(path: Path, folder: Path) -> str:
+def _entry(path: Path, config: Path, taken: set[str]) -> str:
     with (
         tempfile.TemporaryDirectory(prefix="tandem-check-") as temporary,
         duckdb.connect(":memory:", config={"threads": 2}) as connection,
     ):
         connection.execute("set timezone = 'UTC'")
         layout = _layout_of(connection, path, Path(temporary))
-        name = path.relative_to(folder).as_posix()
+        name = path.relative_to(config).as_posix() if path.is_relative_to(config) else path.as_posix()
         columns: list[SourceColumn] = []
         if layout.spec != "apache_combined":
             delivery = Delivery(name, None, layout.format, lambda _: path)
             sample = take_sample(connection, _channel_of(path, layout), delivery, Path(temporary))
             columns = profile_columns(connection, open_source(connection, sample.channel, sample.file))
             layout = _with_spec(layout, columns)
+            if len(columns) == 1 and layout.format == "csv":
+                raise StepFailed(f"one column only, {columns[0].name!r}: text, or another delimiter?")
     kind = kinds()["events"] if layout.spec != "mapped" else _kind_of(path, columns)
-    return "\n".join([*_source_lines(name, layout, kind), *_map_lines(layout, kind, columns), ""])
+    lines = [
+        f"  {_name_of(path, taken)}:",
+        _commented("party: first", "second for a partner's data, third for a broker's"),
+        _commented(f"kind: {kind.name}", kind.grain),
+        *_source_lines(name, layout),
+        *_map_lines(layout, kind, columns),
+    ]
+    return "\n".join([*lines, ""])
 
 
 def _layout_of(connection: duckdb.DuckDBPyConnection, path: Path, folder: Path) -> _Layout:
@@ -199,28 +211,35 @@ def _kind_of(path: Path, columns: list[SourceColumn]) -> Kind:
     return max(kinds().values(), key=score)
 
 
-def _source_lines(name: str, layout: _Layout, kind: Kind) -> list[str]:
-    stem = re.sub(
-        r"_?\d+|_(csv|tsv|txt|jsonl|json|parquet|gz|zst)\b", "", words_of(EXAMPLE_DAY.sub("", name))
-    )
-    channel = stem.strip("_") if re.fullmatch(r"[a-z].*", stem.strip("_")) else f"channel_{stem}".strip("_")
+def _name_of(path: Path, taken: set[str]) -> str:
+    """A name for the channel from that of the file, one that no other has."""
+    stem = path.name.removesuffix("".join(path.suffixes))
+    words = words_of(EXAMPLE_DAY.sub("", stem))[:50]
+    name = words if re.match("[a-z]", words) else f"channel_{words}".strip("_")
+    number = 1
+    while name in taken:
+        number += 1
+        name = f"{name.removesuffix(f'_{number - 1}')}_{number}"
+    taken.add(name)
+    return name
+
+
+def _source_lines(name: str, layout: _Layout) -> list[str]:
     keys = {"path": EXAMPLE_DAY.sub("{date}", name), "format": layout.format, **layout.options}
     written = ", ".join(f"{key}: {_yaml(value)}" for key, value in keys.items())
-    return [
-        f"  {channel[:63]}:",
-        "    party: first                 # second for a partner's data, third for a broker's",
-        f"    kind: {kind.name:<23} # {kind.grain}",
-        f"    source: {{connector: file, {written}}}",
-        f"    spec: {layout.spec}",
-    ]
+    return [f"    source: {{connector: file, {written}}}", f"    spec: {layout.spec}"]
 
 
 def _map_lines(layout: _Layout, kind: Kind, columns: list[SourceColumn]) -> list[str]:
     if layout.spec != "mapped":
-        return [
-            "    map: {}                      # only what the spec does not say, e.g. site: {value: example.com}"
-        ]
+        return [_commented("map: {}", "only what the spec does not say, e.g. site: {value: example.com}")]
     found = suggest(kind, set(), columns)
+    if not found:
+        names = ", ".join(column.name for column in columns)
+        return [
+            "    map: {}",
+            *_wrapped(f"no column looks like one of a record kind: choose kind and map; it has {names}"),
+        ]
     lines = ["    map:"]
     for column in kind.columns:
         if column.name in found:
@@ -230,8 +249,16 @@ def _map_lines(layout: _Layout, kind: Kind, columns: list[SourceColumn]) -> list
             lines.append(f"      # {column.name}: REQUIRED, a column, {{sql: …}} or {{value: …}}{allowed}")
     rest = [column.name for column in columns if column.name not in found.values()]
     if rest:
-        lines.append(f"    # kept as attributes: {', '.join(rest)}"[:WIDTH])
+        lines += _wrapped(f"kept as attributes: {', '.join(rest)}")
     return lines
+
+
+def _commented(text: str, comment: str) -> str:
+    return f"    {text:<22} # {comment}"
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="    # ", subsequent_indent="    #   ")
 
 
 def _yaml(value: object) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from include.extract.channel import dialect_of, land_file, open_engine
+from include.extract.connectors.files import partitions_of
 from include.extract.formats.delimited import Dialect
 from include.extract.formats.lines import is_utf8
 from include.extract.formats.reading import SourceFile
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 REFUSED = "tandem_refused"  # the quarantined rows of one file, each source row once
 ROWS_AT_A_TIME = 10_000
+NEWLINE = "chr(10)"  # in SQL
 
 
 @dataclass(frozen=True)
@@ -184,19 +186,23 @@ def _replay_file(
             continue
         part = land_file(connection, batch.channel, kind, batch.file, receipt, work, is_whole=False)
         _require_all(connection, batch, part, channel)
-        for name, path in (("landing", part.landing), ("quarantine", part.quarantine)):
-            if name == "quarantine" and write is _write_bytes:
-                continue  # what does not pass keeps its bytes, so that another encoding can be tried
-            target = work / f"{name}_renumbered.parquet"
+        # What does not pass keeps its text as it was received, so that another fix can be tried on it.
+        for path, paths, own in (
+            (part.landing, outcome.landing, ""),
+            (part.quarantine, outcome.quarantine, ", refused.raw as raw, refused.form as form"),
+        ):
+            target = work / f"{path.stem}_renumbered.parquet"
             connection.execute(
                 f"""copy (
-                    select part.* replace (numbered.source_row as source_row)
+                    select part.* replace (numbered.source_row as source_row{own})
                     from read_parquet({literal(str(path))}, hive_partitioning = false) as part
                     inner join {batch.rows} as numbered
                         on part.source_row = numbered.position
+                    inner join {REFUSED} as refused
+                        on numbered.source_row = refused.source_row
                 ) to {literal(str(target))} ({PARQUET})"""
             )
-            getattr(outcome, name).append(target)
+            paths.append(target)
     return outcome
 
 
@@ -215,7 +221,9 @@ def _write_rows(
     """Rows that are kept as JSON objects, as Parquet with the types that the file had. One that does not come back
     exactly as it was is left out."""
     rows = f"select source_row, raw from {REFUSED} where form = 'row'"
-    columns = receipt.columns or _structure_of(connection, rows)
+    known = receipt.columns or _structure_of(connection, rows)
+    (kept,) = connection.execute(f"select json_keys(any_value(raw)) from ({rows})").fetchone()
+    columns = {name: known[name] for name in known if name in (kept or ())}
     if not columns:
         return None
     again = ", ".join(f"{literal(name)}, typed.{identifier(name)}" for name in columns)
@@ -234,7 +242,9 @@ def _write_rows(
     (count,) = connection.execute(
         f"copy (select unnest(typed) from tandem_typed order by position) to {literal(str(path))} ({PARQUET})"
     ).fetchone()
-    file = SourceFile(path, receipt.source_file, _format_of(channel), stored_as="parquet")
+    file = SourceFile(
+        path, receipt.source_file, _format_of(channel), partitions_of(receipt.source_file), "parquet"
+    )
     return _Batch(file, channel, "tandem_typed") if count else None
 
 
@@ -272,40 +282,44 @@ def _write_texts(
 ) -> _Batch | None:
     """The lines of `tandem_texts` as a UTF-8 file. A CSV line that is no whole record by today's dialect is left out:
     it would take others with it."""
-    format_, head, chosen = _format_of(channel), "", "true"
+    format_, head, chosen, text = _format_of(channel), "", "true", "raw"
     if format_ == "csv":
-        if not receipt.columns:
-            return None  # of an earlier version; the header is not known
-        dialect = dialect_of(channel.source)
-        head = _header(dialect, list(receipt.columns))
-        chosen = f"regexp_full_match(raw, {literal(dialect.record(len(receipt.columns)))})"
+        dialect, names = dialect_of(channel.source), _names_in_file(receipt)
+        if not names or len(dialect.delimiter) > 1:
+            return (
+                None  # of an earlier version, whose header is not known; or of no dialect that Python writes
+            )
+        head = _header(dialect, names)
+        chosen = f"regexp_full_match(raw, {literal(dialect.record(len(names)))})"
     elif format_ == "parquet":
         return None
+    elif format_ == "json":  # an object of a document may take several lines, and means the same in one
+        text = f"replace(raw, {NEWLINE}, ' ')"
     connection.execute(
         f"""
         create or replace temp table tandem_numbered as
         select
             source_row,
-            raw,
+            line,
             {head.count(chr(10)) + 1}
-            + coalesce(sum(1 + length(raw) - length(replace(raw, e'\n', ''))) over (
+            + coalesce(sum(1 + length(line) - length(replace(line, {NEWLINE}, ''))) over (
                 order by source_row rows between unbounded preceding and 1 preceding
             ), 0)::bigint as position
-        from tandem_texts
+        from (select source_row, raw, {text} as line from tandem_texts)
         where {chosen}
         """
     )
     path = folder / "lines.txt"
-    lines = connection.execute("select raw from tandem_numbered order by position")
+    lines = connection.execute("select line from tandem_numbered order by position")
     count = 0
     with path.open("w", encoding="utf-8", newline="") as target:
         target.write(head)
         while batch := lines.fetchmany(ROWS_AT_A_TIME):
-            target.writelines(f"{raw}\n" for (raw,) in batch)
+            target.writelines(f"{line}\n" for (line,) in batch)
             count += len(batch)
     source = channel.source.model_copy(update={"encoding": "utf-8", "compression": "auto"})
     stored_as = "jsonl" if format_ == "json" else format_
-    file = SourceFile(path, receipt.source_file, format_, stored_as=stored_as)
+    file = SourceFile(path, receipt.source_file, format_, partitions_of(receipt.source_file), stored_as)
     return _Batch(file, channel.model_copy(update={"source": source}), "tandem_numbered") if count else None
 
 
@@ -418,6 +432,15 @@ def _structure_of(connection: duckdb.DuckDBPyConnection, rows: str) -> dict[str,
     (found,) = connection.execute(f"select json_group_structure(raw::json)::varchar from ({rows})").fetchone()
     structure = json.loads(found) if found else {}
     return {name: "VARCHAR" if kind in ("NULL", "JSON") else kind for name, kind in structure.items()}
+
+
+def _names_in_file(receipt: Receipt) -> list[str]:
+    """The columns of a file itself, without those at their end that the folders `name=value` of its path give."""
+    folders = {folder.partition("=")[0] for folder in receipt.source_file.split("/")[:-1] if "=" in folder}
+    names = list(receipt.columns)
+    while names and names[-1] in folders:
+        names.pop()
+    return names
 
 
 def _format_of(channel: Channel) -> str:

@@ -10,7 +10,8 @@ from include.quality.gate import PERSONAL_COLUMNS
 
 # A name in lower case with `_` between its words, as a whole. A canonical column's own name always fits.
 NAMES = {
-    "record_id": r"id|(customer|client|contact|person|member|user|account|kunden|personen)_?(id|nr|no)|rec_id|uuid",
+    "record_id": r"id|uuid|(rec|unique|row)_id"
+    r"|(customer|client|contact|person|member|user|account|kunden|personen)_?(id|nr|no)",
     "observed_at": r"(last_)?(updated|modified|changed|created|seen)(_?(at|on|date|time|ts))?|as_of|timestamp|date",
     "customer_number": r"customer_?(id|no|nr|num|number)|client_?(id|no|number)|kundennummer|custno",
     "loyalty_number": r"(loyalty|bonus|member)_?(card|id|no|number)?(_?(id|no|number))?|card_?(no|number)",

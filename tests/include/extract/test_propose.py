@@ -46,17 +46,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_what_is_proposed_for_a_folder_is_a_configuration(folder: Path, tmp_path: Path):
-    proposed = "\n".join(propose(folder))
+    proposed = "\n".join(propose(folder, folder))
     config = tmp_path / "config"
     config.mkdir()
     (config / "channels.yml").write_text(proposed)
     channels = load_configuration(config).channels
     assert {name: (each.kind, each.spec) for name, each in channels.items()} == {
-        "access_log": ("events", "apache_combined"),
+        "access": ("events", "apache_combined"),
         "calls": ("interactions", "mapped"),
         "members": ("customers", "mapped"),
         "orders": ("orders", "mapped"),
-        "web_ndjson": ("events", "segment"),
+        "web": ("events", "segment"),
     }
     members = channels["members"]
     assert (members.source.path, members.source.delimiter, members.source.encoding) == (
@@ -72,20 +72,40 @@ def test_what_is_proposed_for_a_folder_is_a_configuration(folder: Path, tmp_path
 def test_a_required_column_that_nothing_looks_like_is_asked_for(tmp_path: Path):
     path = tmp_path / "members.csv"
     path.write_text("member_id,email\n1,a@x.org\n2,b@x.org\n")
-    (_, entry) = propose(path)
+    (_, entry) = propose(path, tmp_path)
     assert "      record_id: member_id\n" in entry
     assert "      # observed_at: REQUIRED, a column, {sql: …} or {value: …}\n" in entry
 
 
+def test_a_path_is_relative_to_the_configuration_or_absolute(tmp_path: Path):
+    path = tmp_path / "data" / "orders.csv"
+    path.parent.mkdir()
+    path.write_text("order_id,ordered_at\n1,2017-11-30\n")
+    assert "path: data/orders.csv," in "".join(propose(path, tmp_path))
+    assert f"path: {json.dumps(str(path))[1:-1]}," in "".join(propose(path, tmp_path / "config")).replace(
+        '"', ""
+    )
+
+
+def test_two_files_of_one_name_are_two_channels_and_text_is_none(tmp_path: Path):
+    (tmp_path / "orders.csv").write_text("order_id,ordered_at\n1,2017-11-30\n")
+    (tmp_path / "orders.jsonl").write_text('{"order_id": 1, "ordered_at": "2017-11-30"}\n')
+    (tmp_path / "readme.txt").write_text("What this is\nand is not\n")
+    _, first, second, third = propose(tmp_path, tmp_path)
+    assert first.startswith("  orders:\n")
+    assert second.startswith("  orders_2:\n")
+    assert third == "  # readme.txt: one column only, 'What this is': text, or another delimiter?\n"
+
+
 def test_a_place_without_data_is_named_with_what_is_allowed(tmp_path: Path):
     with pytest.raises(StepFailed, match=r"found no channels.yml and no data file, allowed: files with .csv"):
-        list(propose(tmp_path))
+        list(propose(tmp_path, tmp_path))
     with pytest.raises(StepFailed, match=r"nowhere: found no such file or folder, allowed: a data file"):
-        list(propose(tmp_path / "nowhere"))
+        list(propose(tmp_path / "nowhere", tmp_path))
 
 
 def test_a_file_that_cannot_be_read_keeps_no_other_from_being_looked_at(folder: Path):
     (folder / "aaa.parquet").write_bytes(b"PAR1 and no more")
-    entries = list(propose(folder))
+    entries = list(propose(folder, folder))
     assert "  # aaa.parquet: " in entries[1]
     assert len(entries) == 7

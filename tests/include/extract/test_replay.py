@@ -159,9 +159,10 @@ def test_lines_that_were_no_text_land_when_the_encoding_is_corrected(customers):
     kept = customers.quarantined()[1]
     relayout(customers, encoding="cp1252")
     (file,) = replay(customers)
-    assert (file.landed, file.reasons) == (1, {"encoding": 1})
+    assert (file.landed, file.reasons) == (1, {"unreadable:observed_at": 1})
     assert [row["email"] for row in customers.landed()] == ["müller@x.org", "ann@x.org"]
-    assert customers.quarantined() == [kept]
+    assert customers.quarantined() == [kept | {"reason": "unreadable:observed_at"}]
+    assert kept["raw"].encode("latin-1") == "3,bad,böll@x.org,,43".encode("cp1252")
 
 
 def test_an_encoding_that_joins_bytes_reads_no_line_by_itself(customers):
