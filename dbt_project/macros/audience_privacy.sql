@@ -42,7 +42,12 @@
     {%- set address = "lower(trim(" ~ ip ~ "))" -%}
     {%- set octet = '(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])' -%}
     {%- set dotted -%}
-        nullif(regexp_extract({{ address }}, '^(?:::ffff:)?({{ octet }}\.{{ octet }}\.{{ octet }})\.{{ octet }}$', 1), '')
+        nullif(
+            regexp_extract(
+                {{ address }}, '^(?:::ffff:)?({{ octet }}\.{{ octet }}\.{{ octet }})\.{{ octet }}$', 1
+            ),
+            ''
+        )
     {%- endset -%}
     {%- set head = "list_filter(string_split(split_part(" ~ address ~ ", '::', 1), ':'), lambda part: part <> '')" -%}
     {%- set tail = "list_filter(string_split(split_part(" ~ address ~ ", '::', 2), ':'), lambda part: part <> '')" -%}

@@ -56,39 +56,38 @@ class Update:
 def update_dictionary(
     connection: duckdb.DuckDBPyConnection, lake: Lake, dictionary: Dictionary, scratch: Path
 ) -> Update:
-    """Add what has landed since to a dictionary, or write it anew when its version has changed.
+    """Make a dictionary that of the values which are landed now: new ones are added, others are forgotten, and all
+    are asked for again when the version has changed.
 
-    The file is sorted by its key and replaced in one step; when there is nothing to add it is not touched. New
-    values pass through Python in batches, so memory does not grow with them.
+    The file is sorted by its key and replaced in one step; when nothing is new or gone it is not touched. New values
+    pass through Python in batches, so memory does not grow with them.
     """
     path = lake.dictionary(dictionary.name)
-    known = path if path.exists() and _version(path) == dictionary.version else None
+    known = _read(path) if path.exists() and _version(path) == dictionary.version else None
     added = scratch / f"{dictionary.name}.parquet"
+    columns = ", ".join(dictionary.key)
+    connection.execute(
+        f"create or replace temp table landed as select distinct {columns} from ({dictionary.landed}) as landed"
+    )
     new = _normalise_new_values(connection, dictionary, known, added)
-    if new or known is None:
-        _merge(connection, dictionary, [known, added] if known else [added], path)
+    if known is None:
+        _write(connection, dictionary, _read(added), path)
+    elif new or _has_gone(connection, dictionary, known):
+        kept = f"(select known.* from {known} as known semi join landed on {_same_key(dictionary)})"
+        _write(connection, dictionary, f"(from {kept} union all from {_read(added)})", path)
     added.unlink()
     refused = "count(reason)" if "reason" in dictionary.values else "0"
-    values, refusals = connection.execute(
-        f"select count(*), {refused} from read_parquet({literal(str(path))})"
-    ).fetchone()
+    values, refusals = connection.execute(f"select count(*), {refused} from {_read(path)}").fetchone()
     return Update(dictionary.name, values, new, refusals)
 
 
 def _normalise_new_values(
-    connection: duckdb.DuckDBPyConnection, dictionary: Dictionary, known: Path | None, target: Path
+    connection: duckdb.DuckDBPyConnection, dictionary: Dictionary, known: str | None, target: Path
 ) -> int:
-    """Write the values that the known file does not have to `target`, in no order. Returns how many."""
-    columns = ", ".join(dictionary.key)
-    query = f"select distinct {columns} from ({dictionary.landed}) as landed"
+    """Write the landed values that are not known to `target`, in no order. Returns how many."""
+    query = "select * from landed"
     if known is not None:
-        same = " and ".join(
-            f"landed.{column} is not distinct from known.{column}" for column in dictionary.key
-        )
-        query = (
-            f"select landed.* from ({query}) as landed"
-            f" anti join read_parquet({literal(str(known))}) as known on {same}"
-        )
+        query += f" anti join {known} as known on {_same_key(dictionary)}"
     rows = 0
     with pq.ParquetWriter(target, dictionary.schema) as writer:
         for batch in connection.execute(query).to_arrow_reader(ROWS_PER_BATCH):
@@ -108,16 +107,27 @@ def _normalised(dictionary: Dictionary, batch: pa.RecordBatch) -> pa.RecordBatch
     return pa.RecordBatch.from_arrays([*keys, *values], schema=dictionary.schema)
 
 
-def _merge(
-    connection: duckdb.DuckDBPyConnection, dictionary: Dictionary, parts: list[Path], path: Path
-) -> None:
-    listed = ", ".join(literal(str(part)) for part in parts)
+def _has_gone(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary, known: str) -> bool:
+    """Whether there is a known value that is not landed any more, of an erased person for example."""
+    query = f"select 1 from {known} as known anti join landed on {_same_key(dictionary)} limit 1"
+    return connection.execute(query).fetchone() is not None
+
+
+def _write(connection: duckdb.DuckDBPyConnection, dictionary: Dictionary, rows: str, path: Path) -> None:
     order = ", ".join(f"{column} nulls first" for column in dictionary.key)
     with replacing(path) as temporary:
         connection.execute(
-            f"copy (select * from read_parquet([{listed}]) order by {order}) to {literal(str(temporary))}"
+            f"copy (select * from {rows} order by {order}) to {literal(str(temporary))}"
             f" ({PARQUET}, kv_metadata {{{VERSION.decode()}: {literal(dictionary.version)}}})"
         )
+
+
+def _same_key(dictionary: Dictionary) -> str:
+    return " and ".join(f"landed.{column} is not distinct from known.{column}" for column in dictionary.key)
+
+
+def _read(path: Path) -> str:
+    return f"read_parquet({literal(str(path))}, hive_partitioning = false)"
 
 
 def _version(path: Path) -> str | None:

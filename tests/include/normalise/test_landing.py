@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import shutil
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from include.config import Normalisation
@@ -20,16 +21,30 @@ from include.normalise.landing import Normalised, normalise_landing
 from include.normalise.versions import LIBRARIES, normalisation_version
 from include.settings import settings
 
-Land = Callable[..., None]
+# The columns that a test gives, all of them text.
+NAMED = (
+    "record_id", "order_id", "event_id", "interaction_id", "id_type", "id_value", "email", "phone", "country", "url",
+    "site", "user_agent",
+)  # fmt: skip
 NAMES = ("emails", "countries", "phones", "user_agents", "sites", "content_categories")
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    """A lake in which nothing has landed yet."""
-    lake = Lake(tmp_path)
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    lake = Lake(tmp_path_factory.mktemp("empty"))
     complete_landing(lake)
     return lake
+
+
+@pytest.fixture
+def lake(empty: Lake, tmp_path: Path) -> Lake:
+    """A lake in which nothing has landed yet."""
+    return copied(empty, tmp_path / "data")
+
+
+def copied(empty: Lake, data: Path) -> Lake:
+    shutil.copytree(empty.data, data)
+    return Lake(data)
 
 
 def land(lake: Lake, kind: str, rows: list[dict[str, Any]], channel: str = "crm", day: int = 1) -> None:
@@ -38,11 +53,11 @@ def land(lake: Lake, kind: str, rows: list[dict[str, Any]], channel: str = "crm"
     schema = ", ".join(f'"{name}" {type_}' for name, type_ in kinds()[kind].landing_schema().items())
     with duckdb.connect() as connection:
         connection.execute(f"create table landed ({schema})")
-        for row in rows:
-            connection.execute(
-                f"insert into landed ({', '.join(row)}) values ({', '.join('?' * len(row))})",
-                list(row.values()),
-            )
+        connection.register(
+            "given", pa.Table.from_pylist(rows, pa.schema((name, pa.string()) for name in NAMED))
+        )
+        columns = ", ".join(dict.fromkeys(name for row in rows for name in row))
+        connection.execute(f"insert into landed by name select {columns} from given")
         connection.execute(f"copy landed to '{path}' (format parquet)")
 
 
@@ -121,6 +136,20 @@ def test_only_values_that_the_dictionary_does_not_have_are_asked_for(lake):
     assert [raw for (raw,) in read(lake, "emails", "raw")] == ["ann@example.org", "ben@example.org"]
 
 
+def test_a_value_that_is_not_landed_any_more_is_forgotten(lake):
+    land(
+        lake,
+        "customers",
+        [{"record_id": "1", "email": "ann@example.org"}, {"record_id": "2", "phone": "2125550147"}],
+    )
+    land(lake, "orders", [{"order_id": "1", "email": "ben@example.org"}])
+    normalise(lake)
+    land(lake, "customers", [{"record_id": "2", "phone": "2125550147"}])
+    assert normalise(lake).new == 0
+    assert read(lake, "emails", "raw") == [("ben@example.org",)]
+    assert read(lake, "phones", "raw") == [("2125550147",)]
+
+
 def test_a_change_of_rules_renews_what_depends_on_them_and_nothing_else(lake):
     land(lake, "customers", [{"record_id": "1", "email": "a.b@gmail.com", "phone": "030 1234567"}])
     land(lake, "events", [{"event_id": "1", "site": "news.example.com", "user_agent": "curl/8"}])
@@ -135,7 +164,7 @@ def test_a_change_of_rules_renews_what_depends_on_them_and_nothing_else(lake):
     assert read(lake, "sites", "content_rules[1].path, content_rules[1].name") == [("/", "Sports")]
 
 
-def test_day_by_day_gives_the_same_bytes_as_all_at_once(lake, tmp_path):
+def test_day_by_day_gives_the_same_bytes_as_all_at_once(lake, empty, tmp_path):
     draw = random.Random(7)
     customers = [
         {
@@ -150,8 +179,7 @@ def test_day_by_day_gives_the_same_bytes_as_all_at_once(lake, tmp_path):
         land(lake, "customers", customers[day::3], day=day + 1)
         land(lake, "events", events[day::3], day=day + 1)
         normalise(lake)
-    whole = Lake(tmp_path / "whole")
-    complete_landing(whole)
+    whole = copied(empty, tmp_path / "whole")
     land(whole, "customers", customers[::-1])
     land(whole, "events", events[::-1])
     normalise(whole)
