@@ -30,8 +30,10 @@ def checked(kind: Kind, canonical: Canonical, types: dict[str, str], party: str,
                 f"{identifier(column.name)} as {_value(column.name)}",
             ]
         elif _is_native(column, types[column.name]):
+            source = f"{column.name}__source"
+            own = f"{identifier(column.name)}::varchar"
             cleaned += [
-                f"{identifier(column.name)}::varchar as {text}",
+                f"{f'coalesce({own}, {clean(identifier(source))})' if source in types else own} as {text}",
                 f"{identifier(column.name)}::{column.sql_type} as {_value(column.name)}",
             ]
         elif f"{column.name}__source" in types:

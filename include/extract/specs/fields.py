@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ENTRY = "struct(key varchar, value varchar)"
 VALUES = "tandem_values"
+SILENT = re.compile(r"\btry_", re.IGNORECASE)
 PLACE = re.compile(r"([^.\[\]]+)((?:\[[0-9]+\])*)")
 EMPTY = ("", "{}", "[]")
 Structure = str | dict[str, "Structure"] | list["Structure"]  # as DuckDB's json_transform wants it
@@ -236,13 +237,20 @@ def _expressions(canonical: str, entry: MapEntry) -> dict[str, str]:
 
 
 def _failed_on(entry: MapEntry) -> str:
-    """The source columns of an expression as text, in the rows where it fails; NULL where it does not."""
+    """The source columns of an expression as text, in the rows where it fails; NULL where it does not.
+
+    `try_cast` and `try_strptime` fail in silence: with them, nothing out of something is a failure too.
+    """
     columns = [identifier(name) for name in entry.columns]
     if len(columns) == 1:
         text = f"{columns[0]}::varchar"
     else:
         text = f"json_object({', '.join(f'{literal(name)}, {identifier(name)}' for name in entry.columns)})::varchar"
-    return f"case when try(({entry.sql}) is null) is null then {text} end"
+    fails = f"try(({entry.sql}) is null) is null"
+    if columns and SILENT.search(entry.sql):
+        given = f"trim(concat_ws('', {', '.join(f'{column}::varchar' for column in columns)})) <> ''"
+        fails = f"{fails} or (try({entry.sql}) is null and {given})"
+    return f"case when {fails} then {text} end"
 
 
 def _steps(path: str) -> list[str | int]:

@@ -140,3 +140,20 @@ def test_a_column_of_that_name_comes_before_the_number_of_the_row(desk):
     desk.deliver("lines", "order,source_row\no1,77\n")
     desk.extract()
     assert [item["line_number"] for item in desk.landed()] == [77]
+
+
+@pytest.mark.parametrize("born", ["try_strptime(born, '%d.%m.%Y')", "strptime(born, '%d.%m.%Y')"])
+def test_a_date_that_an_expression_cannot_read_is_kept_beside_the_row(desk, born):
+    desk.describe(
+        path="people.csv",
+        format="csv",
+        map={"record_id": "id", "observed_at": {"value": "2020-01-01"}, "birth_date": {"sql": born}},
+    )
+    desk.deliver("people.csv", "id,born\n1,01.02.1980\n2,32.13.1980\n3,\n")
+    desk.extract()
+    landed = desk.landed("birth_date::varchar as born, rejected_values as rejected")
+    assert landed == [
+        {"born": "1980-02-01", "rejected": {}},
+        {"born": None, "rejected": {"birth_date": "32.13.1980"}},
+        {"born": None, "rejected": {}},
+    ]
