@@ -395,7 +395,8 @@ def test_a_new_day_reads_no_old_file_of_landing(history: History) -> None:
     company = history.company
     company.forget()
     company.deliver(first_day())
-    company.run(DAYS[0])
+    company.extract(DAYS[0])
+    company.stage(DAYS[0])
     before = company.ask("select count(*) from stg_events where channel = 'web'")
     (company.lake.landing("events", "web", DAYS[0]) / "part.parquet").unlink()
     company.deliver(second_day())

@@ -7,26 +7,33 @@ order_events as (
 
 ),
 
--- The last event that lists what was ordered lists all of it.
-lists as (
+-- The last event that lists what was ordered lists all of it. (Not the row numbered first: over a table DuckDB 1.5.5
+-- rewrites that to a join, and joins the wrong columns when a list is unnested above it.)
+last_lists as (
 
-    select *
+    select
+        order_id,
+        max(report_number) as report_number,
     from order_events
     where
         is_content
         and len(items) > 0
-    qualify row_number() over (partition by order_id order by report_number desc) = 1
+    group by order_id
 
 ),
 
 -- The number is the place in the list: `position` is where the product stood on a page.
-items as (
+products as (
 
     select
-        * exclude (items),
-        unnest(items) as item,
-        generate_subscripts(items, 1) as line_number,
-    from lists
+        order_events.* exclude (items),
+        unnest(order_events.items) as item,
+        generate_subscripts(order_events.items, 1) as line_number,
+    from order_events
+    inner join last_lists
+        on
+            order_events.order_id = last_lists.order_id
+            and order_events.report_number = last_lists.report_number
 
 ),
 
@@ -40,7 +47,7 @@ read as (
         {{ first_json_text('item', ['category', 'item_category']) }} as category,
         coalesce({{ first_json_amount('item', ['quantity']) }}, 1) as quantity,
         {{ first_json_amount('item', ['price']) }} as unit_price,
-    from items
+    from products
 
 ),
 
