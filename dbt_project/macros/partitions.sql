@@ -86,7 +86,7 @@
 {%- endmacro %}
 
 {#
-    CTEs that end in `latest`, for an accumulated model: the version that holds of each record of the relation, deletions
+    CTEs that end in `latest`, for an accumulated model: of each record of the relation the version that holds, deletions
     too. When the relation has new rows only, they are compared with what is staged of their records. That is exact
     because the order of versions is total: the best of the bests of two parts is the best of all.
 #}
