@@ -29,7 +29,11 @@
         received_at asc nulls last,
         coalesce(properties, '{}') <> '{}' desc,
     {%- elif kind == 'orders' -%}
-        coalesce(updated_at, case when is_deleted then cast(landed_on + 1 as timestamp) end, ordered_at) desc nulls last,
+        coalesce(
+            updated_at,
+            case when is_deleted then cast(landed_on + 1 as timestamp) end,
+            ordered_at
+        ) desc nulls last,
     {%- elif kind in ('customers', 'traits') -%}
         observed_at desc nulls last,
     {%- elif kind == 'interactions' -%}
@@ -46,8 +50,8 @@
     the newest snapshot of its channel does not have, is not there.
 
     Few records come twice, so only those are compared; a window over all rows took more than twice as long. The
-    relation should be `not materialized`: it is read three times, and mostly two columns of it. `with_deleted` leaves the
-    versions that say so, and `is_deleted`.
+    relation should be `not materialized`: it is read three times, and mostly two columns of it. `with_deleted` leaves
+    the versions that say so, and `is_deleted`.
 #}
 {% macro latest_versions_of(relation, kind, with_deleted=false) -%}
 {%- set record = ['channel'] + record_key(kind) -%}
