@@ -149,11 +149,16 @@ def _land_file(
     connection.execute(f"set disabled_optimizers = '{disabled}'")
     try:
         source, canonical = _open(connection, channel, kind, file)
-        types = _types(connection, channel, source, canonical)
-        query = checked(kind, canonical, types, channel.party, file.name)
+
+        def check(canonical: Canonical) -> str:
+            types = _types(connection, channel, source, canonical)
+            return checked(kind, canonical, types, channel.party, file.name)
+
+        remainder = canonical.remainder
         landing, quarantine, received, landed, quarantined = write_rows(
-            connection, source, query, kind, file.name, folder, canonical.is_unpivoted
-        )
+            connection, source, check(canonical), kind, file.name, folder, canonical.is_unpivoted,
+            None if remainder is None else lambda landed: check(remainder(landed)),
+        )  # fmt: skip
         if file.format == "jsonl" and channel.spec == "mapped" and received and not landed:
             _explain_missing_keys(connection, channel, kind, source, file)
     except StepFailed as failure:

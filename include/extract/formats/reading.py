@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import duckdb
@@ -27,6 +29,7 @@ SOURCE, LINES, STARTS = (
 )  # names that a file's columns hardly have
 ROW, RAW, IS_MALFORMED = "tandem_row", "tandem_raw", "tandem_is_malformed"
 MAX_CSV_LINE_BYTES = 16 << 20
+SAMPLE_BLOCKS = 2
 WHITE_SPACE = "e' \\t\\r\\n'"
 
 
@@ -45,8 +48,9 @@ class Source:
 
     `query` selects `tandem_row, tandem_raw, tandem_is_malformed` and the file's `columns` (name to DuckDB type);
     of JSON lines the columns are not known, its query has `tandem_line` and `tandem_is_object` instead. Queries
-    read it as `tandem_source`. `register` runs before each of them, because a stream can be read only once.
-    `tally` is complete after the first query has run.
+    read it as `tandem_source`. `register` runs before each of them, because a stream can be read only once;
+    `register_sample` gives the first rows instead. `tally` is complete after the first query that read all rows.
+    `derived` are columns that are put to the query's own, for as few rows as are asked for.
     """
 
     query: str
@@ -54,9 +58,18 @@ class Source:
     register: Callable[[duckdb.DuckDBPyConnection], None]
     tally: Tally
     failures: list[StepFailed] = field(default_factory=list)
+    register_sample: Callable[[duckdb.DuckDBPyConnection], None] | None = None
+    derived: dict[str, str] = field(default_factory=dict)
 
-    def run(self, connection: duckdb.DuckDBPyConnection, sql: str, landed: Path | None = None) -> list[tuple]:
-        """Run a query over `tandem_source`: the file, without the rows of a `landed` Parquet file if one is given.
+    def run(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        sql: str,
+        landed: Path | None = None,
+        is_sample: bool = False,
+    ) -> list[tuple]:
+        """Run a query over `tandem_source`: the file, without the rows of a `landed` Parquet file if one is given;
+        or only some megabytes of its first rows.
 
         Raises StepFailed when it was the file that could not be read.
         """
@@ -64,7 +77,10 @@ class Source:
         if landed is not None:
             rows = f"select source_row as {ROW} from read_parquet({literal(str(landed))})"
             query = f"select * from ({query}) anti join ({rows}) using ({ROW})"
-        self.register(connection)
+        if self.derived:
+            columns = ", ".join(f"{sql} as {name}" for name, sql in self.derived.items())
+            query = f"select *, {columns} from ({query})"
+        (self.register_sample if is_sample and self.register_sample else self.register)(connection)
         try:
             connection.execute(f"create or replace temp view {SOURCE} as {query}")
             return connection.execute(sql).fetchall()
@@ -85,18 +101,14 @@ def open_json_lines(file: SourceFile, encoding: str) -> Source:
     with one failure in it apart row by row, which costs five times as much as asking first.
     """
     tally, failures = Tally(), []
-    query = f"""
-        select
-            source_row as {ROW},
-            rtrim(line, e'\\r\\n') as {RAW},
-            line as tandem_line,
-            (starts_with(line, '{{') or starts_with(ltrim(line, {WHITE_SPACE}), '{{')) and json_valid(line)
-                as tandem_is_object
-        from {LINES}
-    """
-    return Source(
-        query, {}, _line_stream(file, encoding, tally, failures, lambda blocks: blocks), tally, failures
-    )
+    query = f"select source_row as {ROW}, line as tandem_line from {LINES}"
+    derived = {
+        RAW: "rtrim(tandem_line, e'\\r\\n')",
+        "tandem_is_object": f"""(starts_with(tandem_line, '{{') or starts_with(ltrim(tandem_line, {WHITE_SPACE}), '{{'))
+            and json_valid(tandem_line)""",
+    }
+    stream = partial(_stream, file, encoding, tally, failures, lambda blocks: blocks)
+    return Source(query, {}, stream, tally, failures, partial(stream, blocks=SAMPLE_BLOCKS), derived)
 
 
 def open_csv(connection: duckdb.DuckDBPyConnection, file: SourceFile, dialect: Dialect) -> Source:
@@ -200,7 +212,7 @@ def _damaged_csv(file: SourceFile, dialect: Dialect, look: Scan) -> Source:
             from (select source_row as {ROW}, rtrim(line, e'\\r\\n') as {RAW} from {LINES})
         )
     """
-    register = _line_stream(file, dialect.encoding, tally, failures, records)
+    register = partial(_stream, file, dialect.encoding, tally, failures, records)
     return Source(query, dict.fromkeys(look.header, "VARCHAR"), register, tally, failures)
 
 
@@ -213,38 +225,37 @@ def _unquoted(item: str, dialect: Dialect) -> str:
     return f"nullif(case when starts_with(ltrim({item}), {quote}) then {unescaped} else {item} end, '')"
 
 
-def _line_stream(
+def _stream(
     file: SourceFile,
     encoding: str,
     tally: Tally,
     failures: list[StepFailed],
     records: Callable[[Iterator[Block]], Iterator[Block]],
-) -> Callable[[duckdb.DuckDBPyConnection], None]:
-    """Register the file's good lines as a stream `tandem_lines`; `tally` counts them on the first reading.
+    connection: duckdb.DuckDBPyConnection,
+    blocks: int | None = None,
+) -> None:
+    """Register the file's good lines, or the first `blocks` of them, as a stream `tandem_lines`; `tally` counts
+    them when all are read for the first time.
 
     An error in a stream reaches us as text inside DuckDB's own, so the original is kept in `failures`.
     """
-    is_counted = False
 
     def batches() -> Iterator[pa.RecordBatch]:
-        nonlocal is_counted
-        counts = not is_counted
-        is_counted = True
+        counted = Tally()
         try:
             with open_text(file.path, encoding) as stream:
-                for block in records(read_blocks(stream)):
-                    if counts:
-                        tally.add(block)
+                for block in islice(records(read_blocks(stream)), blocks):
+                    if blocks is None and not tally.is_complete:
+                        counted.add(block)
                     if (block.status == GOOD).any():
                         yield block.records()
         except StepFailed as failure:
             failures.append(failure)
             raise
+        if blocks is None and not tally.is_complete:
+            tally.good, tally.rejects, tally.is_complete = counted.good, counted.rejects, True
 
-    def register(connection: duckdb.DuckDBPyConnection) -> None:
-        connection.register(LINES, pa.RecordBatchReader.from_batches(SCHEMA, batches()))
-
-    return register
+    connection.register(LINES, pa.RecordBatchReader.from_batches(SCHEMA, batches()))
 
 
 def _as_json(columns: dict[str, str]) -> str:
