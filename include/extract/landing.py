@@ -33,7 +33,7 @@ RECEIPT_SCHEMA = {
     "columns": "map(varchar, varchar)",  # of the source: name and type, as far as its format has them
 }
 EMPTY_CHANNEL, EMPTY_DAY = "none", date(1970, 1, 1)
-PARQUET = "format parquet, compression zstd, row_group_size 122880"
+PARQUET = "format parquet, compression zstd, row_group_size 40960"
 
 
 @dataclass(frozen=True)

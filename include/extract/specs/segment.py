@@ -79,13 +79,14 @@ class Keys:
     names the objects that are something else in some line. `are_columns` says that the strange keys can be read like
     the known ones; too many, or the same name in another case, cannot. `shapes` are hashes of all the keys of a
     line, in their order, of lines in which nothing is strange but these; `are_objects` that all lines are JSON
-    objects."""
+    objects. `needed` are top-level keys that the channel's SQL reads, as text."""
 
     strange: dict[str, tuple[str, ...]] = field(default_factory=dict)
     others: tuple[str, ...] = ()
     are_columns: bool = True
     shapes: tuple[int, ...] = ()
     are_objects: bool = False
+    needed: tuple[str, ...] = ()
 
 
 def map_segment(connection: duckdb.DuckDBPyConnection, channel: Channel, source: Source) -> Canonical:
@@ -164,7 +165,7 @@ def _sample_keys(connection: duckdb.DuckDBPyConnection, source: Source, needed: 
                 taken.add(name.lower())
                 strange[level].append(name)
                 room -= 1
-    keys = Keys({level: tuple(sorted(names)) for level, names in strange.items()})
+    keys = Keys({level: tuple(sorted(names)) for level, names in strange.items()}, needed=needed)
     shapes = [shape for lists, shape in found if _is_plain(lists, keys)]
     return replace(keys, shapes=tuple(sorted(shapes[:MAX_SHAPES])), are_objects=are_objects)
 
@@ -173,27 +174,41 @@ def _find_keys(
     connection: duckdb.DuckDBPyConnection, source: Source, needed: tuple[str, ...], landed: Path
 ) -> Keys:
     """All keys of the lines that are not landed, and `needed` ones."""
-    names = ", ".join(
-        f"list_sort(list_distinct(flatten(list({KEYS}[{position}]))))"
-        for position in range(1, len(LEVELS) + 1)
+    is_other = ", ".join(f"coalesce({_is_other(level)}, false)" for level in LEVELS if level)
+    rows = source.run(
+        connection,
+        f"""
+        with shapes as materialized (
+            select distinct {KEYS} as found, [false, {is_other}] as flags
+            from (select *, {_keys()} as {KEYS} from {SOURCE})
+        )
+        , levels as (select unnest(range(1, {len(LEVELS) + 1})) as level)
+        select distinct level, unnest(found[level]) as name from shapes cross join levels
+        union all
+        select distinct level, null from shapes cross join levels where flags[level]
+        order by level, name
+        limit {2 * MAX_STRANGE_KEYS}
+        """,
+        landed=landed,
     )
-    is_other = ", ".join(f"coalesce(bool_or({_is_other(level)}), false)" for level in list(LEVELS)[1:])
-    sql = f"select [{names}], [{is_other}] from (select *, {_keys()} as {KEYS} from {SOURCE})"
-    ((found, flags),) = source.run(connection, sql, landed=landed)
-    strange = {
-        level: {*(names or ())} - {*known}
-        for (level, known), names in zip(LEVELS.items(), found, strict=True)
-    }
+    strange, others = {}, []
+    for position, (level, known) in enumerate(LEVELS.items(), start=1):
+        names = {name for place, name in rows if place == position}
+        if None in names:
+            others.append(level)
+        strange[level] = names - {*known, None}
     taken = {name.lower() for name in (*LEVELS[""], *strange[""])}
     strange[""] |= {name for name in needed if name.lower() not in taken}
     spellings = [[*known, *strange[level]] for level, known in LEVELS.items()]
+    are_few = len(rows) < 2 * MAX_STRANGE_KEYS and sum(map(len, strange.values())) <= MAX_STRANGE_KEYS
     return Keys(
         strange={level: tuple(sorted(names)) for level, names in strange.items()},
-        others=tuple(level for level, flag in zip(list(LEVELS)[1:], flags, strict=True) if flag),
-        are_columns=sum(map(len, strange.values())) <= MAX_STRANGE_KEYS
+        others=tuple(others) if are_few else tuple(level for level in LEVELS if level),
+        are_columns=are_few
         and all(
             len({name.lower() for name in names}) == len(names) and "" not in names for names in spellings
         ),
+        needed=needed,
     )
 
 
@@ -341,7 +356,10 @@ def _attributes(keys: Keys) -> str:
     for level in LEVELS:
         for name in _readable(keys, level):
             column = f"{_column(level)}.{identifier(name)}" if level else identifier(name)
-            members.append(_member(_dotted(level, name), f"{column}::varchar"))
+            is_text = not level and name in keys.needed
+            members.append(
+                _member(_dotted(level, name), f"{f'to_json({column})' if is_text else column}::varchar")
+            )
     for level in keys.others:
         value = f"json_extract(tandem_line, {literal('$.' + level)})::varchar"
         members.append(_member(level, f"case when {_is_other(level)} then {value} end"))
@@ -349,8 +367,8 @@ def _attributes(keys: Keys) -> str:
         f"""json_transform('{{' || concat_ws(',', {", ".join(members)}) || '}}', '"MAP(VARCHAR, VARCHAR)"')"""
     )
     if not keys.are_columns:
-        levels = [_strange(level, names) for level, names in keys.strange.items() if names]
-        known = f"map_from_entries(list_distinct(map_entries({known}) || {' || '.join(levels)}))"
+        levels = " || ".join(_strange(level) for level in LEVELS)
+        known = f"map_from_entries(list_distinct(map_entries({known}) || {levels}))"
     return f"case when {IS_MALFORMED} then map() else {known} end::map(varchar, varchar)"
 
 
@@ -366,16 +384,15 @@ def _dotted(level: str, name: str) -> str:
     return f"{level}.{name}" if level else name
 
 
-def _strange(level: str, names: tuple[str, ...]) -> str:
-    """The entries of some keys of an object of the line, looked up in the row."""
+def _strange(level: str) -> str:
+    """The entries of the keys of an object of the line that are not known here, looked up in the row."""
     text = f"json_extract(tandem_line, {literal('$.' + level)})" if level else "tandem_line"
     values = f"""coalesce(map_entries(try(json_transform({text}, '"MAP(VARCHAR, VARCHAR)"'))), [])"""
     key = f"{literal(level + '.')} || entry.key" if level else "entry.key"
-    named = f"list_transform({values}, lambda entry: {{'key': {key}, 'value': entry.value}})"
-    wanted = texts(tuple(_dotted(level, name) for name in names))
     return (
-        f"list_filter({named}, lambda entry: entry.value is not null and entry.value not in ('', '{{}}', '[]')"
-        f" and list_contains({wanted}, entry.key))"
+        f"list_transform(list_filter({values}, lambda entry: entry.value not in ('', '{{}}', '[]')"
+        f" and not list_contains({texts(LEVELS[level])}, entry.key)),"
+        f" lambda entry: {{'key': {key}, 'value': entry.value}})"
     )
 
 
@@ -390,7 +407,11 @@ def _structure(keys: Keys) -> str:
         parent, inner = structure, structure
         for part in level.split(".") if level else ():
             parent, inner = inner, inner[part]
-        inner = {**inner, **dict.fromkeys(_readable(keys, level), "JSON")}
+        strange = {
+            name: "VARCHAR" if not level and name in keys.needed else "JSON"
+            for name in _readable(keys, level)
+        }
+        inner = {**inner, **strange}
         if level:
             parent[level.split(".")[-1]] = inner
         else:
