@@ -9,7 +9,7 @@ PORT   ?= 8080
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run check replay ui test lint report clean
+.PHONY: help demo run check replay ui test lint bench report clean
 
 help: ## what can be done
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ lint: $(READY) ## ruff for Python, sqlfluff for SQL
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests
+
+bench: $(READY) ## measure against the alternatives and write docs/benchmarks.md [SIZE=small|medium|large]
+	@$(VENV)/bin/python -m include.benchmark $(if $(SIZE),--size "$(SIZE)")
 
 report: $(READY) ## where the report of the current release lies
 	@$(RUN) report --data "$(DATA)"

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from include.config import Channel, FileSource
 
 READING_VERSION = (
-    1  # raise it when the same file and map become other rows, so that all files are landed again
+    2  # raise it when the same file and map become other rows, so that all files are landed again
 )
 
 
@@ -156,11 +156,16 @@ def land_file(
     try:
         source = open_source(connection, channel, file)
         canonical = read_spec(connection, channel, kind, source, file)
-        types = _types(connection, channel, source, canonical)
-        query = checked(kind, canonical, types, channel.party, file.name)
+
+        def check(canonical: Canonical) -> str:
+            types = _types(connection, channel, source, canonical)
+            return checked(kind, canonical, types, channel.party, file.name)
+
+        remainder = canonical.remainder
         landing, quarantine, received, landed, quarantined = write_rows(
-            connection, source, query, kind, file.name, folder, canonical.is_unpivoted
-        )
+            connection, source, check(canonical), kind, file.name, folder, canonical.is_unpivoted,
+            None if remainder is None else lambda landed: check(remainder(landed)),
+        )  # fmt: skip
         if is_whole and file.format == "jsonl" and channel.spec == "mapped" and received and not landed:
             _explain_missing_keys(connection, channel, kind, source, file)
     except StepFailed as failure:

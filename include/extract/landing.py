@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -40,7 +41,7 @@ RECEIPT_SCHEMA = {
     "columns": "map(varchar, varchar)",  # of the source, in its order: name and type, see `drift.py` for JSON
 }
 EMPTY_CHANNEL, EMPTY_DAY = "none", date(1970, 1, 1)
-PARQUET = "format parquet, compression zstd, row_group_size 122880"
+PARQUET = "format parquet, compression zstd, row_group_size 40960"
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,12 @@ def complete_landing(lake: Lake) -> None:
 
 def write_rows(
     connection: duckdb.DuckDBPyConnection, source: Source, query: str, kind: Kind, source_file: str,
-    folder: Path, is_unpivoted: bool,
+    folder: Path, is_unpivoted: bool, remainder: Callable[[Path], str] | None = None,
 ) -> tuple[Path, Path, int, int, int]:  # fmt: skip
     """Write the good rows of a checked query to one Parquet file and the others to another, below `folder`.
 
-    The rows that were refused are looked for only when some are missing, in a second pass over nothing else.
+    The rows that were refused are looked for only when some are missing, in a second pass over nothing else; the
+    `remainder` is the checked query for it, when that is not the same one.
     Returns both paths and the counts received, landed and quarantined.
     Raises StepFailed when rows were lost, which would be a fault of this program.
     """
@@ -107,6 +109,16 @@ def write_rows(
         _write_nothing(connection, quarantine, QUARANTINE_SCHEMA)
         quarantined = 0
     else:
+        refused, late = f"select * from ({query}) where {REASON} is not null", 0
+        if landed == expected:
+            refused = f"select * from ({query}) where false"
+        elif remainder is not None:
+            rest = folder / "remainder.parquet"
+            source.run(
+                connection, f"copy ({remainder(landing)}) to {literal(str(rest))} ({PARQUET})", landed=landing
+            )
+            refused = f"select * from read_parquet({literal(str(rest))}) where {REASON} is not null"
+            late = _append(connection, landing, rest, columns)
         connection.register("tandem_rejects", source.rejects())
         undecodable = "mixed" if source.is_recoded else "bytes"
         quarantined = source.run(
@@ -120,7 +132,7 @@ def write_rows(
                     form
                 from (
                     select {RAW} as raw, {REASON} as reason, source_row, {literal(source.form)} as form
-                    from ({query}) where {REASON} is not null
+                    from ({refused})
                     union all by name
                     select raw, reason, source_row, case reason when 'encoding' then {literal(undecodable)}
                         else 'line' end as form
@@ -130,6 +142,7 @@ def write_rows(
             ) to {literal(str(quarantine))} ({PARQUET})""",
             landed=None if is_unpivoted else landing,
         )[0][0]
+        landed += late
     received = expected + len(source.tally.rejects)
     if landed + quarantined != received:
         raise StepFailed(
@@ -137,6 +150,18 @@ def write_rows(
             "this is a fault of Tandem, please report it with the file"
         )
     return landing, quarantine, received, landed, quarantined
+
+
+def _append(connection: duckdb.DuckDBPyConnection, landing: Path, rest: Path, columns: str) -> int:
+    """Put the good rows of a second pass after those of the first; returns how many there were."""
+    good = f"select {columns} from read_parquet({literal(str(rest))}) where {REASON} is null"
+    (count,) = connection.execute(f"select count(*) from ({good})").fetchone()
+    if count:
+        both = landing.with_name("both.parquet")
+        rows = f"select * from read_parquet({literal(str(landing))}) union all {good}"
+        connection.execute(f"copy ({rows}) to {literal(str(both))} ({PARQUET})")
+        both.replace(landing)
+    return count
 
 
 def read_receipts(connection: duckdb.DuckDBPyConnection, lake: Lake, channel: str) -> list[Receipt]:

@@ -81,7 +81,7 @@ class Scan:
 def open_lines(path: Path, dialect: Dialect) -> Iterator[BinaryIO]:
     """The file as UTF-8 text whose lines end in LF. Raises StepFailed as `open_text` does."""
     with open_text(path, dialect.encoding) as stream:
-        yield stream if dialect.line_end == "\n" else _WithNewlines(stream)
+        yield stream if dialect.line_end == "\n" else io.BufferedReader(_WithNewlines(stream), 1 << 20)
 
 
 def settle(path: Path, dialect: Dialect) -> Dialect:

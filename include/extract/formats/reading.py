@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +32,7 @@ SOURCE, LINES, STARTS = (
 )  # names that a file's columns hardly have
 ROW, RAW, IS_MALFORMED = "tandem_row", "tandem_raw", "tandem_is_malformed"
 MAX_CSV_LINE_BYTES = 16 << 20
+SAMPLE_BLOCKS = 2
 WHITE_SPACE = "e' \\t\\r\\n'"
 
 
@@ -52,9 +55,11 @@ class Source:
 
     `query` selects `tandem_row, tandem_raw, tandem_is_malformed` and the file's `columns` (name to DuckDB type);
     of JSON lines the columns are not known, its query has `tandem_line` and `tandem_is_object` instead. Queries
-    read it as `tandem_source`. `register` runs before each of them, because a stream can be read only once.
-    `tally` is complete after the first query has run. `form` says what `tandem_raw` is: the `line` (or record) of
-    the file, or the `row` as a JSON object of its columns. `is_recoded` says that the file was not UTF-8.
+    read it as `tandem_source`. `register` runs before each of them, because a stream can be read only once;
+    `register_sample` gives the first rows instead. `tally` is complete after the first query that read all rows.
+    `derived` are columns that are put to the query's own, for as few rows as are asked for. `form` says what
+    `tandem_raw` is: the `line` (or record) of the file, or the `row` as a JSON object of its columns. `is_recoded`
+    says that the file was not UTF-8.
     """
 
     query: str
@@ -62,11 +67,20 @@ class Source:
     register: Callable[[duckdb.DuckDBPyConnection], None]
     tally: Tally
     failures: list[StepFailed] = field(default_factory=list)
+    register_sample: Callable[[duckdb.DuckDBPyConnection], None] | None = None
+    derived: dict[str, str] = field(default_factory=dict)
     form: str = "line"
     is_recoded: bool = False
 
-    def run(self, connection: duckdb.DuckDBPyConnection, sql: str, landed: Path | None = None) -> list[tuple]:
-        """Run a query over `tandem_source`: the file, without the rows of a `landed` Parquet file if one is given.
+    def run(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        sql: str,
+        landed: Path | None = None,
+        is_sample: bool = False,
+    ) -> list[tuple]:
+        """Run a query over `tandem_source`: the file, without the rows of a `landed` Parquet file if one is given;
+        or only some megabytes of its first rows.
 
         Raises StepFailed when it was the file that could not be read.
         """
@@ -74,7 +88,8 @@ class Source:
         if landed is not None:
             rows = f"select source_row as {ROW} from read_parquet({literal(str(landed))})"
             query = f"select * from ({query}) anti join ({rows}) using ({ROW})"
-        self.register(connection)
+        query = self.with_derived(query)
+        (self.register_sample if is_sample and self.register_sample else self.register)(connection)
         try:
             connection.execute(f"create or replace temp view {SOURCE} as {query}")
             return connection.execute(sql).fetchall()
@@ -82,6 +97,13 @@ class Source:
             if self.failures:
                 raise self.failures[0] from None
             raise
+
+    def with_derived(self, query: str) -> str:
+        """A query over the source's own columns with the derived ones beside them."""
+        if not self.derived:
+            return query
+        columns = ", ".join(f"{sql} as {name}" for name, sql in self.derived.items())
+        return f"select *, {columns} from ({query})"
 
     def rejects(self) -> pa.Table:
         """Rows that are no text or no record: `raw, reason, source_row`."""
@@ -92,11 +114,13 @@ def with_partitions(source: Source, partitions: Mapping[str, str | None]) -> Sou
     """The source with the Hive partitions of its path as columns of its rows, as keys of JSON objects; the raw text
     stays as it came. A column or key of the file's own that has the same name goes before the partition, which is
     still to be seen in the name of the source file."""
-    if not source.columns:
-        query = source.query
+    if not source.columns and partitions:
+        query = source.with_derived(source.query)  # the raw text is that of the file
         for name, value in partitions.items():
             query = query if value is None else _with_key(query, name, value)
-        return replace(source, query=query)
+        return replace(source, query=query, derived={})
+    if not source.columns:
+        return source
     own = {name.lower() for name in source.columns}
     added = {name: value for name, value in partitions.items() if name.lower() not in own}
     values = "".join(
@@ -135,17 +159,16 @@ def open_json_lines(file: SourceFile, encoding: str) -> Source:
     with one failure in it apart row by row, which costs five times as much as asking first.
     """
     tally, failures = Tally(), []
-    query = f"""
-        select
-            source_row as {ROW},
-            rtrim(line, e'\\r\\n') as {RAW},
-            line as tandem_line,
-            (starts_with(line, '{{') or starts_with(ltrim(line, {WHITE_SPACE}), '{{')) and json_valid(line)
-                as tandem_is_object
-        from {LINES}
-    """
-    register = _line_stream(lambda: open_text(file.path, encoding), tally, failures, lambda blocks: blocks)
-    return Source(query, {}, register, tally, failures, is_recoded=not is_utf8(encoding))
+    query = f"select source_row as {ROW}, line as tandem_line from {LINES}"
+    derived = {
+        RAW: "rtrim(tandem_line, e'\\r\\n')",
+        "tandem_is_object": f"""(starts_with(tandem_line, '{{') or starts_with(ltrim(tandem_line, {WHITE_SPACE}), '{{'))
+            and json_valid(tandem_line)""",
+    }
+    opened = partial(open_text, file.path, encoding)
+    stream = partial(_stream, opened, tally, failures, lambda blocks: blocks)
+    sample = partial(stream, blocks=SAMPLE_BLOCKS)
+    return Source(query, {}, stream, tally, failures, sample, derived, is_recoded=not is_utf8(encoding))
 
 
 def open_csv(connection: duckdb.DuckDBPyConnection, file: SourceFile, dialect: Dialect) -> Source:
@@ -252,7 +275,7 @@ def _damaged_csv(file: SourceFile, dialect: Dialect, look: Scan) -> Source:
             from (select source_row as {ROW}, {raw} as {RAW} from {LINES})
         )
     """
-    register = _line_stream(lambda: open_lines(file.path, dialect), tally, failures, records)
+    register = partial(_stream, partial(open_lines, file.path, dialect), tally, failures, records)
     columns = dict.fromkeys(look.header, "VARCHAR")
     return Source(query, columns, register, tally, failures, is_recoded=not is_utf8(dialect.encoding))
 
@@ -266,37 +289,37 @@ def _unquoted(item: str, dialect: Dialect) -> str:
     return f"nullif(case when starts_with(ltrim({item}), {quote}) then {unescaped} else {item} end, '')"
 
 
-def _line_stream(
+def _stream(
     opened: Callable[[], AbstractContextManager[BinaryIO]],
     tally: Tally,
     failures: list[StepFailed],
     records: Callable[[Iterator[Block]], Iterator[Block]],
-) -> Callable[[duckdb.DuckDBPyConnection], None]:
-    """Register the file's good lines as a stream `tandem_lines`; `tally` counts them on the first reading.
+    connection: duckdb.DuckDBPyConnection,
+    blocks: int | None = None,
+) -> None:
+    """Register the file's good lines, or the first `blocks` of them, as a stream `tandem_lines`; `tally` counts
+    them when all are read for the first time.
 
     An error in a stream reaches us as text inside DuckDB's own, so the original is kept in `failures`.
     """
-    is_counted = False
 
     def batches() -> Iterator[pa.RecordBatch]:
-        nonlocal is_counted
-        counts = not is_counted
-        is_counted = True
+        counted = Tally()
         try:
             with opened() as stream:
-                for block in records(read_blocks(stream)):
-                    if counts:
-                        tally.add(block)
+                for block in islice(records(read_blocks(stream)), blocks):
+                    if blocks is None and not tally.is_complete:
+                        counted.add(block)
                     if (block.status == GOOD).any():
                         yield block.records()
         except StepFailed as failure:
             failures.append(failure)
             raise
+        if blocks is None and not tally.is_complete:
+            tally.good, tally.rejects, tally.is_complete = counted.good, counted.rejects, True
 
-    def register(connection: duckdb.DuckDBPyConnection) -> None:
-        connection.register(LINES, pa.RecordBatchReader.from_batches(SCHEMA, batches()))
-
-    return register
+    # As a bare capsule: given the reader itself, pyarrow's scanner reads up to 1 GB ahead of DuckDB.
+    connection.register(LINES, pa.RecordBatchReader.from_batches(SCHEMA, batches()).__arrow_c_stream__())
 
 
 def _as_json(columns: dict[str, str]) -> str:

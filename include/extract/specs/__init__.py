@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -20,11 +22,13 @@ class Canonical:
     """A query over a source that gives `tandem_row, tandem_raw, tandem_is_malformed, attributes` and canonical
     columns. `columns` names those it gives; a spec that has read a value itself gives it typed, with the text that
     it came from in `<column>__text`; where an expression failed, `<column>__source` says on what.
-    `is_unpivoted` says that one source row may become several."""
+    `is_unpivoted` says that one source row may become several. A query that leaves out rows, because they take more
+    time to read, has a `remainder`: the query over what is not in a landed file."""
 
     query: str
     columns: tuple[str, ...]
     is_unpivoted: bool = False
+    remainder: Callable[[Path], Canonical] | None = None
 
 
 def read_spec(
@@ -37,7 +41,7 @@ def read_spec(
     from include.extract.specs.apache import map_apache
     from include.extract.specs.ga4 import map_ga4
     from include.extract.specs.mapped import map_columns
-    from include.extract.specs.segment import find_keys, map_segment
+    from include.extract.specs.segment import map_segment
     from include.extract.specs.segment_tables import map_tables
     from include.extract.specs.snowplow import map_snowplow
 
@@ -46,7 +50,7 @@ def read_spec(
     if kind.name != "events":
         raise StepFailed(f"spec {channel.spec} gives events, not {kind.name}")
     if channel.spec == "segment" and not source.columns:
-        return map_segment(channel, find_keys(connection, source))
+        return map_segment(connection, channel, source)
     if channel.spec == "segment":
         return map_tables(channel, source, file.name)
     if channel.spec == "ga4":

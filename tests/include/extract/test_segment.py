@@ -5,6 +5,8 @@ from datetime import datetime
 
 import pytest
 
+from include.extract.formats import lines
+
 FILE = "web_2017-12-01.jsonl"
 EVENT = {
     "messageId": "m1",
@@ -165,3 +167,88 @@ def test_the_map_of_the_channel_overrides_columns(web):
         "app", "Tea", "PRODUCT VIEWED", False,
     )  # fmt: skip
     assert landed["occurred_at"] == datetime(2017, 11, 30, 10)
+
+
+def test_keys_of_the_inner_objects_that_have_no_column_are_kept(web):
+    page = EVENT["context"]["page"] | {"path": "/tea", "keywords": ["green"]}
+    context = EVENT["context"] | {"page": page, "campaign": {"id": 7}, "device": {"id": "d1", "token": "t"}}
+    (landed,) = deliver(web, EVENT | {"context": context})
+    assert (
+        landed["attributes"].items()
+        >= {
+            "context.page.path": "/tea",
+            "context.page.keywords": '["green"]',
+            "context.campaign.id": "7",
+            "context.device.token": "t",
+        }.items()
+    )
+
+
+def test_an_inner_object_that_is_something_else_is_kept(web):
+    contexts = [{"page": "home"}, {"campaign": ["a"]}, {"device": {}}, {"consent": None}, {}]
+    landed = deliver(web, *({**EVENT, "context": context} for context in contexts))
+    assert [item["attributes"] for item in landed] == [
+        {"context.page": "home"}, {"context.campaign": '["a"]'}, {}, {}, {},
+    ]  # fmt: skip
+
+
+def test_what_another_key_has_taken_the_column_of_is_kept(web):
+    (landed,) = deliver(
+        web,
+        EVENT
+        | {
+            "name": "Tea page",
+            "channel": "client",
+            "traits": {"plan": "free"},
+            "context": {"traits": {"a": 1}},
+        },
+    )
+    assert landed["attributes"] == {"name": "Tea page", "channel": "client", "context.traits": '{"a":1}'}
+    assert (landed["name"], landed["traits"]) == ("Product Viewed", '{"plan":"free"}')
+
+
+def test_a_key_that_only_late_lines_have_is_kept(web, monkeypatch):
+    monkeypatch.setattr(lines, "BLOCK_BYTES", 2000)
+    events = [EVENT | {"messageId": f"m{number}"} for number in range(50)]
+    late = [EVENT | {"messageId": "late", "writeKey": "w"}, {**EVENT, "messageId": "twin", "userid": "u"}]
+    landed = deliver(web, *events, *late, *events)
+    assert len(landed) == 102
+    assert [item["source_row"] for item in landed] == list(range(1, 103))
+    assert [item["attributes"].get("writeKey") for item in landed[49:52]] == [None, "w", None]
+    assert landed[51]["attributes"]["userid"] == "u"
+    assert {item["source_row"] for item in landed if item["attributes"].keys() & {"writeKey", "userid"}} == {
+        51,
+        52,
+    }
+
+
+def test_lines_land_the_same_wherever_their_keys_are_seen_first(web, monkeypatch):
+    strange = [EVENT | {"messageId": f"m{number}", f"key{number}": number} for number in range(20)]
+    landed = deliver(web, *strange)
+    monkeypatch.setattr(lines, "BLOCK_BYTES", 1500)
+    assert deliver(web, *reversed(strange))[::-1] == [
+        {**item, "source_row": 21 - item["source_row"]} for item in landed
+    ]
+
+
+def test_a_key_that_comes_twice_makes_its_line_malformed(web):
+    twice = json.dumps(EVENT).replace('"messageId"', '"userId": 18, "messageId"')
+    inner = json.dumps(EVENT).replace('"title"', '"url": "https://b.example.com/", "title"')
+    deliver(web, EVENT, twice, inner)
+    assert web.reasons() == [(2, "malformed"), (3, "malformed")]
+
+
+def test_damage_among_the_first_lines_costs_no_other_line(web):
+    text = json.dumps(EVENT)
+    other_case = text.replace('"messageId"', '"MESSAGEID"')
+    result = deliver(web, *[text[:50], other_case] * 20, *[EVENT] * 30)
+    assert [item["source_row"] for item in result[20:]] == list(range(41, 71))
+    assert {item["attributes"].get("MESSAGEID") for item in result[:20]} == {"m1"}
+    assert [reason for _, reason in web.reasons()] == ["malformed"] * 20
+
+
+def test_sql_over_a_key_that_no_line_has_sees_null(web):
+    entry = {"title": {"sql": "coalesce(headline, event)"}}
+    web.channel = type(web.channel).model_validate(web.channel.model_dump(mode="json") | {"map": entry})
+    (landed,) = deliver(web, EVENT)
+    assert landed["title"] == "Product Viewed"
