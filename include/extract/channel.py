@@ -24,6 +24,7 @@ from include.extract.formats.reading import (
     Source,
     SourceFile,
     open_csv,
+    open_json_document,
     open_json_lines,
     open_parquet,
 )
@@ -159,7 +160,7 @@ def _land_file(
             connection, source, check(canonical), kind, file.name, folder, canonical.is_unpivoted,
             None if remainder is None else lambda landed: check(remainder(landed)),
         )  # fmt: skip
-        if file.format == "jsonl" and channel.spec == "mapped" and received and not landed:
+        if file.format in ("jsonl", "json") and channel.spec == "mapped" and received and not landed:
             _explain_missing_keys(connection, channel, kind, source, file)
     except StepFailed as failure:
         message = str(failure)
@@ -193,6 +194,8 @@ def _open_source(connection: duckdb.DuckDBPyConnection, channel: Channel, file: 
         escape = layout.quote if layout.escape in ('"', layout.quote) else layout.escape
         dialect = Dialect(layout.delimiter, layout.quote, escape, layout.encoding, layout.header)
         return open_csv(connection, file, dialect)
+    if file.format == "json":
+        return open_json_document(file, layout.encoding, layout.records)
     return open_json_lines(file, layout.encoding)
 
 

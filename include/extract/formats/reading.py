@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
+from include.extract.formats.arrays import read_elements
 from include.extract.formats.delimited import Dialect, Scan, scan, split_records
 from include.extract.formats.lines import BLANK, GOOD, SCHEMA, Block, Tally, open_text, read_blocks
 from include.extract.sql import identifier, literal
@@ -95,7 +97,18 @@ class Source:
 
 
 def open_json_lines(file: SourceFile, encoding: str) -> Source:
-    """JSON lines: one row per line that is not blank.
+    """JSON lines: one row per line that is not blank."""
+    return _open_json(file, encoding, read_blocks)
+
+
+def open_json_document(file: SourceFile, encoding: str, records: str | None) -> Source:
+    """A JSON document: one row per element of the array at `records`, or of the document itself; its row number is
+    its position."""
+    return _open_json(file, encoding, partial(read_elements, path=file.path, records=records))
+
+
+def _open_json(file: SourceFile, encoding: str, split: Callable[[BinaryIO], Iterator[Block]]) -> Source:
+    """Rows of JSON text, in whichever way a file is split into them.
 
     Only lines known to be objects may be parsed further: `try` would catch the others too, but takes every block
     with one failure in it apart row by row, which costs five times as much as asking first.
@@ -107,7 +120,7 @@ def open_json_lines(file: SourceFile, encoding: str) -> Source:
         "tandem_is_object": f"""(starts_with(tandem_line, '{{') or starts_with(ltrim(tandem_line, {WHITE_SPACE}), '{{'))
             and json_valid(tandem_line)""",
     }
-    stream = partial(_stream, file, encoding, tally, failures, lambda blocks: blocks)
+    stream = partial(_stream, file, encoding, tally, failures, split)
     return Source(query, {}, stream, tally, failures, partial(stream, blocks=SAMPLE_BLOCKS), derived)
 
 
@@ -180,8 +193,8 @@ def _damaged_csv(file: SourceFile, dialect: Dialect, look: Scan) -> Source:
         )
     tally, failures, width = Tally(), [], len(look.header)
 
-    def records(blocks: Iterator[Block]) -> Iterator[Block]:
-        for block in split_records(blocks, dialect, width):
+    def records(stream: BinaryIO) -> Iterator[Block]:
+        for block in split_records(read_blocks(stream), dialect, width):
             if block.rows[0] <= look.header_lines:
                 block.status[block.rows <= look.header_lines] = BLANK
             yield block
@@ -230,12 +243,12 @@ def _stream(
     encoding: str,
     tally: Tally,
     failures: list[StepFailed],
-    records: Callable[[Iterator[Block]], Iterator[Block]],
+    split: Callable[[BinaryIO], Iterator[Block]],
     connection: duckdb.DuckDBPyConnection,
     blocks: int | None = None,
 ) -> None:
-    """Register the file's good lines, or the first `blocks` of them, as a stream `tandem_lines`; `tally` counts
-    them when all are read for the first time.
+    """Register the file's good lines, or those of its first `blocks`, as a stream `tandem_lines`; `tally` counts
+    them when all are read for the first time. `split` cuts the file into blocks.
 
     An error in a stream reaches us as text inside DuckDB's own, so the original is kept in `failures`.
     """
@@ -244,7 +257,7 @@ def _stream(
         counted = Tally()
         try:
             with open_text(file.path, encoding) as stream:
-                for block in islice(records(read_blocks(stream)), blocks):
+                for block in islice(split(stream), blocks):
                     if blocks is None and not tally.is_complete:
                         counted.add(block)
                     if (block.status == GOOD).any():

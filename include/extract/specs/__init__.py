@@ -44,7 +44,7 @@ def read_spec(
     if channel.spec == "mapped":
         return map_columns(channel, source, file.name)
     if channel.spec == "segment":
-        if file.format != "jsonl" or kind.name != "events":
-            raise StepFailed("spec segment reads JSON lines (format: jsonl) of kind events only")
+        if file.format not in ("jsonl", "json") or kind.name != "events":
+            raise StepFailed("spec segment reads JSON (format: jsonl or json) of kind events only")
         return map_segment(connection, channel, source)
     raise StepFailed(f"spec {channel.spec} is not known to this version")
