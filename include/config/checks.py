@@ -27,6 +27,7 @@ from include.extract.kinds import Kind, kinds
 
 CSV_OPTIONS = ("delimiter", "quote", "escape", "header", "null_values")
 TEXT_OPTIONS = ("encoding",)
+DOCUMENT_OPTIONS = ("records",)
 UNPIVOTED = ("trait", "value")
 # The formats that each spec reads; what a database gives is read like Parquet.
 SPEC_FORMATS = {
@@ -101,7 +102,13 @@ def _check_options(document: Document, path: KeyPath, channel: dict) -> Iterator
     source = channel.get("source")
     if not isinstance(source, dict):
         return
-    not_for = {"jsonl": CSV_OPTIONS, "parquet": CSV_OPTIONS + TEXT_OPTIONS}.get(str(source.get("format")), ())
+    not_for = {
+        "csv": DOCUMENT_OPTIONS,
+        "jsonl": CSV_OPTIONS + DOCUMENT_OPTIONS,
+        "json": CSV_OPTIONS,
+        "text": CSV_OPTIONS + DOCUMENT_OPTIONS,
+        "parquet": CSV_OPTIONS + TEXT_OPTIONS + DOCUMENT_OPTIONS,
+    }.get(str(source.get("format")), ())
     for option in not_for:
         if option in source:
             message = f"found with the format {source['format']}, allowed: with {_formats_of(option)}"
@@ -154,7 +161,9 @@ def _holds_semicolon(sql: str) -> bool:
 
 
 def _formats_of(option: str) -> str:
-    return "csv" if option in CSV_OPTIONS else "csv and jsonl"
+    if option in DOCUMENT_OPTIONS:
+        return "json"
+    return "csv" if option in CSV_OPTIONS else "csv, jsonl, json and text"
 
 
 def _source_reason(sql: str, connection: duckdb.DuckDBPyConnection) -> str | None:

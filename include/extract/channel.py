@@ -25,6 +25,7 @@ from include.extract.formats.reading import (
     Source,
     SourceFile,
     open_csv,
+    open_json_document,
     open_json_lines,
     open_parquet,
     with_partitions,
@@ -166,7 +167,8 @@ def land_file(
             connection, source, check(canonical), kind, file.name, folder, canonical.is_unpivoted,
             None if remainder is None else lambda landed: check(remainder(landed)),
         )  # fmt: skip
-        if is_whole and file.format == "jsonl" and channel.spec == "mapped" and received and not landed:
+        is_mapped_json = file.format in ("jsonl", "json") and channel.spec == "mapped"
+        if is_whole and is_mapped_json and received and not landed:
             _explain_missing_keys(connection, channel, kind, source, file)
     except StepFailed as failure:
         message = str(failure)
@@ -198,6 +200,8 @@ def _open_rows(connection: duckdb.DuckDBPyConnection, channel: Channel, file: So
         raise StepFailed(f"{file.path} is empty; set required: false if the day may be without data")
     if held_as == "csv":
         return open_csv(connection, file, dialect_of(layout))
+    if held_as == "json":
+        return open_json_document(file, layout.encoding, layout.records)
     return open_json_lines(file, layout.encoding)
 
 

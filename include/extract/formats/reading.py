@@ -20,6 +20,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from include.extract.formats.arrays import read_elements
 from include.extract.formats.delimited import Dialect, Scan, open_lines, scan, settle, split_records
 from include.extract.formats.lines import BLANK, GOOD, SCHEMA, Block, Tally, is_utf8, open_text, read_blocks
 from include.extract.sql import identifier, literal
@@ -153,7 +154,18 @@ def _with_key(query: str, name: str, value: str) -> str:
 
 
 def open_json_lines(file: SourceFile, encoding: str) -> Source:
-    """JSON lines: one row per line that is not blank.
+    """JSON lines: one row per line that is not blank."""
+    return _open_json(file, encoding, read_blocks)
+
+
+def open_json_document(file: SourceFile, encoding: str, records: str | None) -> Source:
+    """A JSON document: one row per element of the array at `records`, or of the document itself; its row number is
+    its position."""
+    return _open_json(file, encoding, partial(read_elements, path=file.path, records=records))
+
+
+def _open_json(file: SourceFile, encoding: str, split: Callable[[BinaryIO], Iterator[Block]]) -> Source:
+    """Rows of JSON text, in whichever way a file is split into them.
 
     Only lines known to be objects may be parsed further: `try` would catch the others too, but takes every block
     with one failure in it apart row by row, which costs five times as much as asking first.
@@ -166,7 +178,7 @@ def open_json_lines(file: SourceFile, encoding: str) -> Source:
             and json_valid(tandem_line)""",
     }
     opened = partial(open_text, file.path, encoding)
-    stream = partial(_stream, opened, tally, failures, lambda blocks: blocks)
+    stream = partial(_stream, opened, tally, failures, split)
     sample = partial(stream, blocks=SAMPLE_BLOCKS)
     return Source(query, {}, stream, tally, failures, sample, derived, is_recoded=not is_utf8(encoding))
 
@@ -239,8 +251,8 @@ def _clean_csv(file: SourceFile, dialect: Dialect, look: Scan) -> Source:
 def _damaged_csv(file: SourceFile, dialect: Dialect, look: Scan) -> Source:
     tally, failures, width = Tally(), [], len(look.header)
 
-    def records(blocks: Iterator[Block]) -> Iterator[Block]:
-        for block in split_records(blocks, dialect, width):
+    def records(stream: BinaryIO) -> Iterator[Block]:
+        for block in split_records(read_blocks(stream), dialect, width):
             if block.rows[0] <= look.header_lines:
                 block.status[block.rows <= look.header_lines] = BLANK
             yield block
@@ -293,12 +305,12 @@ def _stream(
     opened: Callable[[], AbstractContextManager[BinaryIO]],
     tally: Tally,
     failures: list[StepFailed],
-    records: Callable[[Iterator[Block]], Iterator[Block]],
+    split: Callable[[BinaryIO], Iterator[Block]],
     connection: duckdb.DuckDBPyConnection,
     blocks: int | None = None,
 ) -> None:
-    """Register the file's good lines, or the first `blocks` of them, as a stream `tandem_lines`; `tally` counts
-    them when all are read for the first time.
+    """Register the file's good lines, or those of its first `blocks`, as a stream `tandem_lines`; `tally` counts
+    them when all are read for the first time. `split` cuts the file into blocks.
 
     An error in a stream reaches us as text inside DuckDB's own, so the original is kept in `failures`.
     """
@@ -307,7 +319,7 @@ def _stream(
         counted = Tally()
         try:
             with opened() as stream:
-                for block in islice(records(read_blocks(stream)), blocks):
+                for block in islice(split(stream), blocks):
                     if blocks is None and not tally.is_complete:
                         counted.add(block)
                     if (block.status == GOOD).any():

@@ -1,4 +1,4 @@
-"""Segment and RudderStack JSON lines (segment.com/docs/connections/spec/common) as canonical events."""
+"""Segment and RudderStack JSON (segment.com/docs/connections/spec/common) as canonical events."""
 
 from __future__ import annotations
 

@@ -314,6 +314,13 @@ def test_an_option_of_csv_is_refused_for_parquet(problems):
     ]
 
 
+def test_records_belongs_to_json_documents_only(problems):
+    crm = CRM.replace("format: csv", "format: jsonl, records: result.rows")
+    assert problems(channels=crm) == [
+        "channels.yml:5 channels.crm.source.records: found with the format jsonl, allowed: with json"
+    ]
+
+
 # Audiences
 
 
