@@ -86,8 +86,8 @@
 {%- endmacro %}
 
 {#
-    CTEs that end in `latest`, for an accumulated model: of each record of the relation the version that holds, deletions
-    too. When the relation has new rows only, they are compared with what is staged of their records. That is exact
+    CTEs that end in `latest`, for an accumulated model: the version that holds of each record of the relation, deleted
+    or not. When the relation has new rows only, they are compared with what is staged of their records. It is exact
     because the order of versions is total: the best of the bests of two parts is the best of all.
 #}
 {% macro accumulated_versions_of(relation, kind, staged) -%}
