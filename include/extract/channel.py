@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from include.config import Channel
 
 READING_VERSION = (
-    1  # raise it when the same file and map become other rows, so that all files are landed again
+    2  # raise it when the same file and map become other rows, so that all files are landed again
 )
 
 
