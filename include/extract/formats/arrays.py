@@ -218,35 +218,36 @@ def _find_cuts(data: bytes, start: int) -> Cuts:
     """Cut a text that begins with an element. A line end inside a string is no JSON, so a string that is still open
     there ends there, and takes nothing after it along."""
     view = np.frombuffer(data, dtype=np.uint8)[start:]
-    places = np.flatnonzero(SIGNS[view])
+    places = np.flatnonzero(np.take(SIGNS, view))
     signs = view[places]
-    is_quote = (signs == QUOTE) & ~_escaped(places, signs)
-    quotes = np.cumsum(is_quote)
-    before_line = np.maximum.accumulate(np.where(signs == NEWLINE, quotes, 0))
-    is_outside = (quotes - before_line) % 2 == 0
-    depth = np.cumsum(np.where(is_outside, STEPS[signs], 0).astype(np.int64))
+    is_quote = signs == QUOTE
+    is_quote[_escaped(places, signs)] = False
+    quotes = np.cumsum(is_quote, dtype=np.int32)
+    is_newline = signs == NEWLINE
+    if (quotes[is_newline] & 1).any():
+        quotes -= np.maximum.accumulate(np.where(is_newline, quotes, 0))
+    outside = np.flatnonzero(((quotes & 1) == 0) & ~is_quote & ~is_newline)
+    places, signs = places[outside], signs[outside]
+    depth = np.cumsum(np.take(STEPS, signs), dtype=np.int32)
     below = np.flatnonzero(depth < 0)
     stop = int(below[0]) if len(below) else len(places)
-    commas = places[:stop][(signs[:stop] == COMMA) & is_outside[:stop] & (depth[:stop] == 0)] + start
+    commas = places[:stop][(signs[:stop] == COMMA) & (depth[:stop] == 0)] + start
     if stop == len(places):
         return Cuts(commas, None, True)
     return Cuts(commas, int(places[stop]) + start, bool(signs[stop] == CLOSE_LIST))
 
 
 def _escaped(places: np.ndarray, signs: np.ndarray) -> np.ndarray:
-    """Which signs have an odd number of backslashes right before them."""
-    is_backslash = signs == BACKSLASH
-    if not is_backslash.any():
-        return is_backslash
-    index = np.arange(len(places))
-    # A run of backslashes begins where the sign before is none, or not adjacent.
-    follows = np.zeros(len(places), bool)
-    follows[1:] = is_backslash[:-1] & (np.diff(places) == 1)
-    begins = np.maximum.accumulate(np.where(is_backslash & ~(follows & is_backslash), index, 0))
-    run = np.where(is_backslash, index - begins + 1, 0)
-    escaped = np.zeros(len(places), bool)
-    escaped[1:] = follows[1:] & (run[:-1] % 2 == 1)
-    return escaped
+    """The indexes of the signs that have an odd number of backslashes right before them."""
+    slashes = np.flatnonzero(signs == BACKSLASH)
+    if not len(slashes):
+        return slashes
+    index = np.arange(len(slashes))
+    begins = np.diff(places[slashes], prepend=-2) != 1
+    length = index - np.maximum.accumulate(np.where(begins, index, 0)) + 1  # of the run up to each
+    escaping = slashes[length % 2 == 1]
+    escaping = escaping[escaping + 1 < len(places)]
+    return escaping[places[escaping + 1] == places[escaping] + 1] + 1
 
 
 def _trimmed(view: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
