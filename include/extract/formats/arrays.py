@@ -29,8 +29,7 @@ from include.extract.formats.lines import (
 from include.ledger import StepFailed
 
 QUOTE, BACKSLASH, COMMA, OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT = b'"\\,[]{}'
-SIGNS = np.zeros(256, bool)
-SIGNS[[QUOTE, BACKSLASH, COMMA, OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT, NEWLINE]] = True
+SIGNS = bytes(int(sign in b'"\\,[]{}\n') for sign in range(256))  # for bytes.translate, which is fast
 STEPS = np.zeros(256, np.int8)
 STEPS[[OPEN_LIST, OPEN_OBJECT]] = 1
 STEPS[[CLOSE_LIST, CLOSE_OBJECT]] = -1
@@ -217,9 +216,8 @@ class _Elements:
 def _find_cuts(data: bytes, start: int) -> Cuts:
     """Cut a text that begins with an element. A line end inside a string is no JSON, so a string that is still open
     there ends there, and takes nothing after it along."""
-    view = np.frombuffer(data, dtype=np.uint8)[start:]
-    places = np.flatnonzero(np.take(SIGNS, view))
-    signs = view[places]
+    places = np.flatnonzero(np.frombuffer(data.translate(SIGNS), dtype=bool)[start:])
+    signs = np.frombuffer(data, dtype=np.uint8)[start:][places]
     is_quote = signs == QUOTE
     is_quote[_escaped(places, signs)] = False
     quotes = np.cumsum(is_quote, dtype=np.int32)
