@@ -12,7 +12,8 @@ from pathlib import Path
 
 from include.settings import PROJECT
 
-TOPICS = ("segment_json",)  # one module of this package each, with a TOPIC
+TOPICS = ("segment_json", "sessions")  # one module of this package each, with a TOPIC
+PREPARE = "prepare"
 PAGE = PROJECT / "docs" / "benchmarks.md"
 
 
@@ -37,9 +38,12 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _run_variant(topic: str, variant: str, folder: str) -> int:
-    rows = _topic(topic).variant(variant).run(Path(folder) / "inputs", Path(folder) / "output")
-    print(json.dumps({"rows": rows}))
+def _run_variant(topic: str, variant: str, folder: str, size: str = "") -> int:
+    inputs, output = Path(folder) / "inputs", Path(folder) / "output"
+    if variant == PREPARE:
+        _topic(topic).prepare(inputs, int(size))
+    else:
+        print(json.dumps({"rows": _topic(topic).variant(variant).run(inputs, output)}))
     return 0
 
 

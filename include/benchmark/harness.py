@@ -72,7 +72,10 @@ def measure(topic: Topic, folder: Path, size: int, repeats: int) -> dict[str, Co
     """
     inputs = folder / "inputs"
     inputs.mkdir(parents=True)
-    topic.prepare(inputs, size)
+    # In a process of its own: the peak memory of a process counts that of the one that started it.
+    subprocess.run(
+        [sys.executable, "-m", "include.benchmark", topic.name, "prepare", str(folder), str(size)], check=True
+    )
     costs: dict[str, list[Cost]] = {variant.name: [] for variant in topic.variants}
     for _ in range(repeats):
         for variant in topic.variants:

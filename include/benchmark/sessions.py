@@ -1,16 +1,15 @@
-"""Cutting events into visits, against sorting the same events by visitor and time: nobody can do it without.
-
-`python -m include.benchmark.sessions ours|sort FOLDER`, after `prepare` has filled the folder.
-"""
+"""Cutting events into visits, against sorting the same events by visitor and time: nobody can do it without."""
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import duckdb
 
+from include.benchmark.harness import Ratio, Topic, Variant
 from include.config import dbt_variables, load_configuration
 from include.lake import Lake
 from include.privacy.pseudonym import pads
@@ -55,24 +54,26 @@ def prepare(folder: Path, events: int) -> None:
         )
 
 
-def run(variant: str, folder: Path) -> int:
-    """Run one variant and write its rows as Parquet. Returns their number."""
-    query = (folder / "sessions.sql").read_text() if variant == "ours" else SORT
+def _run(query_of: Callable[[Path], str], inputs: Path, output: Path) -> int:
+    """Write the rows of a query as Parquet. Returns their number."""
     options = {
         "threads": settings().threads,
         "memory_limit": settings().memory_limit,
-        "temp_directory": str(folder / "spill"),
+        "temp_directory": str(output / "spill"),
     }
     with duckdb.connect(":memory:", config=options) as connection:
         connection.execute("set timezone = 'UTC'")
-        connection.execute(f"attach '{folder / 'warehouse.duckdb'}' as warehouse (read_only)")
+        connection.execute(f"attach '{inputs / 'warehouse.duckdb'}' as warehouse (read_only)")
         for name, pad in zip(("hmac_inner", "hmac_outer"), pads(b"a key for the benchmark"), strict=True):
             connection.execute(f"set variable {name} = unhex('{pad.hex()}')")
-        target = folder / f"{variant}.parquet"
         (rows,) = connection.execute(
-            f"copy ({query}) to '{target}' (format parquet, compression zstd)"
+            f"copy ({query_of(inputs)}) to '{output / 'rows.parquet'}' (format parquet, compression zstd)"
         ).fetchone()
     return rows
+
+
+def _sessions(inputs: Path) -> str:
+    return (inputs / "sessions.sql").read_text()
 
 
 def _events(events: int) -> str:
@@ -114,5 +115,18 @@ def _events(events: int) -> str:
     """
 
 
-if __name__ == "__main__":
-    run(sys.argv[1], Path(sys.argv[2]))
+TOPIC = Topic(
+    name="sessions",
+    title="Cutting events into visits",
+    text="The dbt model `sessions` over staged events in random order, each visitor with three visits of eight events,"
+    " from the warehouse to Parquet; against reading, sorting and writing the four columns that decide the order.",
+    sizes={"small": 1_000_000, "medium": 10_000_000, "large": 10_000_000},
+    prepare=prepare,
+    variants=(
+        Variant("ours", "the model `sessions`", partial(_run, _sessions), rows="sessions"),
+        Variant(
+            "sort", "the same events sorted, and nothing else", partial(_run, lambda _: SORT), rows="events"
+        ),
+    ),
+    ratios=(Ratio("sessions over sorting the events", "ours", "sort", at_most=3.5),),
+)
