@@ -17,7 +17,14 @@ KNOWN = frozenset(
     {"messageId", "type", "event", "name", "anonymousId", "userId", "previousId", "groupId", "timestamp",
      "originalTimestamp", "sentAt", "receivedAt", "properties", "traits", "context"}
 )  # fmt: skip
-KNOWN_CONTEXT = frozenset({"ip", "userAgent", "page", "campaign", "device", "consent", "traits"})
+KNOWN_INSIDE = {
+    "context": frozenset({"ip", "userAgent", "page", "campaign", "device", "consent", "traits"}),
+    "context.page": frozenset({"url", "referrer", "title"}),
+    "context.campaign": frozenset({"source", "medium", "name", "term", "content"}),
+    "context.device": frozenset({"id", "advertisingId"}),
+    "context.consent": frozenset({"categoryPreferences"}),
+}
+EARLIEST, LATEST = datetime(2000, 1, 1), datetime(2100, 1, 1)
 TIMES = ("occurred_at", "received_at", "sent_at")
 TEXTS = (
     "event_id", "type", "name", "anonymous_id", "user_id", "previous_id", "group_id", "device_id", "advertising_id",
@@ -27,7 +34,9 @@ TEXTS = (
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in TEXTS]
     + [(name, pa.timestamp("us")) for name in TIMES]
-    + [("attributes", pa.map_(pa.string(), pa.string())), ("source_row", pa.int64())]
+    + [("is_owned_site", pa.bool_())]
+    + [(name, pa.map_(pa.string(), pa.string())) for name in ("attributes", "rejected_values")]
+    + [("party", pa.string()), ("source_file", pa.string()), ("source_row", pa.int64())]
 )
 
 
@@ -38,6 +47,8 @@ class Refused(Exception):
 def load(source: Path, target: Path, quarantine: Path) -> int:
     """Write the good lines of `source` to Parquet, the others with row number and reason to `quarantine`."""
     written = 0
+    with source.open("rb") as content:  # by which a file is known again
+        hashlib.file_digest(content, "sha256")
     with (
         source.open("rb") as lines,
         quarantine.open("wb") as refused,
@@ -54,7 +65,7 @@ def load(source: Path, target: Path, quarantine: Path) -> int:
                     bad = {"raw": line.decode("utf-8", "replace"), "reason": str(error), "row": number}
                     refused.write(orjson.dumps(bad, option=orjson.OPT_APPEND_NEWLINE))
                     continue
-                for append, value in zip(appends, (*values, number), strict=True):
+                for append, value in zip(appends, (*values, "first", source.name, number), strict=True):
                     append(value)
             writer.write_table(pa.table(columns, schema=SCHEMA))
             written += len(columns[0])
@@ -76,6 +87,13 @@ def _read(event: dict, line: bytes) -> tuple:
         occurred = _time(get("timestamp")) or original or sent or received
     if occurred is None:
         raise Refused("missing:occurred_at")
+    if not EARLIEST <= occurred <= LATEST:
+        raise Refused("out_of_range:occurred_at")
+    rejected = [
+        (name, str(get(key)))
+        for name, key, value in (("received_at", "receivedAt", received), ("sent_at", "sentAt", sent))
+        if value is None and get(key) is not None
+    ]
     url = page.get("url")
     consent = (context.get("consent") or {}).get("categoryPreferences")
     return (
@@ -108,7 +126,18 @@ def _read(event: dict, line: bytes) -> tuple:
         occurred,
         received,
         sent,
-        _attributes(event, context),
+        True,
+        _attributes(
+            event,
+            {
+                "context": context,
+                "context.page": page,
+                "context.campaign": campaign,
+                "context.device": device,
+                "context.consent": context.get("consent") or {},
+            },
+        ),
+        rejected,
     )
 
 
@@ -144,8 +173,10 @@ def _platform(event: dict, context: dict, url: str | None) -> str | None:
     return "web" if url or "analytics.js" in library else None
 
 
-def _attributes(event: dict, context: dict) -> list[tuple[str, str]]:
+def _attributes(event: dict, inner: dict[str, dict]) -> list[tuple[str, str]]:
     entries = [(name, value) for name, value in event.items() if name not in KNOWN]
-    entries += [(f"context.{name}", value) for name, value in context.items() if name not in KNOWN_CONTEXT]
+    for level, item in inner.items():
+        known = KNOWN_INSIDE[level]
+        entries += [(f"{level}.{name}", value) for name, value in item.items() if name not in known]
     texts = ((name, _text(value)) for name, value in entries)
     return [(name, text) for name, text in texts if text not in (None, "{}", "[]")]

@@ -306,7 +306,7 @@ def _columns() -> dict[str, str]:
     }
     return {
         # Without an id the same content is the same event.
-        "event_id": "coalesce(nullif(trim(messageId), ''), 'md5:' || md5(rtrim(tandem_line, e' \\r\\n')))",
+        "event_id": f"coalesce({clean('messageId')}, 'md5:' || md5(rtrim(tandem_line, e' \\r\\n')))",
         "occurred_at": "tandem_occurred_at",
         "occurred_at__text": f"coalesce({', '.join(identifier(name) for name in TIMES)})",
         "received_at": "tandem_receivedAt",

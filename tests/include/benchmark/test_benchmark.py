@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from include.benchmark import segment_json
+from include.benchmark.harness import Cost, measure, page
+from include.benchmark.segment_events import write_events
+
+TOPIC = segment_json.TOPIC
+
+
+def test_every_way_to_read_segment_lines_writes_the_same_rows(tmp_path):
+    costs = measure(TOPIC, tmp_path / "bench", size=2000, repeats=1)
+    rows = {name: cost.rows for name, cost in costs.items()}
+    assert rows == {
+        "read_json": 2000, "tandem": 2000, "tandem_bad": 1996, "orjson": 2000, "tandem_grown": 8000,
+    }  # fmt: skip
+    assert all(cost.cpu > 0 and cost.memory > 10_000_000 for cost in costs.values())
+
+
+def test_variants_that_write_different_rows_fail_the_benchmark(tmp_path):
+    variants = [replace(TOPIC.variant(name), rows="all") for name in ("read_json", "tandem_bad")]
+    with pytest.raises(RuntimeError, match=r"group 'all' wrote \[1996, 2000\] rows"):
+        measure(replace(TOPIC, variants=tuple(variants)), tmp_path / "bench", size=2000, repeats=1)
+
+
+def test_a_page_says_which_target_is_missed():
+    costs = {v.name: Cost(cpu=1.0, wall=1.0, memory=1, rows=1) for v in TOPIC.variants}
+    text = page(TOPIC, costs | {"tandem": Cost(3.0, 1.0, 1, 1)}, 10, 1)
+    assert "| Tandem over `read_json`, good lines | 3.00 | at most 2.0: missed |" in text
+
+
+def test_events_are_the_same_every_time_and_damage_is_where_it_shall_be(tmp_path):
+    for name in ("a", "b"):
+        write_events(tmp_path / name, 3000)
+    write_events(tmp_path / "bad", 3000, 0.01)
+    good, bad = (tmp_path / "a").read_bytes(), (tmp_path / "bad").read_bytes().splitlines()
+    assert good == (tmp_path / "b").read_bytes()
+    events = [json.loads(line) for line in good.splitlines()]
+    assert {event["type"] for event in events} == {"page", "track", "identify", "screen"}
+    assert 700 < len(good) / len(events) < 950
+    changed = [number for number, line in enumerate(good.splitlines()) if line != bad[number]]
+    assert changed == list(range(50, 3000, 100))
