@@ -23,6 +23,7 @@ from include.config import Configuration, dbt_variables, load_configuration
 from include.extract import complete_landing, extract_channel
 from include.identity import resolve
 from include.lake import Lake
+from include.normalise.landing import normalise_landing
 from include.settings import Settings
 from include.warehouse import run_dbt
 
@@ -83,6 +84,7 @@ class Company:
         for channel in self.configuration.channels.values():
             extract_channel(channel, day, self.lake, self.settings)
         complete_landing(self.lake)
+        normalise_landing(self.lake, self.configuration.normalisation, self.settings)
 
     def stage(self, day: date) -> None:
         run_dbt("stage", self.lake, dbt_variables(self.configuration, day, self.lake), KEY)
