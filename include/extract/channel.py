@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -37,6 +33,7 @@ from include.extract.specs.mapped import check_keys_exist
 from include.extract.validation import checked
 from include.lake import Lake, hash_file
 from include.ledger import StepFailed
+from include.scratch import scratch_engine
 from include.settings import Settings
 
 if TYPE_CHECKING:
@@ -70,7 +67,7 @@ def extract_channel(channel: Channel, day: date, lake: Lake, settings: Settings)
     """
     kind = kinds()[channel.kind]
     spec_hash = _spec_hash(channel, kind)
-    with open_engine(lake, settings) as (connection, folder):
+    with scratch_engine(lake, settings, "extract") as (connection, folder):
         receipts = read_receipts(connection, lake, channel.name)
         same_rules = [receipt for receipt in receipts if receipt.spec_hash == spec_hash]
         deliveries = find_deliveries(channel, day, settings, same_rules)
@@ -253,22 +250,6 @@ def _spec_hash(channel: Channel, kind: Kind) -> str:
     rules = [[getattr(column, name) for name in column.__dataclass_fields__] for column in kind.columns]
     content = json.dumps([READING_VERSION, definition, kind.name, rules], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
-
-
-@contextmanager
-def open_engine(lake: Lake, settings: Settings) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
-    """A DuckDB of its own with bounded memory, and a folder for parts and spilled data that is gone afterwards."""
-    parent = lake.data / "tmp"
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="extract-", dir=parent))
-    try:
-        with duckdb.connect(":memory:", config={"threads": settings.threads}) as connection:
-            connection.execute(f"set memory_limit = '{settings.memory_limit}'")
-            connection.execute("set temp_directory = ?", [str(folder / "spill")])
-            connection.execute("set timezone = 'UTC'")
-            yield connection, folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _first_line(error: Exception) -> str:

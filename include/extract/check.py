@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from include.extract.channel import land_file, open_engine, open_source
+from include.extract.channel import land_file, open_source
 from include.extract.connectors import Delivery, find_deliveries
 from include.extract.drift import find_drift
 from include.extract.kinds import Kind, kinds
@@ -24,10 +24,11 @@ from include.identity.rules import rubbish
 from include.lake import Lake
 from include.ledger import StepFailed
 from include.quality.gate import PERSONAL_COLUMNS
+from include.scratch import scratch_engine
 
 if TYPE_CHECKING:
     from include.config import Channel, Configuration
-    from include.settings import Settings
+from include.settings import Settings
 
 NEWEST = date(9998, 12, 31)  # later than any delivery
 WIDTH = 100
@@ -104,7 +105,7 @@ def _check_channel(
     check = ChannelCheck(f"{channel.name}: {channel.kind}, {channel.spec}, {layout}, {channel.party} party")
     with tempfile.TemporaryDirectory(prefix="tandem-check-") as temporary:
         folder = Path(temporary)
-        with open_engine(Lake(folder), settings) as (connection, _):
+        with scratch_engine(Lake(folder), settings, "check") as (connection, _):
             try:
                 receipts = read_receipts(connection, Lake(settings.data), channel.name)
                 for number, delivery in enumerate(_newest_deliveries(check, channel, day, settings)):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from include.extract.channel import dialect_of, land_file, open_engine
+from include.extract.channel import dialect_of, land_file
 from include.extract.connectors.files import partitions_of
 from include.extract.formats.delimited import Dialect
 from include.extract.formats.lines import is_utf8
@@ -31,6 +31,7 @@ from include.extract.landing import (
 from include.extract.sql import identifier, literal
 from include.lake import Lake, replacing
 from include.ledger import StepFailed
+from include.scratch import scratch_engine
 from include.settings import Settings
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def replay_channel(
     """
     kind = kinds()[channel.kind]
     replayed = []
-    with open_engine(lake, settings) as (connection, folder):
+    with scratch_engine(lake, settings, "replay") as (connection, folder):
         receipts = read_receipts(connection, lake, channel.name)
         days = {receipt.delivered_on for receipt in receipts if receipt.quarantined}
         for delivered_on in sorted(days if day is None else days & {day}):

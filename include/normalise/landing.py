@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 
 from include.extract.kinds import kinds
@@ -25,6 +20,7 @@ from include.normalise.phones import normalise_phone
 from include.normalise.sites import ContentRule, host_of, normalise_site
 from include.normalise.user_agents import normalise_user_agent
 from include.normalise.versions import dictionary_version
+from include.scratch import scratch_engine
 from include.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,7 +51,7 @@ class Normalised:
 
 def normalise_landing(lake: Lake, normalisation: Normalisation, settings: Settings) -> Normalised:
     """Bring the dictionaries of everything landed up to date. The landing must be complete: each kind has a file."""
-    with _engine(lake, settings) as (connection, scratch):
+    with scratch_engine(lake, settings, "normalise") as (connection, scratch):
         updates = [
             update_dictionary(connection, lake, dictionary, scratch)
             for dictionary in _dictionaries(lake, normalisation)
@@ -170,21 +166,3 @@ def _content_rules(normalisation: Normalisation) -> tuple[ContentRule, ...]:
             )
         )
     return tuple(rules)
-
-
-@contextmanager
-def _engine(lake: Lake, settings: Settings) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
-    """A DuckDB with bounded memory, and a folder for parts and spilled data that is gone afterwards."""
-    parent = lake.data / "tmp"
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="normalise-", dir=parent))
-    config = {
-        "threads": settings.threads,
-        "memory_limit": settings.memory_limit,
-        "temp_directory": str(folder / "spill"),
-    }
-    try:
-        with duckdb.connect(":memory:", config=config) as connection:
-            yield connection, folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
