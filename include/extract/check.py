@@ -25,10 +25,10 @@ from include.lake import Lake
 from include.ledger import StepFailed
 from include.quality.gate import PERSONAL_COLUMNS
 from include.scratch import scratch_engine
+from include.settings import Settings
 
 if TYPE_CHECKING:
     from include.config import Channel, Configuration
-from include.settings import Settings
 
 NEWEST = date(9998, 12, 31)  # later than any delivery
 WIDTH = 100
