@@ -32,6 +32,7 @@ from include.extract.kinds import Kind, kinds
 from include.extract.landing import Part, Receipt, read_receipts, replace_partition, write_rows
 from include.extract.specs import Canonical, read_spec
 from include.extract.specs.mapped import check_keys_exist
+from include.extract.sql import literal
 from include.extract.validation import checked
 from include.lake import Lake, hash_file
 from include.ledger import StepFailed
@@ -252,7 +253,7 @@ def _engine(lake: Lake, settings: Settings) -> Iterator[tuple[duckdb.DuckDBPyCon
     try:
         with duckdb.connect(":memory:", config={"threads": settings.threads}) as connection:
             connection.execute(f"set memory_limit = '{settings.memory_limit}'")
-            connection.execute("set temp_directory = ?", [str(folder / "spill")])
+            connection.execute(f"set temp_directory = {literal(str(folder / 'spill'))}")
             connection.execute("set timezone = 'UTC'")
             yield connection, folder
     finally:
