@@ -51,9 +51,14 @@ class Block:
         lines = pa.LargeStringArray.from_buffers(
             len(self.rows), pa.py_buffer(self.offsets), pa.py_buffer(self.data)
         )
-        batch = pa.RecordBatch.from_arrays([pa.array(self.rows), lines], schema=SCHEMA)
+        batch = pa.RecordBatch.from_arrays([_integers(self.rows), lines], schema=SCHEMA)
         good = self.status == GOOD
-        return batch if good.all() else batch.take(pa.array(np.flatnonzero(good)))
+        return batch if good.all() else batch.take(_integers(np.flatnonzero(good)))
+
+
+def _integers(values: np.ndarray) -> pa.Array:
+    """`pa.array` would import pandas to ask whether it is a series."""
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])
 
 
 @dataclass
