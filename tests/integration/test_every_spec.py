@@ -53,6 +53,7 @@ channels:
       loyalty_number: card
       email: contact.email
       city: contact.address.city
+      country: {value: DE}
 
   calls:
     party: first
@@ -175,7 +176,7 @@ def deliver(folder: Path) -> None:
     write(folder / "crm" / "kunden.csv", "\n".join(crm).encode("cp1252"))
     member = {
         "card": "L1",
-        "since": "2024-01-01",
+        "since": "2024-05-10",
         "contact": {"email": "ann.mueller@example.com", "address": {"city": "Köln"}},
     }
     write(
@@ -331,7 +332,7 @@ def test_what_was_refused_is_counted_and_named(company: Company):
     rows = company.rows(
         "select channel, refused, reason, column_name, rows from {quarantine_summary} order by all"
     )
-    assert rows == [("blog", "row", "malformed", None, 1), ("crm", "value", "unreadable", "birth_date", 1)]
+    assert rows == [("blog", "row", "malformed", "", 1), ("crm", "value", "rejected", "birth_date", 1)]
     assert company.manifest()["balanced"] is True
 
 
