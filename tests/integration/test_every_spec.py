@@ -333,7 +333,7 @@ def test_what_was_refused_is_counted_and_named(company: Company):
         "select channel, refused, reason, column_name, rows from {quarantine_summary} order by all"
     )
     assert rows == [("blog", "row", "malformed", "", 1), ("crm", "value", "rejected", "birth_date", 1)]
-    assert company.manifest()["balanced"] is True
+    assert company.manifest()["row_flow"]["balanced"] is True
 
 
 def test_the_same_day_again_changes_nothing(company: Company):
