@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from include.identity import Resolved
-from include.identity.resolve import SCHEMAS
+from include.identity.results import SCHEMAS
 from include.ledger import StepFailed
 from tests.include.identity.evidence import Desk, event, node_of, record
 

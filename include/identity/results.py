@@ -1,0 +1,182 @@
+"""What a day of identity hands on: the queries behind its files, their columns and their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+
+from include.identity.engine import Engine, text
+from include.identity.guards import SHARED
+from include.identity.rules import Strength, types_named
+
+SCHEMAS = {
+    "node_customers": {
+        "node_key": "varchar",
+        "kind": "varchar",
+        "channel": "varchar",
+        "record_id": "varchar",
+        "customer_id": "varchar",
+        "tier": "varchar",
+        "linked_by": "varchar",
+    },
+    "identifier_customers": {
+        "id_type": "varchar",
+        "id_value": "varchar",
+        "customer_id": "varchar",
+        "first_seen_at": "timestamp",
+        "last_seen_at": "timestamp",
+        "observations": "bigint",
+    },
+    "edges": {
+        "node_key": "varchar",
+        "id_type": "varchar",
+        "id_value": "varchar",
+        "first_seen_at": "timestamp",
+        "last_seen_at": "timestamp",
+        "observations": "bigint",
+        "status": "varchar",
+        "reason": "varchar",
+    },
+    "changes": {
+        "customer_id": "varchar",
+        "previous_customer_id": "varchar",
+        "change": "varchar",
+        "reason": "varchar",
+        "as_of_date": "date",
+    },
+    "health": {
+        "as_of_date": "date",
+        "customers": "bigint",
+        "nodes": "bigint",
+        "active_edges": "bigint",
+        "blocked_edges": "bigint",
+        "removed_edges": "bigint",
+        "largest_customer_nodes": "bigint",
+    },
+}
+KEYS = {
+    "node_customers": "node_key",
+    "identifier_customers": "id_type, id_value, customer_id",
+    "edges": "node_key, id_type, id_value",
+    "changes": "customer_id, change, previous_customer_id nulls first",
+    "health": "as_of_date",
+}
+
+
+def create_results(engine: Engine, types: Iterable[Strength]) -> None:
+    """Make the tables that several files are written from: what ties a node, and the fate of every edge."""
+    engine.create_table(
+        "tie",
+        f"""
+        select
+            node,
+            {types_named(types, "type")} as linked_by
+        from mergeable
+        where value in (select value from mergeable group by value having count(*) > 1)
+        group by node
+        """,
+    )
+    engine.create_view("staged_edge", _with_fate("staged"))
+    engine.create_view("observed_edge", _with_fate("observation"))
+
+
+def _with_fate(edges: str) -> str:
+    return f"""
+        select
+            edges.*,
+            coalesce(edges.rubbish, powerless.reason, cut.reason) as reason,
+            case
+                when edges.rubbish is not null or powerless.reason is not null then 'blocked'
+                when cut.reason is not null then 'removed'
+                else 'active'
+            end as status
+        from {edges} as edges
+        left join powerless on edges.value = powerless.value
+        left join cut on edges.node = cut.node and edges.value = cut.value
+        where edges.value is not null
+        """
+
+
+def create_health(engine: Engine, day: date) -> None:
+    engine.create_table(
+        "health",
+        f"""
+        with sizes as (
+            select
+                customer_id,
+                count(*) as nodes
+            from node_customer
+            where customer_id is not null
+            group by customer_id
+        ),
+
+        edges as (
+            select
+                coalesce(sum(case when status = 'active' then 1 else 0 end), 0) as active_edges,
+                coalesce(sum(case when status = 'blocked' then 1 else 0 end), 0) as blocked_edges,
+                coalesce(sum(case when status = 'removed' then 1 else 0 end), 0) as removed_edges
+            from observed_edge
+        )
+
+        select
+            date '{day:%Y-%m-%d}' as as_of_date,
+            (select count(*) from sizes) as customers,
+            (select count(*) from node_customer) as nodes,
+            edges.active_edges,
+            edges.blocked_edges,
+            edges.removed_edges,
+            (select coalesce(max(nodes), 0) from sizes) as largest_customer_nodes
+        from edges
+        """,
+    )
+
+
+def result(table: str, day: date) -> str:
+    """The query behind a file, before it is typed and ordered."""
+    if table == "node_customers":
+        return """
+        with nodes as (
+            select
+                node,
+                min(node_key) as node_key,
+                min(kind) as kind,
+                min(channel) as channel,
+                min(record_id) as record_id
+            from staged
+            group by node
+        )
+
+        select
+            nodes.node_key,
+            nodes.kind,
+            nodes.channel,
+            nodes.record_id,
+            node_customer.customer_id,
+            'exact' as tier,
+            coalesce(tie.linked_by, '') as linked_by
+        from nodes
+        inner join node_customer on nodes.node = node_customer.node
+        left join tie on nodes.node = tie.node
+        """
+    if table == "identifier_customers":
+        # A shared value stays with everyone whose own records carry it; rubbish is nobody's.
+        return f"""
+        select
+            staged_edge.id_type,
+            staged_edge.id_value,
+            node_customer.customer_id,
+            min(staged_edge.first_seen_at) as first_seen_at,
+            max(staged_edge.last_seen_at) as last_seen_at,
+            sum(staged_edge.observations) as observations
+        from staged_edge
+        inner join node_customer on staged_edge.node = node_customer.node
+        where
+            node_customer.customer_id is not null
+            and (staged_edge.status <> 'blocked' or staged_edge.reason = {text(SHARED)})
+        group by staged_edge.id_type, staged_edge.id_value, node_customer.customer_id
+        """
+    if table == "edges":
+        return f"select {', '.join(SCHEMAS['edges'])} from staged_edge"
+    if table == "changes":
+        return f"select *, date '{day:%Y-%m-%d}' as as_of_date from change_of_customer"
+    return "select * from health"
