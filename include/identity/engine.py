@@ -38,6 +38,9 @@ class Engine:
         for name in names:
             self._execute(f"drop table if exists {name}")
 
+    def drop_view(self, name: str) -> None:
+        self._execute(f"drop view if exists {name}")
+
     def scalar(self, query: str) -> Any:
         """The first column of the first row, None when there is no row."""
         row = self._execute(query).fetchone()
@@ -49,6 +52,10 @@ class Engine:
     def columns(self, path: Path) -> set[str]:
         """The column names of a Parquet file."""
         return {row[0] for row in self.rows(f"describe select * from {parquet(path)}")}
+
+    def columns_of(self, relation: str) -> set[str]:
+        """The column names of a table, view or other relation."""
+        return {row[0] for row in self.rows(f"describe select * from {relation}")}
 
     def write(self, path: Path, schema: Mapping[str, str], query: str, order_by: str) -> None:
         """Write a query's rows, cast to `schema` and ordered by a unique key, as one Parquet file.
@@ -105,3 +112,8 @@ def listed(expression: str) -> str:
 def text(value: str) -> str:
     """A string literal."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def folded(expression: str) -> str:
+    """A text in lower case without accents."""
+    return f"lower(strip_accents({expression}))"
