@@ -27,13 +27,13 @@ def threshold(probability: float) -> int:
     return round(log2(probability / (1 - probability)) * THOUSAND)
 
 
-def vote(weight: str, evidence: str, person: str) -> str:
+def vote(weight: str, evidence: str, household: str) -> str:
     """What a pair says of two pieces: its weight, what speaks against them, or nothing (null).
 
     Two records with little in common are unlikely to be of one person before anybody looks at them. That alone is
     no reason to keep apart what others tie together: only what their values say is.
     """
-    against = f"least({evidence}, {person})"
+    against = f"least({evidence}, {household})"
     return (
         f"case when {weight} >= 0 then {weight}"
         f" when {against} < {_NEUTRAL} then greatest({against}, -{_MOST_AGAINST}) end"

@@ -83,6 +83,7 @@ _NEARLY_SWAPPED = (
     " and jaro_winkler_similarity(family_name_l, given_name_r) >= 0.88"
     " and jaro_winkler_similarity(given_name_l, given_name_r) < 0.7)"
 )
+_MISPLACED = "(given_name_l = family_name_r or family_name_l = given_name_r)"
 _DAY_AND_MONTH_SWAPPED = (
     "(substr(birth_date_l, 1, 4) = substr(birth_date_r, 1, 4)"
     " and substr(birth_date_l, 6, 2) = substr(birth_date_r, 9, 2)"
@@ -103,7 +104,7 @@ GIVEN_NAME = Comparison(
         Level("short form", "given_root_l = given_root_r", 0.04, 0.003, 0.004),
         Level("swapped with the family name", f"{_SWAPPED} or {_NEARLY_SWAPPED}", 0.01, 0.00002, 0.0005),
         Level(
-            "similar", f"{_alike('given_name', 0.9)} or {_near('given_name', 1, 4)}", 0.07, 0.006, 0.015
+            "similar", f"{_alike('given_name', 0.9)} or {_near('given_name', 1, 3)}", 0.07, 0.006, 0.015
         ),
         Level(
             "part",
@@ -113,8 +114,9 @@ GIVEN_NAME = Comparison(
             0.004,
             0.01,
         ),
+        Level("the family name of the other", _MISPLACED, 0.005, 0.002, 0.005),
         Level("close", f"{_alike('given_name', 0.82)} or {_near('given_name', 2, 6)}", 0.02, 0.02, 0.03),
-        Level("different", None, 0.03, 0.96, 0.92),
+        Level("different", None, 0.03, 0.96, 0.915),
     ),
     most_else=0.03,
 )
@@ -124,7 +126,7 @@ FAMILY_NAME = Comparison(
     (
         Level("exact", _exact("family_name"), 0.84, 0.001, 0.65, "family_name"),
         Level(
-            "similar", f"{_alike('family_name', 0.9)} or {_near('family_name', 1, 4)}", 0.07, 0.003, 0.03
+            "similar", f"{_alike('family_name', 0.9)} or {_near('family_name', 1, 3)}", 0.07, 0.003, 0.03
         ),
         Level("part", _within("family_name"), 0.02, 0.0005, 0.01),
         # What the given names say of a swap is all there is to say.
@@ -224,28 +226,34 @@ STREET = Comparison(
         ),
         Level("similar", f"{_alike('street', 0.92)} or {_near('street', 2, 8)}", 0.08, 0.001, 0.08),
         Level("same street", f"{_alike('street_name', 0.92)} or {_within('street_name')}", 0.04, 0.004, 0.04),
+        Level("same number", "house_number_l = house_number_r", 0.03, 0.01, 0.03),
         Level("close", _alike("street", 0.8), 0.03, 0.03, 0.03),
-        Level("different", None, 0.15, 0.965, 0.15),
+        Level("different", None, 0.12, 0.955, 0.12),
     ),
     most_else=0.4,
 )
+_CITY_ALIKE = f"(city_l = city_r or {_alike('city', 0.88)} or {_near('city', 2, 5)})"
 PLACE = Comparison(
     "place",
     ("postcode", "city", "region"),
     (
-        Level("postcode", _exact("postcode"), 0.75, 0.001, 0.75, "postcode"),
         Level(
-            "city and nearly the postcode",
-            f"city_l = city_r and ({_near('postcode', 2, 4)})",
-            0.06,
-            0.0005,
-            0.06,
+            "postcode and city",
+            f"postcode_l = postcode_r and (city_l is null or city_r is null or {_CITY_ALIKE})",
+            0.75,
+            0.001,
+            0.75,
+            "postcode",
         ),
-        Level("city", _exact("city"), 0.06, 0.01, 0.06, "city"),
-        Level("nearly the postcode", _near("postcode", 1, 4), 0.04, 0.006, 0.04),
-        Level("similar city", f"{_alike('city', 0.9)} or {_near('city', 2, 5)}", 0.02, 0.006, 0.02),
-        Level("region", _exact("region"), 0.03, 0.1, 0.03),
-        Level("different", None, 0.04, 0.877, 0.04),
+        Level(
+            "city and nearly the postcode", f"{_CITY_ALIKE} and {_near('postcode', 2, 4)}", 0.06, 0.0005, 0.06
+        ),
+        Level("postcode", "postcode_l = postcode_r", 0.03, 0.0005, 0.03, "postcode"),
+        Level("city", "city_l = city_r", 0.06, 0.01, 0.06, "city"),
+        Level("nearly the postcode", _near("postcode", 1, 4), 0.02, 0.006, 0.02),
+        Level("similar city", _CITY_ALIKE, 0.02, 0.006, 0.02),
+        Level("region", "region_l = region_r", 0.03, 0.1, 0.03),
+        Level("different", None, 0.03, 0.876, 0.03),
     ),
     most_else=0.25,
     is_any=True,

@@ -239,12 +239,17 @@ def _estimate_priors(engine: Engine, persons: bool, records: int) -> Priors:
 def _weight(priors: Priors) -> str:
     """Over evidence and person: one person against two strangers and against two of one household."""
     strangers = f"(evidence / {THOUSAND}.0 + {priors.person})"
-    household = f"(person / {THOUSAND}.0 + {round(priors.person - priors.household, 3)})"
+    household = f"({_household(priors)} / {THOUSAND}.0)"
     # -log2(2^-a + 2^-b), without large powers.
     return (
         f"cast(round((least({strangers}, {household})"
         f" - log2(1 + power(2.0, -abs({strangers} - {household})))) * {THOUSAND}) as integer)"
     )
+
+
+def _household(priors: Priors) -> str:
+    """Over person: one person against two of one household, with how often either is the case."""
+    return f"(person + {round((priors.person - priors.household) * THOUSAND)})"
 
 
 def _create_links(engine: Engine, priors: Priors, rules: LinkageRules) -> None:
@@ -361,7 +366,7 @@ def _create_votes(engine: Engine, scorer: Scorer, priors: Priors, rules: Linkage
                 select
                     unit_l.unit as unit_l,
                     unit_r.unit as unit_r,
-                    {vote("weighed.weight", "weighed.evidence", "weighed.person")} as vote
+                    {vote("weighed.weight", "weighed.evidence", _household(priors))} as vote
                 from weighed
                 inner join linkage_unit as unit_l on weighed.record_l = unit_l.record
                 inner join linkage_unit as unit_r on weighed.record_r = unit_r.record

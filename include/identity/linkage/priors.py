@@ -10,9 +10,11 @@ from include.identity.linkage.comparisons import Comparison
 
 # Pairs with less evidence (bits) cannot become links, however many duplicates there are.
 LEAST_EVIDENCE = 5
-# Duplicates and housemates per record before the data say otherwise, and how many records that counts like.
+# Duplicates and housemates per record before the data say otherwise, and how many records that counts like. Among
+# more records than _MANY it counts for less and less: that nobody lives together there is no accident.
 USUAL = {"duplicates": (0.3, 200), "housemates": (0.3, 50)}
-_WITHIN = {"duplicates": (0.02, 5.0), "housemates": (0.0005, 5.0)}
+_WITHIN = {"duplicates": (0.02, 5.0), "housemates": (0.0001, 5.0)}
+_MANY = 500
 # Few records are taken from a population of at least this many.
 _POPULATION = 2_000
 
@@ -37,6 +39,7 @@ def priors_of(duplicates: float, housemates: float, records: int) -> Priors:
 def per_record(what: str, pairs: float, records: int) -> float:
     """How many duplicates or housemates a record has when there are so many pairs."""
     usual, weight = USUAL[what]
+    weight *= min(1.0, _MANY / records)
     least, most = _WITHIN[what]
     return min(max((pairs + usual * weight) / (records + weight), least), most)
 

@@ -83,5 +83,6 @@ def _settings_of(comparison: Comparison) -> dict[str, Any]:
         }
         if level.frequency:
             setting["tf_adjustment_column"] = level.frequency
+            setting["disable_tf_exact_match_detection"] = True
         levels.append(setting)
     return {"output_column_name": comparison.name, "comparison_levels": levels}
