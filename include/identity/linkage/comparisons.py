@@ -102,7 +102,7 @@ GIVEN_NAME = Comparison(
     (
         Level("exact", _exact("given_name"), 0.80, 0.004, 0.02, "given_name"),
         Level("short form", "given_root_l = given_root_r", 0.04, 0.003, 0.004),
-        Level("swapped with the family name", f"{_SWAPPED} or {_NEARLY_SWAPPED}", 0.01, 0.00002, 0.0005),
+        Level("swapped with the family name", f"{_SWAPPED} or {_NEARLY_SWAPPED}", 0.01, 0.00002, 0.0005, "full_name"),
         Level(
             "similar", f"{_alike('given_name', 0.9)} or {_near('given_name', 1, 3)}", 0.07, 0.006, 0.015
         ),
@@ -186,7 +186,8 @@ EMAIL = Comparison(
             0.0001,
             0.004,
         ),
-        Level("similar", f"{_alike('email', 0.94)} or {_near('email', 2, 10)}", 0.08, 0.0005, 0.02),
+        # The rest of an address is mostly the name again; its digits are what is its own.
+        Level("similar", f"email_digits_l = email_digits_r and {_near('email', 2, 10)}", 0.08, 0.0002, 0.01),
         Level("different", None, 0.36, 0.9994, 0.876),
     ),
     most_else=0.6,

@@ -109,6 +109,7 @@ def create_records(engine: Engine, source: str, blocked_values: Collection[str])
             row_number() over (order by node) - 1 as record,
             plain.*,
             split_part(email, '@', 1) as email_name,
+            regexp_replace(email, '[^0-9]+', '', 'g') as email_digits,
             case when length(phone) >= 9 then right(phone, 8) end as phone_end,
             nullif(regexp_extract(street, '[0-9]+[a-z]?'), '') as house_number,
             nullif(trim(regexp_replace(street, '[0-9]+[a-z]?', '', 'g')), '') as street_name
@@ -161,7 +162,9 @@ def _add_frequencies(engine: Engine) -> None:
             coalesce(linkage_root.given_root, split_part(folded.given_name, ' ', 1)) as given_root,
             {_sound("folded.given_name")} as given_sound,
             {_sound("folded.family_name")} as family_sound,
-            {", ".join(columns)}
+            {", ".join(columns)},
+            linkage_frequency_given_name.tf_given_name * linkage_frequency_family_name.tf_family_name as tf_full_name,
+            folded.given_name || ' ' || folded.family_name as full_name
         from linkage_folded as folded
         left join linkage_root on split_part(folded.given_name, ' ', 1) = linkage_root.given_name
         {new_line.join(joins)}
