@@ -18,6 +18,7 @@ from include.identity.components import connect
 from include.identity.engine import Engine, opened
 from include.identity.evidence import read_evidence
 from include.identity.guards import block_too_many_partners, create_evidence_views, separate
+from include.identity.limits import keep_limits
 from include.identity.results import KEYS, SCHEMAS, create_health, create_results, result
 from include.identity.rules import IdentityRules, Strength, strengths
 from include.lake import Lake, replacing
@@ -53,10 +54,11 @@ def resolve(lake: Lake, day: date, rules: IdentityRules, settings: Settings) -> 
     types = strengths(rules)
     with opened(settings.threads, settings.memory_limit, lake.data / "scratch") as engine:
         read_evidence(engine, lake, day, rules, types)
-        create_evidence_views(engine)
+        create_evidence_views(engine, types)
         block_too_many_partners(engine, types)
         effort = connect(engine, "mergeable", "found")
-        separate(engine, types, "found", "membership")
+        separate(engine, types, "found", "separated")
+        keep_limits(engine, types, "separated", "membership")
         _name_customers(engine, types)
         create_results(engine, types)
         create_changes(engine, find_previous(lake, day), types)
