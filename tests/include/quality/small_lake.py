@@ -167,7 +167,7 @@ TABLES = {
         timestamp '2017-12-01' as entered_at, timestamp '2017-12-31' as expires_at from range(60) t(i)
         union all select 'sporty', {VISITOR}, i % 10 = 1, timestamp '2017-12-01', timestamp '2017-12-31'
         from range(60) t(i)""",
-    "ops/identity_health": f"""select 'customers' as measure, 'all' as part, {CUSTOMERS}::bigint as value,
+    "cdp/identity_health": f"""select 'customers' as measure, 'all' as part, {CUSTOMERS}::bigint as value,
         1.0::double as share, date '2017-12-01' as as_of_date""",
     "ops/quarantine_summary": """select 'crm' as channel, 'customers' as kind, 'row' as refused, 'malformed' as reason,
         '' as column_name, 1::bigint as rows, 1::bigint as refused_rows, 121::bigint as received_rows""",
