@@ -13,13 +13,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 
-from include.identity.changes import create_changes, find_previous
+from include.identity.changes import CREATED, MERGED, SPLIT, create_changes, find_previous
 from include.identity.components import connect
 from include.identity.engine import Engine, opened
 from include.identity.evidence import read_evidence
 from include.identity.guards import block_too_many_partners, create_evidence_views, separate
-from include.identity.results import KEYS, SCHEMAS, create_health, create_results, result
+from include.identity.health import create_health
+from include.identity.limits import keep_limits
+from include.identity.results import KEYS, SCHEMAS, create_results, result
 from include.identity.rules import IdentityRules, Strength, strengths
+from include.identity.tiers import create_exact, join_loosely
 from include.lake import Lake, replacing
 from include.settings import Settings
 
@@ -56,10 +59,17 @@ def resolve(lake: Lake, day: date, rules: IdentityRules, settings: Settings) -> 
         settings.threads, settings.memory_limit, scratch, settings.target, settings.spark_master
     ) as engine:
         read_evidence(engine, lake, day, rules, types)
-        create_evidence_views(engine)
+        create_evidence_views(engine, types)
         block_too_many_partners(engine, types)
         effort = connect(engine, "mergeable", "found")
-        separate(engine, types, "found", "membership")
+        separate(engine, types, "found", "separated")
+        keep_limits(engine, types, "separated", "membership")
+        create_exact(engine, types, "membership", "exact_membership")
+        engine.create_view("strict_membership", "select node, component from membership")
+        join_loosely(engine, types, "strict_membership", "loose_membership")
+        engine.create_table(
+            "link", "select node as node_a, node as node_b, '' as tier from membership where 1 = 0"
+        )
         _name_customers(engine, types)
         create_results(engine, types)
         create_changes(engine, find_previous(lake, day), types)
@@ -167,7 +177,18 @@ def _name_customers(engine: Engine, types: Iterable[Strength]) -> None:
 
 
 def _summarise(engine: Engine) -> Resolved:
-    counts = ", ".join(column for column in SCHEMAS["health"] if column != "as_of_date")
-    (health,) = engine.rows(f"select {counts} from health")
-    changes = dict(engine.rows("select change, count(*) from change_of_customer group by change"))
-    return Resolved(*health, *(changes.get(change, 0) for change in ("created", "merged", "split")))
+    counts = {
+        (measure, part): value
+        for measure, part, value in engine.rows("select measure, part, value from health")
+    }
+    return Resolved(
+        customers=counts["customers", "all"],
+        nodes=counts["nodes", "all"],
+        active_edges=counts.get(("edges", "active"), 0),
+        blocked_edges=counts.get(("edges", "blocked"), 0),
+        removed_edges=counts.get(("edges", "removed"), 0),
+        largest_customer_nodes=counts["largest_customer", "all"],
+        created=counts.get(("changes", CREATED), 0),
+        merged=counts.get(("changes", MERGED), 0),
+        split=counts.get(("changes", SPLIT), 0),
+    )
