@@ -54,7 +54,10 @@ def resolve(lake: Lake, day: date, rules: IdentityRules, settings: Settings) -> 
     Raises StepFailed when the evidence lacks a column.
     """
     types = strengths(rules)
-    with opened(settings.threads, settings.memory_limit, lake.data / "scratch") as engine:
+    scratch = lake.data / "scratch"
+    with opened(
+        settings.threads, settings.memory_limit, scratch, settings.target, settings.spark_master
+    ) as engine:
         read_evidence(engine, lake, day, rules, types)
         create_evidence_views(engine, types)
         block_too_many_partners(engine, types)
