@@ -13,13 +13,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 
-from include.identity.changes import create_changes, find_previous
+from include.identity.changes import CREATED, MERGED, SPLIT, create_changes, find_previous
 from include.identity.components import connect
 from include.identity.engine import Engine, opened
 from include.identity.evidence import read_evidence
 from include.identity.guards import block_too_many_partners, create_evidence_views, separate
-from include.identity.results import KEYS, SCHEMAS, create_health, create_results, result
+from include.identity.health import create_health
+from include.identity.limits import keep_limits
+from include.identity.linkage.components import link_components
+from include.identity.results import KEYS, SCHEMAS, create_results, result
 from include.identity.rules import IdentityRules, Strength, strengths
+from include.identity.tiers import create_exact, join_loosely
 from include.lake import Lake, replacing
 from include.settings import Settings
 
@@ -42,7 +46,7 @@ class Resolved:
 
 
 def resolve(lake: Lake, day: date, rules: IdentityRules, settings: Settings) -> Resolved:
-    """Decide who is who from the evidence landed up to `day` and write the day's five identity tables.
+    """Decide who is who from the evidence landed up to `day` and write the day's identity tables.
 
     Reads `identity_evidence` (one row per node, id type and value; a row without an id type or value is a record
     with no identifier at all) and, to tell changes, the latest identity day before `day`. Without evidence the
@@ -51,12 +55,19 @@ def resolve(lake: Lake, day: date, rules: IdentityRules, settings: Settings) -> 
     Raises StepFailed when the evidence lacks a column.
     """
     types = strengths(rules)
-    with opened(settings.threads, settings.memory_limit, lake.data / "scratch") as engine:
+    scratch = lake.data / "scratch"
+    with opened(
+        settings.threads, settings.memory_limit, scratch, settings.target, settings.spark_master
+    ) as engine:
         read_evidence(engine, lake, day, rules, types)
-        create_evidence_views(engine)
+        create_evidence_views(engine, types)
         block_too_many_partners(engine, types)
         effort = connect(engine, "mergeable", "found")
-        separate(engine, types, "found", "membership")
+        separate(engine, types, "found", "separated")
+        keep_limits(engine, types, "separated", "membership")
+        create_exact(engine, types, "membership", "exact_membership")
+        link_components(engine, lake, rules, types, "membership", ("strict_membership", "linked_membership"))
+        join_loosely(engine, types, "linked_membership", "loose_membership")
         _name_customers(engine, types)
         create_results(engine, types)
         create_changes(engine, find_previous(lake, day), types)
@@ -97,10 +108,10 @@ def _name_customers(engine: Engine, types: Iterable[Strength]) -> None:
         """
         select
             node_facts.node,
-            coalesce(membership.component, node_facts.node) as component,
+            coalesce(strict_membership.component, node_facts.node) as component,
             node_facts.landed_on
         from node_facts
-        left join membership on node_facts.node = membership.node
+        left join strict_membership on node_facts.node = strict_membership.node
         where node_facts.is_record = 1 or node_facts.names_person = 1
         """,
     )
@@ -115,9 +126,9 @@ def _name_customers(engine: Engine, types: Iterable[Strength]) -> None:
             where node_facts.is_record = 1
             union
             select
-                coalesce(membership.component, mergeable.node) as component
+                coalesce(strict_membership.component, mergeable.node) as component
             from mergeable
-            left join membership on mergeable.node = membership.node
+            left join strict_membership on mergeable.node = strict_membership.node
             where mergeable.type in ({personal})
         ),
 
@@ -156,15 +167,26 @@ def _name_customers(engine: Engine, types: Iterable[Strength]) -> None:
             node_facts.node,
             customer.customer_id
         from node_facts
-        left join membership on node_facts.node = membership.node
-        left join customer on coalesce(membership.component, node_facts.node) = customer.component
+        left join strict_membership on node_facts.node = strict_membership.node
+        left join customer on coalesce(strict_membership.component, node_facts.node) = customer.component
         """,
     )
     engine.drop("known", "anchor", "node_facts")
 
 
 def _summarise(engine: Engine) -> Resolved:
-    counts = ", ".join(column for column in SCHEMAS["health"] if column != "as_of_date")
-    (health,) = engine.rows(f"select {counts} from health")
-    changes = dict(engine.rows("select change, count(*) from change_of_customer group by change"))
-    return Resolved(*health, *(changes.get(change, 0) for change in ("created", "merged", "split")))
+    counts = {
+        (measure, part): value
+        for measure, part, value in engine.rows("select measure, part, value from health")
+    }
+    return Resolved(
+        customers=counts["customers", "all"],
+        nodes=counts["nodes", "all"],
+        active_edges=counts.get(("edges", "active"), 0),
+        blocked_edges=counts.get(("edges", "blocked"), 0),
+        removed_edges=counts.get(("edges", "removed"), 0),
+        largest_customer_nodes=counts["largest_customer", "all"],
+        created=counts.get(("changes", CREATED), 0),
+        merged=counts.get(("changes", MERGED), 0),
+        split=counts.get(("changes", SPLIT), 0),
+    )

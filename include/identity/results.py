@@ -7,7 +7,8 @@ from datetime import date
 
 from include.identity.engine import Engine, text
 from include.identity.guards import SHARED
-from include.identity.rules import Strength, types_named
+from include.identity.limits import LIMIT
+from include.identity.rules import EXACT, LINK_NUMBER, Strength, types_named
 
 SCHEMAS = {
     "node_customers": {
@@ -29,13 +30,31 @@ SCHEMAS = {
     },
     "edges": {
         "node_key": "varchar",
+        "kind": "varchar",
+        "channel": "varchar",
+        "record_id": "varchar",
         "id_type": "varchar",
         "id_value": "varchar",
+        "tier": "varchar",
         "first_seen_at": "timestamp",
         "last_seen_at": "timestamp",
         "observations": "bigint",
         "status": "varchar",
         "reason": "varchar",
+    },
+    "links": {
+        "node_key_a": "varchar",
+        "node_key_b": "varchar",
+        "channel_a": "varchar",
+        "record_id_a": "varchar",
+        "channel_b": "varchar",
+        "record_id_b": "varchar",
+        "customer_id": "varchar",
+        "tier": "varchar",
+        "rule": "varchar",
+        "evidence": "varchar",
+        "probability": "double",
+        "match_weight": "double",
     },
     "changes": {
         "customer_id": "varchar",
@@ -44,27 +63,24 @@ SCHEMAS = {
         "reason": "varchar",
         "as_of_date": "date",
     },
-    "health": {
-        "as_of_date": "date",
-        "customers": "bigint",
-        "nodes": "bigint",
-        "active_edges": "bigint",
-        "blocked_edges": "bigint",
-        "removed_edges": "bigint",
-        "largest_customer_nodes": "bigint",
-    },
+    "health": {"as_of_date": "date", "measure": "varchar", "part": "varchar", "value": "bigint"},
 }
 KEYS = {
     "node_customers": "node_key",
     "identifier_customers": "id_type, id_value, customer_id",
     "edges": "node_key, id_type, id_value",
+    "links": "node_key_a, node_key_b",
     "changes": "customer_id, change, previous_customer_id nulls first",
-    "health": "as_of_date",
+    "health": "measure, part",
 }
 
 
 def create_results(engine: Engine, types: Iterable[Strength]) -> None:
-    """Make the tables that several files are written from: what ties a node, and the fate of every edge."""
+    """Make the tables that several files are written from: what ties a node, and the fate of every edge.
+
+    A customer may consist of parts that exact evidence alone ties together. The records of the largest part are its
+    exact ones, those of the others belong to it by weaker evidence.
+    """
     engine.create_table(
         "tie",
         f"""
@@ -76,14 +92,51 @@ def create_results(engine: Engine, types: Iterable[Strength]) -> None:
         group by node
         """,
     )
-    engine.create_view("staged_edge", _with_fate("staged"))
-    engine.create_view("observed_edge", _with_fate("observation"))
+    engine.create_table(
+        "part",
+        """
+        with parts as (
+            select
+                coalesce(exact_membership.component, node_customer.node) as component,
+                coalesce(min(strict_membership.component), min(node_customer.node)) as whole,
+                count(*) as nodes
+            from node_customer
+            left join exact_membership on node_customer.node = exact_membership.node
+            left join strict_membership on node_customer.node = strict_membership.node
+            group by coalesce(exact_membership.component, node_customer.node)
+        )
+
+        select
+            component,
+            row_number() over (partition by whole order by nodes desc, component) = 1 as is_main
+        from parts
+        """,
+    )
+    engine.create_table(
+        "linked",
+        """
+        select distinct
+            link.node
+        from (
+            select node_a as node, node_b as other from link
+            union all
+            select node_b as node, node_a as other from link
+        ) as link
+        inner join node_customer as here on link.node = here.node
+        inner join node_customer as there on link.other = there.node
+        where here.customer_id = there.customer_id
+        """,
+    )
+    engine.create_view("staged_edge", _with_fate("staged", types))
+    engine.create_view("observed_edge", _with_fate("observation", types))
 
 
-def _with_fate(edges: str) -> str:
+def _with_fate(edges: str, types: Iterable[Strength]) -> str:
+    tiers = "".join(f" when {each.number} then {text(each.tier)}" for each in types if each.tier != EXACT)
     return f"""
         select
             edges.*,
+            {f"case edges.type{tiers} else {text(EXACT)} end" if tiers else text(EXACT)} as tier,
             coalesce(edges.rubbish, powerless.reason, cut.reason) as reason,
             case
                 when edges.rubbish is not null or powerless.reason is not null then 'blocked'
@@ -95,40 +148,6 @@ def _with_fate(edges: str) -> str:
         left join cut on edges.node = cut.node and edges.value = cut.value
         where edges.value is not null
         """
-
-
-def create_health(engine: Engine, day: date) -> None:
-    engine.create_table(
-        "health",
-        f"""
-        with sizes as (
-            select
-                customer_id,
-                count(*) as nodes
-            from node_customer
-            where customer_id is not null
-            group by customer_id
-        ),
-
-        edges as (
-            select
-                coalesce(sum(case when status = 'active' then 1 else 0 end), 0) as active_edges,
-                coalesce(sum(case when status = 'blocked' then 1 else 0 end), 0) as blocked_edges,
-                coalesce(sum(case when status = 'removed' then 1 else 0 end), 0) as removed_edges
-            from observed_edge
-        )
-
-        select
-            date '{day:%Y-%m-%d}' as as_of_date,
-            (select count(*) from sizes) as customers,
-            (select count(*) from node_customer) as nodes,
-            edges.active_edges,
-            edges.blocked_edges,
-            edges.removed_edges,
-            (select coalesce(max(nodes), 0) from sizes) as largest_customer_nodes
-        from edges
-        """,
-    )
 
 
 def result(table: str, day: date) -> str:
@@ -152,11 +171,46 @@ def result(table: str, day: date) -> str:
             nodes.channel,
             nodes.record_id,
             node_customer.customer_id,
-            'exact' as tier,
-            coalesce(tie.linked_by, '') as linked_by
+            case when part.is_main then 'exact' else 'strict' end as tier,
+            concat_ws(',', nullif(tie.linked_by, ''), case when linked.node is not null then 'linkage' end) as linked_by
         from nodes
         inner join node_customer on nodes.node = node_customer.node
         left join tie on nodes.node = tie.node
+        left join linked on nodes.node = linked.node
+        left join exact_membership on nodes.node = exact_membership.node
+        inner join part on coalesce(exact_membership.component, nodes.node) = part.component
+        """
+    if table == "links":
+        return """
+        with nodes as (
+            select
+                node,
+                min(node_key) as node_key,
+                min(channel) as channel,
+                min(record_id) as record_id
+            from staged
+            where node in (select node_a from link union all select node_b from link)
+            group by node
+        )
+
+        select
+            one.node_key as node_key_a,
+            other.node_key as node_key_b,
+            one.channel as channel_a,
+            one.record_id as record_id_a,
+            other.channel as channel_b,
+            other.record_id as record_id_b,
+            case when customer_a.customer_id = customer_b.customer_id then customer_a.customer_id end as customer_id,
+            link.tier,
+            link.rule,
+            link.evidence,
+            link.probability,
+            link.match_weight
+        from link
+        inner join nodes as one on link.node_a = one.node
+        inner join nodes as other on link.node_b = other.node
+        inner join node_customer as customer_a on link.node_a = customer_a.node
+        inner join node_customer as customer_b on link.node_b = customer_b.node
         """
     if table == "identifier_customers":
         # A shared value stays with everyone whose own records carry it; rubbish is nobody's.
@@ -172,7 +226,12 @@ def result(table: str, day: date) -> str:
         inner join node_customer on staged_edge.node = node_customer.node
         where
             node_customer.customer_id is not null
-            and (staged_edge.status <> 'blocked' or staged_edge.reason = {text(SHARED)})
+            and staged_edge.type < {LINK_NUMBER}
+            and (
+                staged_edge.status <> 'blocked'
+                or staged_edge.reason = {text(SHARED)}
+                or staged_edge.reason like {text(LIMIT + ":%")}
+            )
         group by staged_edge.id_type, staged_edge.id_value, node_customer.customer_id
         """
     if table == "edges":

@@ -80,7 +80,10 @@ def create_blocks(
     for note in notes:
         if note.left_out:
             logger.warning(
-                "blocking by %s: %s records in blocks of more than %s are left out", note.rule, note.left_out, note.largest
+                "blocking by %s: %s records in blocks of more than %s are left out",
+                note.rule,
+                note.left_out,
+                note.largest,
             )
     return notes
 

@@ -42,7 +42,7 @@ def vote(weight: str, evidence: str, household: str) -> str:
 
 def find_candidates(engine: Engine, links: str, result: str) -> None:
     """Make `result(unit, candidate)`: the units that a chain of `links` (unit_l, unit_r) connects to others."""
-    engine.create_view(
+    engine.create_table(
         "linkage_chain",
         f"select unit_l as node, unit_l as value from {links} union all select unit_r, unit_l from {links}",
     )
@@ -61,8 +61,7 @@ def find_candidates(engine: Engine, links: str, result: str) -> None:
         from linkage_connected
         """,
     )
-    engine.drop_view("linkage_chain")
-    engine.drop("linkage_connected")
+    engine.drop("linkage_chain", "linkage_connected")
 
 
 def agglomerate(engine: Engine, votes: str, start: str, holdings: str, least: int, result: str) -> int:

@@ -102,10 +102,15 @@ GIVEN_NAME = Comparison(
     (
         Level("exact", _exact("given_name"), 0.80, 0.004, 0.02, "given_name"),
         Level("short form", "given_root_l = given_root_r", 0.04, 0.003, 0.004),
-        Level("swapped with the family name", f"{_SWAPPED} or {_NEARLY_SWAPPED}", 0.01, 0.00002, 0.0005, "full_name"),
         Level(
-            "similar", f"{_alike('given_name', 0.9)} or {_near('given_name', 1, 3)}", 0.07, 0.006, 0.015
+            "swapped with the family name",
+            f"{_SWAPPED} or {_NEARLY_SWAPPED}",
+            0.01,
+            0.00002,
+            0.0005,
+            "full_name",
         ),
+        Level("similar", f"{_alike('given_name', 0.9)} or {_near('given_name', 1, 3)}", 0.07, 0.006, 0.015),
         Level(
             "part",
             f"{_starts('given_name_l', 'given_name_r', 1)} or {_starts('given_name_r', 'given_name_l', 1)}"
@@ -125,9 +130,7 @@ FAMILY_NAME = Comparison(
     ("family_name",),
     (
         Level("exact", _exact("family_name"), 0.84, 0.001, 0.65, "family_name"),
-        Level(
-            "similar", f"{_alike('family_name', 0.9)} or {_near('family_name', 1, 3)}", 0.07, 0.003, 0.03
-        ),
+        Level("similar", f"{_alike('family_name', 0.9)} or {_near('family_name', 1, 3)}", 0.07, 0.003, 0.03),
         Level("part", _within("family_name"), 0.02, 0.0005, 0.01),
         # What the given names say of a swap is all there is to say.
         Level("swapped with the given name", f"{_SWAPPED} or {_NEARLY_SWAPPED}", 0.01, 0.01, 0.01),

@@ -8,8 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from math import log2
-from typing import Protocol
 
 from include.identity.engine import Engine
 from include.identity.linkage.blocking import Block, BlockedPairs, create_blocks, create_pairs
@@ -23,30 +21,15 @@ from include.identity.linkage.clustering import (
 )
 from include.identity.linkage.comparisons import COMPARISONS, Comparison
 from include.identity.linkage.priors import LEAST_EVIDENCE, USUAL, Priors, has_persons, per_record, priors_of
-from include.identity.linkage.records import COLUMNS, create_records, known_columns
+from include.identity.linkage.records import create_records, known_columns
 from include.identity.linkage.scoring import PAIRS_PER_PART, Scorer
 from include.identity.linkage.training import train
+from include.identity.rules import LOOSE, STRICT, LinkageRules
 
 logger = logging.getLogger(__name__)
 
-EXACT, STRICT, LOOSE = "exact", "strict", "loose"
 # A column is known when at least this share of the records, and this many, have it.
 _LEAST_KNOWN_SHARE, _LEAST_KNOWN = 0.005, 2
-
-
-class LinkageRules(Protocol):
-    """The section `linkage` of `identity.yml`."""
-
-    @property
-    def strict(self) -> float: ...
-    @property
-    def loose(self) -> float: ...
-    @property
-    def comparisons(self) -> Collection[str]: ...
-    @property
-    def blocking_rules(self) -> Sequence[Sequence[str]]: ...
-    @property
-    def largest_block(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -68,13 +51,15 @@ def link_records(
     membership: str | None = None,
     holdings: str | None = None,
     blocked_values: Collection[str] = (),
+    results: tuple[str, str] = ("strict_membership", "loose_membership"),
 ) -> Linked:
-    """Make `link`, `strict_membership` and `loose_membership` of the person records in the relation `source`.
+    """Make `link`, `strict_membership` and `loose_membership` (see `results`) of the person records in the relation `source`.
 
     `source` has a `node_key` and any of the columns of COLUMNS. `membership(node, component)` is the partition to
     start from (nodes that are not the smallest of their component), `holdings(node, type, value, most)` what its
-    nodes hold. The results: `link(node_a, node_b, probability, match_weight, tier, rule)`, a row per pair of
-    records of different components that is at least loose; the memberships have the shape of `membership`, each
+    nodes hold. The results: `link(node_a, node_b, probability, match_weight, tier, rule, evidence)`, a row
+    per pair of records of different components that is at least loose, with the blocking rule that found it and how
+    far its attributes agree; the memberships have the shape of `membership`, each
     coarser than the one before.
     """
     records = create_records(engine, source, blocked_values)
@@ -87,7 +72,9 @@ def link_records(
     )
     _create_units(engine, membership)
     if records < 2 or not comparisons:
-        _create_nothing(engine, membership)
+        engine.create_table("linkage_alone", "select node, node as component from linkage_record where 1 = 0")
+        create_no_links(engine, membership or "linkage_alone", results)
+        engine.drop("linkage_alone", "linkage_unit", "linkage_record")
         return Linked(records, 0, 0, (), comparisons, Priors(0.0, 0.0))
 
     blocks = create_blocks(engine, rules.blocking_rules, known, records, rules.largest_block)
@@ -97,7 +84,7 @@ def link_records(
     priors = _estimate_priors(engine, has_persons(model), records)
     _create_links(engine, priors, rules)
     _create_votes(engine, scorer, priors, rules)
-    _cluster(engine, rules, membership, holdings)
+    _cluster(engine, rules, membership, holdings, results)
     links = engine.scalar("select count(*) from link")
     logger.info("linked %s records: %s pairs compared, %s links", records, pairs, links)
     return Linked(records, pairs, links, tuple(blocks), model, priors)
@@ -134,29 +121,25 @@ def _create_units(engine: Engine, membership: str | None) -> None:
     )
 
 
-def _create_nothing(engine: Engine, membership: str | None) -> None:
+def create_no_links(engine: Engine, membership: str, results: tuple[str, str]) -> None:
+    """Make an empty `link` and the `results` as finely parted as `membership`."""
     engine.create_table(
         "link",
-        """
+        f"""
         select
             node as node_a,
             node as node_b,
             cast(0 as double) as probability,
             cast(0 as double) as match_weight,
             '' as tier,
-            '' as rule
-        from linkage_record
+            '' as rule,
+            '' as evidence
+        from {membership}
         where 1 = 0
         """,
     )
-    for tier in (STRICT, LOOSE):
-        engine.create_table(
-            f"{tier}_membership",
-            f"select node, component from {membership}"
-            if membership
-            else "select node, node as component from linkage_record where 1 = 0",
-        )
-    engine.drop("linkage_unit", "linkage_record")
+    for result in results:
+        engine.create_table(result, f"select node, component from {membership}")
 
 
 def _score_blocks(engine: Engine, scorer: Scorer, blocks: Sequence[Block]) -> int:
@@ -194,6 +177,7 @@ def _keep(engine: Engine, scorer: Scorer, compared: str, result: str, is_first: 
             record_l,
             record_r,
             match_key,
+            {scorer.described} as evidence_text,
             cast(round(match_weight * {THOUSAND}) as integer) as evidence,
             cast(round(({scorer.household}) * {THOUSAND}) as integer) as person
         from {compared}
@@ -263,6 +247,7 @@ def _create_links(engine: Engine, priors: Priors, rules: LinkageRules) -> None:
                 record_l,
                 record_r,
                 match_key,
+                evidence_text,
                 {_weight(priors)} as weight
             from linkage_scored
         )
@@ -290,7 +275,8 @@ def _create_links(engine: Engine, priors: Priors, rules: LinkageRules) -> None:
             1 / (1 + power(2.0, -linkage_link.weight / {THOUSAND}.0)) as probability,
             linkage_link.weight / {THOUSAND}.0 as match_weight,
             case when linkage_link.weight >= {strict} then '{STRICT}' else '{LOOSE}' end as tier,
-            case cast(linkage_link.match_key as integer) {names} else '' end as rule
+            case cast(linkage_link.match_key as integer) {names} else '' end as rule,
+            linkage_link.evidence_text as evidence
         from linkage_link
         inner join linkage_record as record_l on linkage_link.record_l = record_l.record
         inner join linkage_record as record_r on linkage_link.record_r = record_r.record
@@ -379,7 +365,13 @@ def _create_votes(engine: Engine, scorer: Scorer, priors: Priors, rules: Linkage
     engine.drop("linkage_member")
 
 
-def _cluster(engine: Engine, rules: LinkageRules, membership: str | None, holdings: str | None) -> None:
+def _cluster(
+    engine: Engine,
+    rules: LinkageRules,
+    membership: str | None,
+    holdings: str | None,
+    results: tuple[str, str],
+) -> None:
     """Make the memberships: strict from the components, loose from strict."""
     engine.create_table("linkage_place", "select unit, unit as cluster from linkage_candidate")
     engine.create_table(
@@ -400,10 +392,13 @@ def _cluster(engine: Engine, rules: LinkageRules, membership: str | None, holdin
         else "select unit, 0 as type, unit as value, 1 as most from linkage_place where 1 = 0",
     )
     start = "linkage_place"
-    for tier, least in ((STRICT, threshold(rules.strict)), (LOOSE, threshold(rules.loose))):
-        agglomerate(engine, "linkage_vote", start, "linkage_holding", least, f"linkage_{tier}")
+    tiers = ((STRICT, rules.strict), (LOOSE, rules.loose))
+    for (tier, probability), result in zip(tiers, results, strict=True):
+        agglomerate(
+            engine, "linkage_vote", start, "linkage_holding", threshold(probability), f"linkage_{tier}"
+        )
         start = f"linkage_{tier}"
-        _create_membership(engine, start, membership, f"{tier}_membership")
+        _create_membership(engine, start, membership, result)
     engine.drop(
         "linkage_place", "linkage_holding", "linkage_vote", "linkage_link", "linkage_candidate", "linkage_unit",
         "linkage_strict", "linkage_loose", "linkage_record",
@@ -448,6 +443,3 @@ def _create_membership(engine: Engine, place: str, membership: str | None, resul
     )
     engine.create_table(result, f"select component as node, head as component from linkage_move {stay}")
     engine.drop("linkage_move")
-
-
-__all__ = ["COLUMNS", "EXACT", "LOOSE", "STRICT", "LinkageRules", "Linked", "link_records"]

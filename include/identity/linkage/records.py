@@ -6,7 +6,7 @@ good as a shuffled one, and the same whatever order the rows came in.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -58,11 +58,11 @@ _WEIGHT_OF_USUAL = 1000
 
 
 def create_records(engine: Engine, source: str, blocked_values: Collection[str]) -> int:
-    """Make `linkage_record` from the relation `source` (node_key and any of COLUMNS, as text); count its rows.
+    """Make `linkage_record` from the relation `source` (node_key and any of COLUMNS); count its rows.
 
     `blocked_values` are texts that mean nothing, in lower case.
     """
-    given = engine.columns_of(source)
+    given = {row[0] for row in engine.rows(f"describe select * from {source}")}
     columns = ",\n".join(
         f"cast({column} as varchar) as {column}" if column in given else f"cast(null as varchar) as {column}"
         for column in COLUMNS
@@ -81,7 +81,7 @@ def create_records(engine: Engine, source: str, blocked_values: Collection[str])
         known as (
             select
                 node_key,
-                {", ".join(f"case when list_contains([{meaningless}], lower(trim({c}))) then null else {c} end as {c}" for c in COLUMNS)}
+                {", ".join(f"case when lower(trim({c})) in ({meaningless}) then null else {c} end as {c}" for c in COLUMNS)}
             from raw
         ),
 
@@ -129,7 +129,9 @@ def known_columns(engine: Engine) -> dict[str, int]:
 
 def _add_frequencies(engine: Engine) -> None:
     """Make `linkage_record` of `linkage_folded` with the frequency of its values and the roots of given names."""
-    (totals,) = engine.rows(f"select {', '.join(f'count({column})' for column in FREQUENCIES)} from linkage_folded")
+    (totals,) = engine.rows(
+        f"select {', '.join(f'count({column})' for column in FREQUENCIES)} from linkage_folded"
+    )
     joins, columns = [], []
     for (column, frequency), total in zip(FREQUENCIES.items(), totals, strict=True):
         engine.create_table(

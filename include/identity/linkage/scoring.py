@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from math import log2
 from typing import Any
 
-from include.identity.engine import Engine
+from include.identity.engine import Engine, text
 from include.identity.linkage.comparisons import PERSONAL, Comparison
 
 PAIRS_PER_PART = 1_000_000  # compared at once: the texts of both records are in memory then
@@ -53,6 +53,19 @@ class Scorer:
             yield predictions.physical_name
         finally:
             predictions.drop_table_from_database_and_remove_from_cache()
+
+    @property
+    def described(self) -> str:
+        """Over a compared pair: how far each attribute that both records have agrees, in words."""
+        terms = []
+        for comparison in self._comparisons:
+            last = len(comparison.levels) - 1
+            cases = " ".join(
+                f"when {last - place} then {text(f'{comparison.name}: {level.name}')}"
+                for place, level in enumerate(comparison.levels)
+            )
+            terms.append(f"case gamma_{comparison.name} {cases} end")
+        return f"concat_ws(', ', {', '.join(terms)})"
 
     @property
     def household(self) -> str:

@@ -62,7 +62,9 @@ class Blocked(Protocol):
         """Make `result` of about `most` of the pairs; how many pairs one of them stands for."""
 
 
-def train(engine: Engine, comparisons: Sequence[Comparison], records: int, blocked: Blocked) -> tuple[Comparison, ...]:
+def train(
+    engine: Engine, comparisons: Sequence[Comparison], records: int, blocked: Blocked
+) -> tuple[Comparison, ...]:
     """The comparisons with the probabilities that the records in `linkage_record` teach.
 
     `blocked` makes the table of a sample of the pairs that are looked at.
@@ -203,7 +205,11 @@ def _learn_strangers(comparisons: Sequence[Comparison], random: Counted) -> tupl
                 level if (comparison.name, level.name) in FIXED else replace(level, strangers=share)
                 for level, share in zip(
                     comparison.levels,
-                    _blend(counts[place], [level.strangers for level in comparison.levels], _PRIOR_PAIRS["strangers"]),
+                    _blend(
+                        counts[place],
+                        [level.strangers for level in comparison.levels],
+                        _PRIOR_PAIRS["strangers"],
+                    ),
                     strict=True,
                 )
             ),
@@ -249,7 +255,10 @@ def _ratio(comparisons: Sequence[Comparison], pattern: Pattern, without: Sequenc
 
 
 def _with_same(
-    prior: Comparison, counts: Sequence[float], current: Comparison | None = None, most_else: float | None = None
+    prior: Comparison,
+    counts: Sequence[float],
+    current: Comparison | None = None,
+    most_else: float | None = None,
 ) -> Comparison:
     """The current comparison with what the counts of one person's pairs teach, within reason."""
     current = current or prior
