@@ -53,7 +53,7 @@ def link_records(
     blocked_values: Collection[str] = (),
     results: tuple[str, str] = ("strict_membership", "loose_membership"),
 ) -> Linked:
-    """Make `link`, `strict_membership` and `loose_membership` (see `results`) of the person records in the relation `source`.
+    """Make `link` and the two `results`, the strict and the loose partition, of the person records in `source`.
 
     `source` has a `node_key` and any of the columns of COLUMNS. `membership(node, component)` is the partition to
     start from (nodes that are not the smallest of their component), `holdings(node, type, value, most)` what its
@@ -373,6 +373,10 @@ def _cluster(
     results: tuple[str, str],
 ) -> None:
     """Make the memberships: strict from the components, loose from strict."""
+    component, join = "holdings.node", ""
+    if membership:
+        component = "coalesce(members.component, holdings.node)"
+        join = f"left join {membership} as members on holdings.node = members.node"
     engine.create_table("linkage_place", "select unit, unit as cluster from linkage_candidate")
     engine.create_table(
         "linkage_holding",
@@ -383,9 +387,8 @@ def _cluster(
             holdings.value,
             holdings.most
         from {holdings} as holdings
-        {f"left join {membership} as members on holdings.node = members.node" if membership else ""}
-        inner join linkage_unit
-            on {"coalesce(members.component, holdings.node)" if membership else "holdings.node"} = linkage_unit.component
+        {join}
+        inner join linkage_unit on {component} = linkage_unit.component
         inner join linkage_place as places on linkage_unit.unit = places.unit
         """
         if holdings

@@ -68,6 +68,10 @@ def create_records(engine: Engine, source: str, blocked_values: Collection[str])
         for column in COLUMNS
     )
     meaningless = ", ".join(text(value) for value in sorted({*blocked_values, ""}))
+    said = ",\n".join(
+        f"case when lower(trim({column})) in ({meaningless}) then null else {column} end as {column}"
+        for column in COLUMNS
+    )
     engine.create_table(
         "linkage_folded",
         f"""
@@ -81,7 +85,7 @@ def create_records(engine: Engine, source: str, blocked_values: Collection[str])
         known as (
             select
                 node_key,
-                {", ".join(f"case when lower(trim({c})) in ({meaningless}) then null else {c} end as {c}" for c in COLUMNS)}
+                {said}
             from raw
         ),
 
