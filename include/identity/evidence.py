@@ -70,7 +70,8 @@ def read_evidence(
             type,
             rubbish,
             kind = 'customers' as is_record,
-            landed_on
+            landed_on,
+            first_seen_at
         from staged
         """,
     )

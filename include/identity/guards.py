@@ -10,9 +10,10 @@ Relations they share (nodes and values are 128-bit keys, types are numbers of th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from include.identity.components import connect
-from include.identity.engine import Engine, text
+from include.identity.engine import Engine, hashed, parquet, text
 from include.identity.rules import Strength
 
 SHARED, TOO_MANY_PARTNERS, CONFLICT = "shared", "too_many_partners", "conflict"
@@ -32,7 +33,17 @@ def create_evidence_views(engine: Engine) -> None:
     engine.create_table("cut", "select node, value, rubbish as reason from observation where 1 = 0")
     engine.create_view(
         "evidence",
-        "select node, value, type, is_record from observation where rubbish is null and value is not null",
+        """
+        select
+            node,
+            value,
+            type,
+            is_record,
+            landed_on,
+            first_seen_at
+        from observation
+        where rubbish is null and value is not null
+        """,
     )
     engine.create_view(
         "mergeable",
@@ -41,7 +52,9 @@ def create_evidence_views(engine: Engine) -> None:
             evidence.node,
             evidence.value,
             evidence.type,
-            evidence.is_record
+            evidence.is_record,
+            evidence.landed_on,
+            evidence.first_seen_at
         from evidence
         where
             not exists (select 1 from powerless where powerless.value = evidence.value)
@@ -98,6 +111,19 @@ def block_too_many_partners(engine: Engine, types: Sequence[Strength]) -> None:
     if engine.scalar("select count(*) from suspicious") > 0:
         _block_what_is_unusual(engine)
     engine.drop("ceiling", "busy", "busy_partners", "suspicious")
+
+
+def block_these(engine: Engine, path: Path) -> None:
+    """Take the power from the identifiers in a file, which were found to meet too many partners."""
+    engine.insert(
+        "powerless",
+        f"""
+        select
+            {hashed("id_type || ':' || id_value")} as value,
+            {text(TOO_MANY_PARTNERS)} as reason
+        from {parquet(path)} as found
+        """,
+    )
 
 
 def _multiple(partner: Strength) -> int:

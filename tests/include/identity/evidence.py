@@ -151,5 +151,19 @@ class Desk:
         return {(row["node_key"], row["id_value"]): (row["status"], row["reason"]) for row in rows}
 
     def changes(self, number: int = 1) -> list[tuple]:
-        names = ("customer_id", "previous_customer_id", "change", "reason")
+        """What changed on that day, as it says itself."""
+        return [row[:-1] for row in self.log(number) if row[-1] == day(number)]
+
+    def log(self, number: int = 1) -> list[tuple]:
+        """All changes up to that day, with the day of each."""
+        names = ("customer_id", "previous_customer_id", "change", "reason", "as_of_date")
         return [tuple(row[name] for name in names) for row in self.read("changes", number)]
+
+    def history(self, number: int = 1) -> list[dict]:
+        """Where each id that was ever given has led."""
+        return self.read("history", number)
+
+    def leads_to(self, customer_id: str, number: int = 1) -> str | None:
+        """Where an id leads as of that day."""
+        rows = [row for row in self.history(number) if row["issued_customer_id"] == customer_id]
+        return max(rows, key=lambda row: row["as_of_date"])["customer_id"]
