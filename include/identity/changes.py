@@ -15,16 +15,16 @@ FIRST_SEEN, NOTHING_LEFT = "first seen", "nothing is known of it any more"
 
 
 def create_changes(engine: Engine, day: date, membership: str, types: Iterable[Strength]) -> None:
-    """Make `change_of_customer(customer_id, previous_customer_id, change, reason, effective_at, as_of_date)`, with `is_new`:
-    whether `customer_id` is given (again) by it.
+    """Make `change_of_customer(customer_id, previous_customer_id, change, reason, …)` of what happened:
 
     - created: a new id none of whose nodes belonged to a customer before
     - merged: an id is gone; `customer_id` has most of its nodes now
     - split: `customer_id` has nodes that belonged to another customer before; mostly it is a new id
     - vanished: an id is gone and so is all that was known of it; `customer_id` is NULL
 
-    `as_of_date` is the day on which it was so for the first time, which is `day` unless `component_day` knows better.
-    `effective_at` is when the evidence for it was first seen.
+    `is_new` says whether `customer_id` is given by it, for the first time or again. `as_of_date` is the day on which
+    it was so for the first time: `day`, unless `component_day` knows better. `effective_at` is when the evidence for
+    it was first seen.
     """
     _create_moves(engine, day, membership)
     _explain_merges(engine, types)

@@ -63,7 +63,9 @@ def catch_up(
     after = f"landed_on > date '{since:%Y-%m-%d}'" if since else "1 = 1"
     unseen = [
         found
-        for (found,) in engine.rows(f"select distinct landed_on from observation where {after} order by landed_on")
+        for (found,) in engine.rows(
+            f"select distinct landed_on from observation where {after} order by landed_on"
+        )
     ]
     if len(unseen) < 2:
         read_registry(engine, registry)

@@ -132,7 +132,7 @@ def _play_round(
     blocked: Path,
 ) -> dict[str, Path]:
     """Resolve the evidence of a round of a replay and write the registry after it."""
-    with opened(settings.threads, settings.memory_limit, lake.data) as engine:
+    with opened(1, settings.memory_limit, lake.data) as engine:
         decide(engine, lake, day, rules, blocked)
         read_registry(engine, registry)
         create_round_days(engine, lake, "membership")
@@ -150,6 +150,8 @@ def _summarise(engine: Engine, since: date | None) -> Resolved:
     (health,) = engine.rows(f"select {counts} from health")
     new = f"as_of_date > date '{since:%Y-%m-%d}'" if since else "1 = 1"
     changes = dict(
-        engine.rows(f"select change, count(*) from ({result('changes')}) as changes where {new} group by change")
+        engine.rows(
+            f"select change, count(*) from ({result('changes')}) as changes where {new} group by change"
+        )
     )
     return Resolved(*health, *(changes.get(change, 0) for change in (CREATED, MERGED, SPLIT)))
