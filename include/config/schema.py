@@ -318,8 +318,9 @@ class ChannelsFile(Model):
 
 
 class IdType(Named):
-    """The rules of one id type. `priority` 1 is the strongest; `limit` is how many values one customer may have;
-    `unique` forbids a merge of two customers that have different values of it.
+    """The rules of one id type. `priority` 1 is the strongest; `limit` is how many values one customer may have, within
+    `window_days` when that is given; `unique` forbids a merge of two customers that have different values of it;
+    `tier` says how sure it is that two records with the same value are one person.
 
     Values are compared without regard to case and outer spaces. A blocked pattern may match anywhere in a value,
     the valid pattern must match all of it.
@@ -327,10 +328,72 @@ class IdType(Named):
 
     priority: StrictInt = Field(ge=1, description="1 for the strongest, 2 for the next …")
     limit: StrictInt = Field(default=5, ge=1)
+    window_days: StrictInt | None = Field(default=None, ge=1)
     unique: StrictBool = False
+    tier: Literal["exact", "strict", "loose"] = "exact"
     blocked_values: tuple[BlockedValue, ...] = ()
     blocked_patterns: tuple[str, ...] = ()
     valid_pattern: str | None = None
+
+    @model_validator(mode="after")
+    def _unique_is_one(self) -> IdType:
+        if self.unique and (self.window_days or ("limit" in self.model_fields_set and self.limit != 1)):
+            raise _problem(refusal(self.limit, "limit: 1 without window_days for a type that is unique"))
+        if self.unique and self.tier == "loose":
+            raise _problem(refusal(self.tier, "tier: exact or strict for a type that is unique"))
+        return self
+
+
+RECORD = "record"
+
+
+def _endpoint(value: str) -> str:
+    """`record:<channel>:<record_id>`, or an identifier as `<id type>:<value>`."""
+    kind, _, rest = value.partition(":")
+    channel, _, record_id = rest.partition(":")
+    if kind == RECORD and not (channel and record_id):
+        raise _problem(refusal(value, "record:<channel>:<record_id>"))
+    if kind != RECORD and (kind not in ID_TYPES or not rest.strip()):
+        allowed = f"record:<channel>:<record_id> or <id type>:<value>, id types: {', '.join(ID_TYPES)}"
+        raise _problem(refusal(value, allowed))
+    return value
+
+
+Endpoint = Annotated[Line, AfterValidator(_endpoint)]
+
+
+class ManualLink(Model):
+    """Two records or identifiers that are one customer, whatever else says so or not."""
+
+    between: tuple[Endpoint, Endpoint]
+    reason: str | None = None
+
+
+class ManualBlock(Model):
+    """What must not link: an identifier `value`, the identifier of one record, or two records."""
+
+    value: Endpoint | None = None
+    between: tuple[Endpoint, Endpoint] | None = None
+    reason: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> ManualBlock:
+        if (self.value is None) == (self.between is None):
+            raise _problem(refusal({}, "either value or between"))
+        if self.value and self.value.startswith(f"{RECORD}:"):
+            raise _problem(refusal(self.value, "an identifier as <id type>:<value>; between blocks a record"))
+        if self.between and not self.between[0].startswith(f"{RECORD}:"):
+            raise _problem(
+                refusal(self.between[0], "record:<channel>:<record_id>, then a record or an identifier")
+            )
+        return self
+
+
+class Manual(Model):
+    """What people decided: links and blocks that go before all rules; a block goes before a link."""
+
+    links: tuple[ManualLink, ...] = ()
+    blocks: tuple[ManualBlock, ...] = ()
 
 
 class IdentityRules(Model):
@@ -341,6 +404,7 @@ class IdentityRules(Model):
     id_types: dict[Annotated[str, _one_of(lambda: ID_TYPES)], IdType] = Field(
         description="the rules of each id type"
     )
+    manual: Manual = Manual()
 
     @model_validator(mode="after")
     def _at_least_one(self) -> IdentityRules:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import date
 
 from include.identity.engine import Engine, hashed, parquet
+from include.identity.manual import create_manual_evidence
 from include.identity.rules import IdentityRules, Strength, rubbish, type_number
 from include.lake import Lake
 from include.ledger import StepFailed
@@ -25,12 +26,13 @@ EVIDENCE = {
     "last_seen_at": "timestamp",
     "observations": "bigint",
 }
+VALUE_KEY = "id_type || ':' || id_value"
 
 
 def read_evidence(
     engine: Engine, lake: Lake, day: date, rules: IdentityRules, types: Iterable[Strength]
 ) -> None:
-    """Make the view `staged` over the file and the table `observation`, its edges as integers.
+    """Make the view `staged` over the file and what people decided, and `observation`, its edges as integers.
 
     Strings are read from the file again where a result needs them: keeping them would cost most of the memory.
     """
@@ -49,16 +51,25 @@ def read_evidence(
         )
     columns = ",\n".join(f"cast({column} as {kind}) as {column}" for column, kind in EVIDENCE.items())
     engine.create_view("landed", f"select\n{columns}\nfrom {source}\nwhere {condition}")
+    create_manual_evidence(engine, rules)
+    hashes = f"{hashed('node_key')} as node,\n{hashed(VALUE_KEY)} as value"
+    names = ", ".join(EVIDENCE)
     engine.create_view(
         "staged",
         f"""
         select
-            landed.*,
-            {hashed("node_key")} as node,
-            {hashed("id_type || ':' || id_value")} as value,
+            {names},
+            {hashes},
             {type_number(types)} as type,
             {rubbish(rules)} as rubbish
         from landed
+        union all
+        select
+            {names},
+            {hashes},
+            type,
+            cast(null as varchar) as rubbish
+        from manual_evidence
         """,
     )
     engine.create_table(

@@ -1,10 +1,10 @@
 """Guards that keep two people apart, and say why, instead of capping what grew too large.
 
 Relations they share (nodes and values are 128-bit keys, types are numbers of their strength):
-- `evidence(node, value, type, is_record, …)`: every edge whose value is not rubbish
+- `evidence(node, value, type, is_record, first_seen_at)`: every edge whose value is not rubbish and may make a customer
 - `powerless(value, reason)`: values that are blocked: they merge nobody any more
 - `cut(node, value, reason)`: single edges that are removed
-- `mergeable(node, value, type, is_record)`: what is left of the evidence, always up to date
+- `mergeable(…)`: what is left of the evidence, always up to date
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from include.identity.components import connect
 from include.identity.engine import Engine, hashed, parquet, text
-from include.identity.rules import Strength
+from include.identity.rules import LOOSE, MANUAL, Strength, without_manual
 
 SHARED, TOO_MANY_PARTNERS, CONFLICT = "shared", "too_many_partners", "conflict"
 
@@ -27,13 +27,16 @@ DEVIATIONS = 10
 RECORDS = 0  # the "type" of a partner that is a record of kind customers
 
 
-def create_evidence_views(engine: Engine) -> None:
+def create_evidence_views(engine: Engine, types: Sequence[Strength]) -> None:
     """Make the empty lists of what lost its power and the views `evidence` and `mergeable` over `observation`."""
+    loose = ", ".join(str(each.number) for each in types if each.tier == LOOSE) or "-2"
     engine.create_table("powerless", "select value, rubbish as reason from observation where 1 = 0")
-    engine.create_table("cut", "select node, value, rubbish as reason from observation where 1 = 0")
+    engine.create_table(
+        "cut", f"select node, value, cast({text(MANUAL)} as varchar) as reason from manual_cut"
+    )
     engine.create_view(
         "evidence",
-        """
+        f"""
         select
             node,
             value,
@@ -42,7 +45,10 @@ def create_evidence_views(engine: Engine) -> None:
             landed_on,
             first_seen_at
         from observation
-        where rubbish is null and value is not null
+        where
+            rubbish is null
+            and value is not null
+            and type not in ({loose})
         """,
     )
     engine.create_view(
@@ -73,6 +79,7 @@ def block_too_many_partners(engine: Engine, types: Sequence[Strength]) -> None:
     counts as too many, for each pair of types, is the larger of a multiple of the partner type's `limit` and
     median + 10 median absolute deviations (at least 10). Only values on many nodes are looked at in full.
     """
+    types = without_manual(types)
     ceilings = [
         (id_type.number, partner.number, _multiple(partner) * partner.limit)
         for id_type in types
@@ -249,7 +256,9 @@ def separate(engine: Engine, types: Sequence[Strength], found: str, result: str)
         """,
     )
     place, unique = "place_0", []
-    for step, id_type in enumerate(sorted(types, key=lambda each: (not each.is_unique, each.number)), 1):
+    unique.extend(id_type for id_type in types if id_type.is_barrier)
+    evidence = sorted((id_type for id_type in types if not id_type.is_barrier), key=lambda each: each.order)
+    for step, id_type in enumerate(evidence, 1):
         place = _join_by(engine, id_type, unique, place, f"place_{step}")
         if id_type.is_unique:
             unique.append(id_type)

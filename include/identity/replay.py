@@ -25,7 +25,7 @@ from include.identity.engine import Engine, hashed, parquet, text
 from include.identity.evidence import EVIDENCE
 from include.identity.guards import TOO_MANY_PARTNERS
 from include.identity.ids import REGISTRY, RELATIONS, read_registry, rows_of
-from include.identity.rules import Strength, personal_numbers
+from include.identity.rules import LINK_NUMBER, Strength, personal_numbers
 from include.lake import Lake
 
 logger = logging.getLogger(__name__)
@@ -458,7 +458,9 @@ def _write_evidence(engine: Engine, lake: Lake, number: int, low: int, high: int
         inner join replayed_node on staged.node = replayed_node.node
         inner join calendar as today on replayed_node.replay_group = today.replay_group
         where
-            today.days > {low}
+            -- People's decisions are taken from the rules again.
+            staged.type < {LINK_NUMBER}
+            and today.days > {low}
             and today.days <= {high}
             and today.number = least({number}, today.days - 1)
             and {number} <= (select max(days) - 1 from calendar where days > {low} and days <= {high})

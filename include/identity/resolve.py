@@ -30,6 +30,7 @@ from include.identity.ids import (
     read_registry,
     registry_files,
 )
+from include.identity.limits import keep_limits
 from include.identity.replay import catch_up, create_round_days
 from include.identity.results import KEYS, NAMED_NODES, SCHEMAS, create_health, create_results, result
 from include.identity.rules import IdentityRules, Strength, personal_numbers, strengths
@@ -102,13 +103,14 @@ def decide(
     """
     types = strengths(rules)
     read_evidence(engine, lake, day, rules, types)
-    create_evidence_views(engine)
+    create_evidence_views(engine, types)
     if blocked is None:
         block_too_many_partners(engine, types)
     else:
         block_these(engine, blocked)
     effort = connect(engine, "mergeable", "found")
-    separate(engine, types, "found", "membership")
+    separate(engine, types, "found", "separated")
+    keep_limits(engine, types, "separated", "membership")
     create_results(engine, types)
     personal = personal_numbers(types)
     create_node_facts(engine, personal)

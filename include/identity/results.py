@@ -9,7 +9,8 @@ from include.identity.changes import VANISHED
 from include.identity.engine import Engine, text
 from include.identity.guards import SHARED
 from include.identity.ids import REGISTRY
-from include.identity.rules import Strength, types_named
+from include.identity.limits import LIMIT
+from include.identity.rules import LINK_NUMBER, Strength, types_named
 
 SCHEMAS = {
     "node_customers": {
@@ -186,7 +187,12 @@ def result(table: str) -> str:
         inner join node_customer on staged_edge.node = node_customer.node
         where
             node_customer.customer_id is not null
-            and (staged_edge.status <> 'blocked' or staged_edge.reason = {text(SHARED)})
+            and staged_edge.type < {LINK_NUMBER}
+            and (
+                staged_edge.status <> 'blocked'
+                or staged_edge.reason = {text(SHARED)}
+                or staged_edge.reason like {text(LIMIT + ":%")}
+            )
         group by staged_edge.id_type, staged_edge.id_value, node_customer.customer_id
         """
     if table == "edges":

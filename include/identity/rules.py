@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,12 @@ ANONYMOUS_TYPES = ("anonymous_id", "device_id", "advertising_id")
 # Reasons of values that carry no information at all; nobody may claim them.
 BLOCKED_VALUE, BLOCKED_PATTERN, INVALID = "blocked_value", "blocked_pattern", "invalid"
 NOT_CONFIGURED = "not_configured"
+MANUAL = "manual"
+# People's decisions are evidence of types of their own: a link is a value that its ends share, a barrier a unique
+# type of which two records have different values. Their numbers stay clear of those of the id types.
+MANUAL_LINK, MANUAL_BLOCK = "manual_link", "manual_block"
+LINK_NUMBER, FIRST_BARRIER = 100, 1000
+EXACT, STRICT, LOOSE = "exact", "strict", "loose"
 
 
 class IdType(Protocol):
@@ -23,7 +29,11 @@ class IdType(Protocol):
     @property
     def limit(self) -> int: ...
     @property
+    def window_days(self) -> int | None: ...
+    @property
     def unique(self) -> bool: ...
+    @property
+    def tier(self) -> str: ...
     @property
     def blocked_values(self) -> Iterable[str]: ...
     @property
@@ -32,11 +42,38 @@ class IdType(Protocol):
     def valid_pattern(self) -> str | None: ...
 
 
+class ManualLink(Protocol):
+    """Two ends that are one customer: `record:<channel>:<record_id>` or `<id type>:<value>`."""
+
+    @property
+    def between(self) -> tuple[str, str]: ...
+
+
+class ManualBlock(Protocol):
+    """An identifier that means nothing, or a record and what it must not be linked by or to."""
+
+    @property
+    def value(self) -> str | None: ...
+    @property
+    def between(self) -> tuple[str, str] | None: ...
+
+
+class Manual(Protocol):
+    """What people decided."""
+
+    @property
+    def links(self) -> Sequence[ManualLink]: ...
+    @property
+    def blocks(self) -> Sequence[ManualBlock]: ...
+
+
 class IdentityRules(Protocol):
-    """The rules of every id type by name."""
+    """The rules of every id type by name, and people's decisions."""
 
     @property
     def id_types(self) -> Mapping[str, IdType]: ...
+    @property
+    def manual(self) -> Manual: ...
 
 
 @dataclass(frozen=True)
@@ -47,19 +84,57 @@ class Strength:
     name: str
     limit: int
     is_unique: bool
+    window_days: int | None = None
+    tier: str = EXACT
 
     @property
     def is_anonymous(self) -> bool:
-        return self.name in ANONYMOUS_TYPES
+        """Whether a value of the type is no sign of a person."""
+        return self.name in ANONYMOUS_TYPES or self.is_manual
+
+    @property
+    def is_manual(self) -> bool:
+        return self.number >= LINK_NUMBER
+
+    @property
+    def is_barrier(self) -> bool:
+        return self.number >= FIRST_BARRIER
+
+    @property
+    def order(self) -> tuple[bool, bool, int]:
+        """Evidence is taken in this order: people's links, unique types, then the others by priority."""
+        return (not self.is_manual, not self.is_unique, self.number)
 
 
 def strengths(rules: IdentityRules) -> tuple[Strength, ...]:
-    """The id types from the strongest to the weakest; equal priorities go by name."""
+    """The id types from the strongest to the weakest, equal priorities by name, and what people decided."""
     ordered = sorted(rules.id_types.items(), key=lambda item: (item[1].priority, item[0]))
-    return tuple(
-        Strength(number, name, id_type.limit, id_type.unique)
+    id_types = tuple(
+        Strength(number, name, id_type.limit, id_type.unique, id_type.window_days, id_type.tier)
         for number, (name, id_type) in enumerate(ordered, 1)
     )
+    links = (Strength(LINK_NUMBER, MANUAL_LINK, 1, False),) if rules.manual.links else ()
+    barriers = tuple(Strength(FIRST_BARRIER + number, MANUAL_BLOCK, 1, True) for number in barriers_of(rules))
+    return id_types + links + barriers
+
+
+def barriers_of(rules: IdentityRules) -> dict[int, tuple[str, str]]:
+    """The blocks that keep two records apart, by their number in the file."""
+    return {
+        number: block.between
+        for number, block in enumerate(rules.manual.blocks)
+        if block.between and is_record(block.between[1])
+    }
+
+
+def is_record(end: str) -> bool:
+    """Whether an end of a manual link or block is a record and not an identifier."""
+    return end.startswith("record:")
+
+
+def without_manual(types: Iterable[Strength]) -> tuple[Strength, ...]:
+    """The id types alone."""
+    return tuple(each for each in types if not each.is_manual)
 
 
 def personal_numbers(types: Iterable[Strength]) -> str:
@@ -69,7 +144,7 @@ def personal_numbers(types: Iterable[Strength]) -> str:
 
 def type_number(types: Iterable[Strength]) -> str:
     """An expression over `id_type`: the number of its strength, -1 for a type without rules."""
-    cases = "".join(f" when {text(id_type.name)} then {id_type.number}" for id_type in types)
+    cases = "".join(f" when {text(id_type.name)} then {id_type.number}" for id_type in without_manual(types))
     return f"cast(case id_type{cases} else -1 end as smallint)" if cases else "cast(-1 as smallint)"
 
 
@@ -92,7 +167,15 @@ def rubbish(rules: IdentityRules) -> str:
         f"when id_type = {text(name)} then {_rubbish_of_type(rules.id_types[name])}"
         for name in sorted(rules.id_types)
     )
-    return f"case\nwhen trim(id_value) = '' then {text(INVALID)}\n{cases}\nelse {text(NOT_CONFIGURED)}\nend"
+    blocked = [block.value.split(":", 1) for block in rules.manual.blocks if block.value]
+    manual = "\n".join(
+        f"when id_type = {text(name)} and lower(trim(id_value)) = {text(value.strip().lower())} then {text(MANUAL)}"
+        for name, value in blocked
+    )
+    return (
+        f"case\nwhen trim(id_value) = '' then {text(INVALID)}\n{manual}\n{cases}"
+        f"\nelse {text(NOT_CONFIGURED)}\nend"
+    )
 
 
 def _rubbish_of_type(id_type: IdType) -> str:

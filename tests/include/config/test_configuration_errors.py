@@ -722,3 +722,30 @@ def test_an_option_that_does_not_fit_a_file_is_refused(problems, option, message
     found = problems(channels=CRM.replace("format: csv", f"format: csv, {option}"))
     assert len(found) == 1
     assert message in found[0]
+
+
+def test_an_end_of_a_manual_rule_is_a_record_or_an_identifier(problems):
+    identity = """\
+id_types: {email: {priority: 1}}
+manual:
+  links:
+    - {between: ["record:crm", "email:a@x"]}
+    - {between: ["record:crm:1", "mail:a@x"]}
+  blocks:
+    - {between: ["email:a@x", "record:crm:1"]}
+    - {reason: "nothing is blocked"}
+    - {value: "record:crm:1"}
+"""
+    found = problems(identity=identity)
+    assert [problem.split(" ")[1].rstrip(":") for problem in found] == [
+        "manual.links[0].between[0]", "manual.links[1].between[1]", "manual.blocks[0]", "manual.blocks[1]", "manual.blocks[2]",
+    ]  # fmt: skip
+    assert "found 'record:crm', allowed: record:<channel>:<record_id>" in found[0]
+    assert "found 'mail:a@x', allowed: record:<channel>:<record_id> or <id type>:<value>" in found[1]
+    assert "allowed: either value or between" in found[3]
+
+
+def test_a_unique_type_has_a_limit_of_one(problems):
+    found = problems(identity="id_types:\n  user_id: {priority: 1, unique: true, limit: 3}\n")
+    assert len(found) == 1
+    assert "found 3, allowed: limit: 1 without window_days for a type that is unique" in found[0]

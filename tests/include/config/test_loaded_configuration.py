@@ -142,11 +142,7 @@ def test_the_default_rules_of_identity_put_issued_numbers_first():
         "customer_number", "user_id", "national_id", "loyalty_number", "email", "phone", "device_id",
         "advertising_id", "anonymous_id",
     ]  # fmt: skip
-    assert {name for name, rules in id_types.items() if rules.unique} == {
-        "customer_number",
-        "user_id",
-        "national_id",
-    }
+    assert {name for name, rules in id_types.items() if rules.unique} == {"customer_number", "user_id"}
     assert {rules.limit for rules in id_types.values() if rules.unique} == {1}
     assert {rules.limit for rules in id_types.values() if not rules.unique} == {5}
 
