@@ -139,9 +139,7 @@ final as (
             uses.id_type = grants.id_type
             and uses.id_value = grants.id_value
     left join emails
-        on
-            uses.id_type = 'email'
-            and uses.id_value = emails.email
+        on case when uses.id_type = 'email' then uses.id_value end = emails.email
 
 )
 
