@@ -13,11 +13,13 @@ from pathlib import Path
 
 import duckdb
 
-from include.config import Normalisation
+from include.config import Normalisation, load_configuration
+from include.config.columns import PROMISED_COLUMNS
+from include.config.variables import profile_variables
 from include.extract.kinds import Kind, kinds
 from include.lake import Lake
 from include.normalise.landing import normalise_landing
-from include.settings import settings
+from include.settings import DEFAULT_CONFIG, settings
 
 DAY = date(2024, 3, 31)
 KEY = b"the key of the small lake"
@@ -135,7 +137,8 @@ def learn_small_lake(lake: Lake, day: date = DAY) -> None:
 
 
 def variables(day: date = DAY) -> dict:
-    return {"as_of_date": f"{day:%Y-%m-%d}", "horizon_days": HORIZON_DAYS}
+    profile = load_configuration(DEFAULT_CONFIG, PROMISED_COLUMNS).profile
+    return {"as_of_date": f"{day:%Y-%m-%d}", "horizon_days": HORIZON_DAYS, **profile_variables(profile)}
 
 
 def rows(path: Path, query: str = "from this") -> list[tuple]:
@@ -170,7 +173,8 @@ def _records() -> dict[tuple[str, str, date], list[dict]]:
     return {
         ("customers", "crm", first): [
             {"record_id": "A1", "observed_at": "2024-01-05 09:00", "email": "ann@example.org", "phone": "+49 123-45",
-             "given_name": "Ann", "family_name": "Old", "street": "Old Street 1", "city": "Oldtown", "region": "North"},
+             "given_name": "Ann", "family_name": "Old", "street": "Old Street 1", "city": "Oldtown", "region": "North",
+             "attributes": {"shoe_size": "39"}, "rejected_values": {"birth_date": "a Monday"}},
             {"record_id": "B1", "observed_at": "2024-01-06 09:00", "email": "office@example.org",
              "phone": "(030) 9999", "given_name": "Bob"},
             {"record_id": "C1", "observed_at": "2024-01-07 09:00", "email": "cy@example.org", "given_name": "Cy"},
@@ -183,7 +187,7 @@ def _records() -> dict[tuple[str, str, date], list[dict]]:
         ],
         ("customers", "loyalty", first): [
             {"record_id": "7", "observed_at": "2024-01-08 09:00", "email": " ANN@Example.org", "loyalty_number": "L-1",
-             "given_name": "Anne", "gender": "female"},
+             "given_name": "Anne", "gender": "female", "country": "Germany"},
         ],
         ("customers", "crm", later): [
             {"record_id": "A1", "observed_at": "2024-04-01 09:00", "given_name": "Tomorrow"},
