@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
 
+from include.identity.changes import VANISHED
 from include.identity.engine import Engine, text
 from include.identity.guards import SHARED
+from include.identity.ids import REGISTRY
 from include.identity.limits import LIMIT
 from include.identity.rules import EXACT, LINK_NUMBER, Strength, types_named
 
@@ -17,6 +18,8 @@ SCHEMAS = {
         "channel": "varchar",
         "record_id": "varchar",
         "customer_id": "varchar",
+        "exact_id": "varchar",
+        "loose_id": "varchar",
         "tier": "varchar",
         "linked_by": "varchar",
     },
@@ -42,6 +45,9 @@ SCHEMAS = {
         "status": "varchar",
         "reason": "varchar",
     },
+    "ids": REGISTRY["ids"],
+    "changes": REGISTRY["changes"],
+    "history": REGISTRY["history"],
     "links": {
         "node_key_a": "varchar",
         "node_key_b": "varchar",
@@ -56,31 +62,31 @@ SCHEMAS = {
         "probability": "double",
         "match_weight": "double",
     },
-    "changes": {
-        "customer_id": "varchar",
-        "previous_customer_id": "varchar",
-        "change": "varchar",
-        "reason": "varchar",
-        "as_of_date": "date",
-    },
     "health": {"as_of_date": "date", "measure": "varchar", "part": "varchar", "value": "bigint"},
 }
 KEYS = {
     "node_customers": "node_key",
     "identifier_customers": "id_type, id_value, customer_id",
     "edges": "node_key, id_type, id_value",
+    "ids": "customer_id",
+    "changes": "as_of_date, customer_id, change, previous_customer_id",
+    "history": "issued_customer_id, as_of_date",
     "links": "node_key_a, node_key_b",
-    "changes": "customer_id, change, previous_customer_id nulls first",
     "health": "measure, part",
 }
 
+# What the next round of a replay needs to know of the nodes.
+NAMED_NODES = """
+    select distinct
+        staged.node_key,
+        node_customer.customer_id
+    from staged
+    inner join node_customer on staged.node = node_customer.node
+    """
+
 
 def create_results(engine: Engine, types: Iterable[Strength]) -> None:
-    """Make the tables that several files are written from: what ties a node, and the fate of every edge.
-
-    A customer may consist of parts that exact evidence alone ties together. The records of the largest part are its
-    exact ones, those of the others belong to it by weaker evidence.
-    """
+    """Make what several files are written from: what ties a node, and the fate of every edge."""
     engine.create_table(
         "tie",
         f"""
@@ -90,41 +96,6 @@ def create_results(engine: Engine, types: Iterable[Strength]) -> None:
         from mergeable
         where value in (select value from mergeable group by value having count(*) > 1)
         group by node
-        """,
-    )
-    engine.create_table(
-        "part",
-        """
-        with parts as (
-            select
-                coalesce(exact_membership.component, node_customer.node) as component,
-                coalesce(min(strict_membership.component), min(node_customer.node)) as whole,
-                count(*) as nodes
-            from node_customer
-            left join exact_membership on node_customer.node = exact_membership.node
-            left join strict_membership on node_customer.node = strict_membership.node
-            group by coalesce(exact_membership.component, node_customer.node)
-        )
-
-        select
-            component,
-            row_number() over (partition by whole order by nodes desc, component) = 1 as is_main
-        from parts
-        """,
-    )
-    engine.create_table(
-        "linked",
-        """
-        select distinct
-            link.node
-        from (
-            select node_a as node, node_b as other from link
-            union all
-            select node_b as node, node_a as other from link
-        ) as link
-        inner join node_customer as here on link.node = here.node
-        inner join node_customer as there on link.other = there.node
-        where here.customer_id = there.customer_id
         """,
     )
     engine.create_view("staged_edge", _with_fate("staged", types))
@@ -150,7 +121,7 @@ def _with_fate(edges: str, types: Iterable[Strength]) -> str:
         """
 
 
-def result(table: str, day: date) -> str:
+def result(table: str) -> str:
     """The query behind a file, before it is typed and ordered."""
     if table == "node_customers":
         return """
@@ -163,6 +134,20 @@ def result(table: str, day: date) -> str:
                 min(record_id) as record_id
             from staged
             group by node
+        ),
+
+        linked as (
+            select
+                ends.node
+            from (
+                select node_a as node, node_b as other from link
+                union all
+                select node_b as node, node_a as other from link
+            ) as ends
+            inner join node_customer as here on ends.node = here.node
+            inner join node_customer as there on ends.other = there.node
+            where here.customer_id = there.customer_id
+            group by ends.node
         )
 
         select
@@ -171,14 +156,17 @@ def result(table: str, day: date) -> str:
             nodes.channel,
             nodes.record_id,
             node_customer.customer_id,
-            case when part.is_main then 'exact' else 'strict' end as tier,
+            node_tier_id.exact_id,
+            node_tier_id.loose_id,
+            case
+                when node_tier_id.exact_id is distinct from node_customer.customer_id then 'strict' else 'exact'
+            end as tier,
             concat_ws(',', nullif(tie.linked_by, ''), case when linked.node is not null then 'linkage' end) as linked_by
         from nodes
         inner join node_customer on nodes.node = node_customer.node
+        left join node_tier_id on nodes.node = node_tier_id.node
         left join tie on nodes.node = tie.node
         left join linked on nodes.node = linked.node
-        left join exact_membership on nodes.node = exact_membership.node
-        inner join part on coalesce(exact_membership.component, nodes.node) = part.component
         """
     if table == "links":
         return """
@@ -236,6 +224,15 @@ def result(table: str, day: date) -> str:
         """
     if table == "edges":
         return f"select {', '.join(SCHEMAS['edges'])} from staged_edge"
+    if table == "ids":
+        return "select * from id_after"
+    if table == "history":
+        return "select * from history_after"
     if table == "changes":
-        return f"select *, date '{day:%Y-%m-%d}' as as_of_date from change_of_customer"
+        columns = ", ".join(SCHEMAS["changes"])
+        return f"""
+        select {columns} from registry_change
+        union all
+        select {columns} from change_of_customer where change <> {text(VANISHED)}
+        """
     return "select * from health"

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import duckdb
 
-from include.config import Normalisation
+from include.config import Normalisation, load_configuration
+from include.config.columns import PROMISED_COLUMNS
+from include.config.variables import profile_variables
 from include.extract.kinds import Kind, kinds
 from include.lake import Lake
 from include.normalise.landing import normalise_landing
-from include.settings import settings
+from include.settings import DEFAULT_CONFIG, settings
 
 DAY = date(2024, 3, 31)
 KEY = b"the key of the small lake"
@@ -73,12 +75,15 @@ def resolve_small_lake(lake: Lake, day: date = DAY) -> None:
     con.execute(f"create table evidence as from read_parquet('{evidence}')")
     tables = {
         "node_customers": """
-            select node_key, any_value(kind) as kind, any_value(channel) as channel,
-                any_value(record_id) as record_id,
-                coalesce(max(customer_id), if(bool_and(id_type is null), 'c_alone', null)) as customer_id,
-                'exact' as tier,
-                string_agg(distinct id_type, ',' order by id_type) filter (where customer_id is not null) as linked_by
-            from evidence left join owners using (id_type, id_value) group by node_key order by node_key""",
+            select *, customer_id as exact_id, customer_id as loose_id from (
+                select node_key, any_value(kind) as kind, any_value(channel) as channel,
+                    any_value(record_id) as record_id,
+                    coalesce(max(customer_id), if(bool_and(id_type is null), 'c_alone', null)) as customer_id,
+                    'exact' as tier,
+                    string_agg(distinct id_type, ',' order by id_type)
+                        filter (where customer_id is not null) as linked_by
+                from evidence left join owners using (id_type, id_value) group by node_key
+            ) order by node_key""",
         "identifier_customers": """
             select id_type, id_value, customer_id, min(first_seen_at) as first_seen_at,
                 max(last_seen_at) as last_seen_at, cast(sum(observations) as bigint) as observations
@@ -96,6 +101,10 @@ def resolve_small_lake(lake: Lake, day: date = DAY) -> None:
         "changes": f"""
             select distinct customer_id, cast(null as varchar) as previous_customer_id, 'created' as change,
                 'first seen' as reason, date '{day}' as as_of_date
+            from owners order by all""",
+        "history": f"""
+            select distinct customer_id as issued_customer_id, customer_id, 'created' as change, 'first seen' as reason,
+                timestamp '{day}' as effective_at, date '{day}' as as_of_date
             from owners order by all""",
     }
     for table, query in tables.items():
@@ -128,7 +137,8 @@ def learn_small_lake(lake: Lake, day: date = DAY) -> None:
 
 
 def variables(day: date = DAY) -> dict:
-    return {"as_of_date": f"{day:%Y-%m-%d}", "horizon_days": HORIZON_DAYS}
+    profile = load_configuration(DEFAULT_CONFIG, PROMISED_COLUMNS).profile
+    return {"as_of_date": f"{day:%Y-%m-%d}", "horizon_days": HORIZON_DAYS, **profile_variables(profile)}
 
 
 def rows(path: Path, query: str = "from this") -> list[tuple]:
@@ -163,7 +173,8 @@ def _records() -> dict[tuple[str, str, date], list[dict]]:
     return {
         ("customers", "crm", first): [
             {"record_id": "A1", "observed_at": "2024-01-05 09:00", "email": "ann@example.org", "phone": "+49 123-45",
-             "given_name": "Ann", "family_name": "Old", "street": "Old Street 1", "city": "Oldtown", "region": "North"},
+             "given_name": "Ann", "family_name": "Old", "street": "Old Street 1", "city": "Oldtown", "region": "North",
+             "attributes": {"shoe_size": "39"}, "rejected_values": {"birth_date": "a Monday"}},
             {"record_id": "B1", "observed_at": "2024-01-06 09:00", "email": "office@example.org",
              "phone": "(030) 9999", "given_name": "Bob"},
             {"record_id": "C1", "observed_at": "2024-01-07 09:00", "email": "cy@example.org", "given_name": "Cy"},
@@ -176,7 +187,7 @@ def _records() -> dict[tuple[str, str, date], list[dict]]:
         ],
         ("customers", "loyalty", first): [
             {"record_id": "7", "observed_at": "2024-01-08 09:00", "email": " ANN@Example.org", "loyalty_number": "L-1",
-             "given_name": "Anne", "gender": "female"},
+             "given_name": "Anne", "gender": "female", "country": "Germany"},
         ],
         ("customers", "crm", later): [
             {"record_id": "A1", "observed_at": "2024-04-01 09:00", "given_name": "Tomorrow"},

@@ -85,7 +85,8 @@ STAGED = {
 
 IDENTITY = {
     "node_customers": f"""select 'customers:crm:r' || i as node_key, 'customers' as kind, 'crm' as channel,
-        'r' || i as record_id, {CUSTOMER} as customer_id, 'exact' as tier, 'email' as linked_by
+        'r' || i as record_id, {CUSTOMER} as customer_id, {CUSTOMER} as exact_id, {CUSTOMER} as loose_id,
+        'exact' as tier, 'email' as linked_by
         from range({CUSTOMERS}) t(i)""",
     "identifier_customers": f"""select 'email' as id_type, 'p' || i || '@example.com' as id_value,
         {CUSTOMER} as customer_id,
@@ -93,6 +94,12 @@ IDENTITY = {
         from range({CUSTOMERS}) t(i)""",
     "changes": f"""select {CUSTOMER} as customer_id, null::varchar as previous_customer_id, 'created' as change,
         'first record' as reason, date '2017-12-01' as as_of_date from range({CUSTOMERS}) t(i)""",
+    "ids": f"""select {CUSTOMER} as customer_id, {CUSTOMER} as base_id, 0 as variant,
+        'customers:crm:r' || i as anchor_key, date '2017-12-01' as issued_on, true as is_held, true as is_anchored
+        from range({CUSTOMERS}) t(i)""",
+    "history": f"""select {CUSTOMER} as issued_customer_id, {CUSTOMER} as customer_id, 'created' as change,
+        'first record' as reason, timestamp '2017-11-01' as effective_at, date '2017-12-01' as as_of_date
+        from range({CUSTOMERS}) t(i)""",
 }
 
 ML = {
@@ -124,8 +131,21 @@ TABLES = {
         'active' as lifecycle_stage,
         'exact' as confidence_tier, timestamp '2017-11-01' as first_seen_at, timestamp '2017-11-20' as last_seen_at
         from range({CUSTOMERS}) t(i)""",
+    "cdp/customer_attributes": f"""select {CUSTOMER} as customer_id, 'email' as attribute,
+        'p' || i || '@example.com' as value, 'crm' as channel, 'only_value' as decided_by,
+        null::varchar as runner_up_value, 1::bigint as different_values, timestamp '2017-11-20' as observed_at
+        from range({CUSTOMERS}) t(i)""",
+    "cdp/customer_attribute_values": f"""select {CUSTOMER} as customer_id, 'email' as attribute,
+        'p' || i || '@example.com' as value, 'golden' as standing, ['crm'] as channels, 1::bigint as sources,
+        timestamp '2017-11-01' as first_observed_at, timestamp '2017-11-20' as last_observed_at
+        from range({CUSTOMERS}) t(i)""",
+    "cdp/customer_other_values": f"""select {CUSTOMER} as customer_id, 'crm' as channel, 'r' || i as record_id,
+        'shoe' as column_name, '42' as value, false as is_rejected from range(5) t(i)""",
+    "cdp/device_ownership": f"""select 'anonymous_id' as id_type, 'a1' as id_value, i + 1 as interval_number,
+        {CUSTOMER} as customer_id, timestamp '2017-11-02' + to_days(i::integer) as owned_from,
+        timestamp '2017-11-02 01:00' + to_days(i::integer) as owned_until from range(4) t(i)""",
     "cdp/customer_records": f"""select 'crm' as channel, 'r' || i as record_id, {CUSTOMER} as customer_id,
-        'exact' as tier
+        {CUSTOMER} as exact_id, {CUSTOMER} as loose_id, 'exact' as tier
         from range({CUSTOMERS}) t(i)""",
     "cdp/customer_identifiers": f"""select {CUSTOMER} as customer_id, 'email' as id_type,
         'p' || i || '@example.com' as id_value,
@@ -137,6 +157,10 @@ TABLES = {
     "cdp/identity_edges": f"""select 'e' || i as edge_id, {CUSTOMER} as customer_id, 'email' as id_type,
         'p' || i || '@example.com' as id_value, 'email' as rule, 'exact' as tier, 'active' as status,
         null::varchar as reason, timestamp '2017-11-01' as first_seen_at, timestamp '2017-11-20' as last_seen_at
+        from range({CUSTOMERS}) t(i)""",
+    "cdp/customer_id_history": f"""select {CUSTOMER} as issued_customer_id, {CUSTOMER} as customer_id,
+        'created' as change, 'first record' as reason, true as is_current, date '2017-12-01' as as_of_date,
+        null::date as superseded_on, timestamp '2017-11-01' as effective_at, null::timestamp as superseded_at
         from range({CUSTOMERS}) t(i)""",
     "cdp/customer_timeline": f"""select {CUSTOMER} as customer_id,
         timestamp '2017-11-03' + to_minutes(i) as occurred_at,
