@@ -49,7 +49,7 @@ PARTS = {
 # A block that is too large is tightened by these, one after the other.
 _TIGHTENING = ("given_sound", "birth_year")
 # How many pairs per record a rule may make on average; small inputs may make more.
-_PAIRS_PER_RECORD = 12
+_PAIRS_PER_RECORD = 4
 _PAIRS_OF_SMALL_INPUTS = 300_000
 
 
