@@ -42,7 +42,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a day's resolution came to; edges are counted by status, created, merged and split are changes."""
+    """What a day's resolution came to; edges are counted by status, created, merged and split are changes, `replayed`
+    are the nodes that were resolved again for days that had not been."""
 
     customers: int
     nodes: int
@@ -53,6 +54,7 @@ class Resolved:
     created: int
     merged: int
     split: int
+    replayed: int
 
 
 def resolve(lake: Lake, day: date, rules: IdentityRules, settings: Settings) -> Resolved:
@@ -88,7 +90,7 @@ def resolve(lake: Lake, day: date, rules: IdentityRules, settings: Settings) -> 
             paths = {table: files.enter_context(replacing(lake.identity(day, table))) for table in SCHEMAS}
             for table, schema in SCHEMAS.items():
                 engine.write(paths[table], schema, result(table), KEYS[table])
-        resolved = _summarise(engine, since)
+        resolved = _summarise(engine, since, replayed.nodes)
     logger.info("resolved %s: %s, %s, %s", day, resolved, effort, replayed)
     return resolved
 
@@ -147,7 +149,7 @@ def _play_round(
     return files
 
 
-def _summarise(engine: Engine, since: date | None) -> Resolved:
+def _summarise(engine: Engine, since: date | None, replayed: int) -> Resolved:
     counts = ", ".join(column for column in SCHEMAS["health"] if column != "as_of_date")
     (health,) = engine.rows(f"select {counts} from health")
     new = f"as_of_date > date '{since:%Y-%m-%d}'" if since else "1 = 1"
@@ -156,4 +158,4 @@ def _summarise(engine: Engine, since: date | None) -> Resolved:
             f"select change, count(*) from ({result('changes')}) as changes where {new} group by change"
         )
     )
-    return Resolved(*health, *(changes.get(change, 0) for change in (CREATED, MERGED, SPLIT)))
+    return Resolved(*health, *(changes.get(change, 0) for change in (CREATED, MERGED, SPLIT)), replayed)

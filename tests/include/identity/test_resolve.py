@@ -214,7 +214,7 @@ def test_an_identifier_is_claimed_over_all_nodes_of_its_customer(desk: Desk) -> 
 @pytest.mark.parametrize("is_staged", [True, False])
 def test_no_evidence_gives_typed_empty_tables(desk: Desk, is_staged: bool) -> None:
     resolved = desk.resolve() if is_staged else desk.resolve_staged()
-    assert resolved == Resolved(0, 0, 0, 0, 0, 0, 0, 0, 0)
+    assert resolved == Resolved(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     for table, schema in SCHEMAS.items():
         with duckdb.connect() as connection:
             described = connection.execute(
