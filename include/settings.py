@@ -21,6 +21,7 @@ class Settings:
     target: str
     threads: int
     memory_limit: str
+    spark_master: str = ""  # a cluster's address; without one Spark runs inside the process that needs it
 
     @property
     def demo_source(self) -> Path:
@@ -30,7 +31,8 @@ class Settings:
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """Read `TANDEM_CONFIG`, `TANDEM_DATA`, `TANDEM_TARGET`, `TANDEM_THREADS`, `TANDEM_MEMORY_LIMIT`.
+    """Read `TANDEM_CONFIG`, `TANDEM_DATA`, `TANDEM_TARGET`, `TANDEM_THREADS`, `TANDEM_MEMORY_LIMIT`,
+    `TANDEM_SPARK_MASTER`.
 
     Relative paths are relative to the project folder.
     """
@@ -40,6 +42,7 @@ def settings() -> Settings:
         target=os.environ.get("TANDEM_TARGET", "duckdb"),
         threads=int(os.environ.get("TANDEM_THREADS", "2")),
         memory_limit=os.environ.get("TANDEM_MEMORY_LIMIT", "1200MB"),
+        spark_master=os.environ.get("TANDEM_SPARK_MASTER", ""),
     )
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from include.settings import PROJECT
 
-TOPICS = ("segment_json", "sessions")  # one module of this package each, with a TOPIC
-PREPARE = "prepare"
+TOPICS = ("segment_json", "sessions", "stitching")  # one module of this package each, with a TOPIC
+PREPARE, DIGEST = "prepare", "digest"
 PAGE = PROJECT / "docs" / "benchmarks.md"
 
 
@@ -42,6 +42,8 @@ def _run_variant(topic: str, variant: str, folder: str, size: str = "") -> int:
     inputs, output = Path(folder) / "inputs", Path(folder) / "output"
     if variant == PREPARE:
         _topic(topic).prepare(inputs, int(size))
+    elif variant == DIGEST:
+        print(json.dumps({"digest": _topic(topic).digest(output)}))
     else:
         print(json.dumps({"rows": _topic(topic).variant(variant).run(inputs, output)}))
     return 0

@@ -40,7 +40,8 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Topic:
-    """`prepare` writes the inputs of a size to a folder; `sizes` are numbers of rows by name."""
+    """`prepare` writes the inputs of a size to a folder; `sizes` are numbers of rows by name; `digest` tells whether
+    two variants of one `rows` group wrote the same, empty when it is not asked of a variant."""
 
     name: str
     title: str
@@ -49,6 +50,7 @@ class Topic:
     prepare: Callable[[Path, int], None]
     variants: tuple[Variant, ...]
     ratios: tuple[Ratio, ...]
+    digest: Callable[[Path], str] | None = None
 
     def variant(self, name: str) -> Variant:
         return next(variant for variant in self.variants if variant.name == name)
@@ -57,18 +59,19 @@ class Topic:
 @dataclass(frozen=True)
 class Cost:
     """What one process took, as the operating system counted: user and system CPU seconds, wall seconds, the peak
-    of its resident memory in bytes; and the `rows` it says it wrote."""
+    of its resident memory in bytes; and the `rows` it says it wrote, with their `digest`."""
 
     cpu: float
     wall: float
     memory: int
     rows: int
+    digest: str = ""
 
 
 def measure(topic: Topic, folder: Path, size: int, repeats: int) -> dict[str, Cost]:
     """The median cost of every variant; they run A B C A B C, so that a change of the machine's load meets all.
 
-    Raises RuntimeError when a variant fails, or two of one group write different numbers of rows.
+    Raises RuntimeError when a variant fails, or two of one group write different numbers of rows or digests.
     """
     inputs = folder / "inputs"
     inputs.mkdir(parents=True)
@@ -81,12 +84,14 @@ def measure(topic: Topic, folder: Path, size: int, repeats: int) -> dict[str, Co
         for variant in topic.variants:
             costs[variant.name].append(_run(topic, variant, folder))
     medians = {name: _median(found) for name, found in costs.items()}
-    groups: dict[str, set[int]] = {}
+    groups: dict[str, list[Cost]] = {}
     for variant in topic.variants:
-        groups.setdefault(variant.rows, set()).update(cost.rows for cost in costs[variant.name])
-    for group, rows in groups.items():
-        if len(rows) > 1:
+        groups.setdefault(variant.rows, []).extend(costs[variant.name])
+    for group, found in groups.items():
+        if len(rows := {cost.rows for cost in found}) > 1:
             raise RuntimeError(f"{topic.name}: the variants of group {group!r} wrote {sorted(rows)} rows")
+        if len(digests := {cost.digest for cost in found} - {""}) > 1:
+            raise RuntimeError(f"{topic.name}: the variants of group {group!r} differ: {sorted(digests)}")
     return medians
 
 
@@ -100,11 +105,19 @@ def _run(topic: Topic, variant: Variant, folder: Path) -> Cost:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     wall = time.monotonic() - began
-    _remove(output)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} failed with exit code {process.returncode}")
+    digest = _digest(topic, folder) if topic.digest else ""
+    _remove(output)
     peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return Cost(usage.ru_utime + usage.ru_stime, wall, peak, json.loads(answer)["rows"])
+    return Cost(usage.ru_utime + usage.ru_stime, wall, peak, json.loads(answer)["rows"], digest)
+
+
+def _digest(topic: Topic, folder: Path) -> str:
+    """In a process of its own, as the inputs are made: its memory shall not count for the variants after it."""
+    command = [sys.executable, "-m", "include.benchmark", topic.name, "digest", str(folder)]
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(answer)["digest"]
 
 
 def _remove(folder: Path) -> None:
@@ -119,6 +132,7 @@ def _median(costs: list[Cost]) -> Cost:
         wall=statistics.median(cost.wall for cost in costs),
         memory=int(statistics.median(cost.memory for cost in costs)),
         rows=costs[0].rows,
+        digest=costs[0].digest,
     )
 
 

@@ -5,6 +5,10 @@ each node hooks onto its smallest neighbour, pointers jump until every tree is f
 trees that remain go into the next round. A node that is the smallest among its neighbours either takes one of them
 into its tree or has a smaller neighbour in the round after: two rounds at least halve the nodes, and a tree of
 depth d is flat after log2(d) jumps. (Hooking and jumping: Shiloach and Vishkin, 1982.)
+
+Edges that are added to a graph whose components are known only tie components together: `extend` asks where their
+ends are, connects those few components, and renames. Edges that are taken away may split a component, and which one
+is not to be told from the components: then `connect` has to be asked again.
 """
 
 from __future__ import annotations
@@ -57,6 +61,89 @@ def connect(engine: Engine, edges: str, result: str) -> Effort:
     engine.drop(f"{result}_pair_{rounds}")
     _lead_to_last_root(engine, rounds, f"{result}_tree", result)
     return Effort(rounds, jumps)
+
+
+def place_values(engine: Engine, edges: str, components: str, result: str) -> None:
+    """Make `result(value, component)`: where every value of the edges is, by the `components` of `connect`."""
+    engine.create_table(
+        result,
+        f"""
+        with roots as (
+            select
+                value,
+                min(node) as root
+            from {edges}
+            group by value
+        )
+        select
+            roots.value,
+            coalesce(components.component, roots.root) as component
+        from roots
+        left join {components} as components on roots.root = components.node
+        """,
+    )
+
+
+def extend(engine: Engine, nodes: str, values: str, edges: str, result: str, values_result: str) -> Effort:
+    """Make `result(node, component)` and `values_result(value, component)` from those before and new edges.
+
+    `nodes` and `values` are relations as `connect` and `place_values` (or this function) made them of the edges
+    before. The results equal what those two make of the edges before and the new ones together: a component's name
+    is its smallest node, and the smallest of the smallest is the smallest of all. What is known is read twice and
+    written once; everything else costs as much as the new edges.
+    """
+    engine.create_table(
+        f"{result}_touch",
+        f"""
+        select
+            coalesce(places.component, edges.node) as node,
+            edges.value
+        from {edges} as edges
+        left join {nodes} as places on edges.node = places.node
+        union all
+        select
+            places.component as node,
+            places.value
+        from {values} as places
+        where places.value in (select value from {edges})
+        """,
+    )
+    effort = connect(engine, f"{result}_touch", f"{result}_moved")
+    # What moved is the smallest node of a component before, or a new node: in `nodes` there is neither.
+    engine.create_table(
+        result,
+        f"""
+        select
+            places.node,
+            coalesce(moved.component, places.component) as component
+        from {nodes} as places
+        left join {result}_moved as moved on places.component = moved.node
+        union all
+        select
+            node,
+            component
+        from {result}_moved
+        """,
+    )
+    place_values(engine, f"{result}_touch", f"{result}_moved", f"{result}_touched")
+    engine.create_table(
+        values_result,
+        f"""
+        select
+            places.value,
+            coalesce(moved.component, places.component) as component
+        from {values} as places
+        left join {result}_moved as moved on places.component = moved.node
+        union all
+        select
+            touched.value,
+            touched.component
+        from {result}_touched as touched
+        where not exists (select 1 from {values} as places where places.value = touched.value)
+        """,
+    )
+    engine.drop(f"{result}_touch", f"{result}_touched", f"{result}_moved")
+    return effort
 
 
 def _grow_trees(engine: Engine, pairs: str, tree: str) -> int:

@@ -1,29 +1,78 @@
 """Everything that differs between engines: how a table is made, a key is hashed, a file is read and written.
 
-The other modules send plain statements (`create table … as select`, joins, aggregates) that DuckDB and Spark
-both understand; what only one of them understands is spelled here and nowhere else.
+The other modules send plain statements in DuckDB's dialect, made with the functions below where a plain statement
+does not do. DuckDB runs them as they are; for Spark they are translated, so that there is one copy of the logic.
+What the translation cannot carry over without changing its meaning is an error, never a guess.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+DUCKDB, SPARK = "duckdb", "spark"
 ROWS_PER_GROUP = 122_880  # the size of DuckDB's row groups, fixed so that a file's bytes do not depend on it
 
 
-class Engine:
-    """An in-memory DuckDB that spills to `scratch`; `statements` counts what it was asked to do."""
+class Engine(ABC):
+    """Where the statements run; `statements` counts what it was asked to do."""
+
+    def __init__(self) -> None:
+        self.statements = 0
+
+    @abstractmethod
+    def create_table(self, name: str, query: str) -> None: ...
+
+    @abstractmethod
+    def create_view(self, name: str, query: str) -> None: ...
+
+    @abstractmethod
+    def insert(self, name: str, query: str) -> None: ...
+
+    @abstractmethod
+    def drop(self, *names: str) -> None: ...
+
+    @abstractmethod
+    def rows(self, query: str) -> list[tuple]: ...
+
+    @abstractmethod
+    def tables(self) -> set[str]:
+        """The names of the tables that are there."""
+
+    @abstractmethod
+    def columns(self, path: Path) -> set[str]:
+        """The column names of a Parquet file."""
+
+    @abstractmethod
+    def write(self, path: Path, schema: Mapping[str, str], query: str, order_by: str) -> None:
+        """Write a query's rows, cast to `schema` and ordered by a unique key, as one Parquet file.
+
+        The same rows give the same file.
+        """
+
+    def scalar(self, query: str) -> Any:
+        """The first column of the first row, None when there is no row."""
+        rows = self.rows(query)
+        return rows[0][0] if rows else None
+
+
+class DuckDBEngine(Engine):
+    """An in-memory DuckDB that spills to its scratch folder."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        super().__init__()
         self.connection = connection
-        self.statements = 0
 
     def create_table(self, name: str, query: str) -> None:
         self._execute(f"create table {name} as\n{query}")
@@ -38,26 +87,18 @@ class Engine:
         for name in names:
             self._execute(f"drop table if exists {name}")
 
-    def scalar(self, query: str) -> Any:
-        """The first column of the first row, None when there is no row."""
-        row = self._execute(query).fetchone()
-        return None if row is None else row[0]
-
     def rows(self, query: str) -> list[tuple]:
         return self._execute(query).fetchall()
 
+    def tables(self) -> set[str]:
+        return {row[0] for row in self.rows("select table_name from duckdb_tables()")}
+
     def columns(self, path: Path) -> set[str]:
-        """The column names of a Parquet file."""
         return {row[0] for row in self.rows(f"describe select * from {parquet(path)}")}
 
     def write(self, path: Path, schema: Mapping[str, str], query: str, order_by: str) -> None:
-        """Write a query's rows, cast to `schema` and ordered by a unique key, as one Parquet file.
-
-        The same rows give the same bytes.
-        """
-        columns = ",\n    ".join(f"cast({column} as {kind}) as {column}" for column, kind in schema.items())
         self._execute(
-            f"copy (\nselect\n    {columns}\nfrom (\n{query}\n) as result\norder by {order_by}\n)"
+            f"copy (\n{_typed(schema, query)}\norder by {order_by}\n)"
             f" to {text(str(path))} (format parquet, compression zstd, row_group_size {ROWS_PER_GROUP})"
         )
 
@@ -66,20 +107,119 @@ class Engine:
         return self.connection.execute(statement)
 
 
+class SparkEngine(Engine):
+    """A Spark session. A table is computed once, when it is made: its rows stay with the executors, in memory and on
+    disk, and later statements start from them. Otherwise every round of an iteration would compute all before it.
+    """
+
+    def __init__(self, session: SparkSession, scratch: Path) -> None:
+        super().__init__()
+        self.session = session
+        self.scratch = scratch
+        self._tables: dict[str, DataFrame] = {}
+
+    def create_table(self, name: str, query: str) -> None:
+        self._keep(name, self._query(query))
+
+    def create_view(self, name: str, query: str) -> None:
+        self.statements += 1
+        self.session.sql(f"create temporary view {name} as\n{translated(query)}")
+
+    def insert(self, name: str, query: str) -> None:
+        table, added = self._tables[name], self._query(query)
+        columns = [
+            added[position].cast(field.dataType).alias(field.name)
+            for position, field in enumerate(table.schema.fields)
+        ]
+        self._keep(name, table.union(added.select(*columns)))
+
+    def drop(self, *names: str) -> None:
+        for name in names:
+            self.session.catalog.dropTempView(name)
+            self._tables.pop(name, None)
+
+    def rows(self, query: str) -> list[tuple]:
+        return [tuple(row) for row in self._query(query).collect()]
+
+    def tables(self) -> set[str]:
+        return set(self._tables)
+
+    def columns(self, path: Path) -> set[str]:
+        return set(self._query(f"select * from {parquet(path)}").columns)
+
+    def write(self, path: Path, schema: Mapping[str, str], query: str, order_by: str) -> None:
+        rows = self._query(_typed(schema, query)).repartition(1)
+        rows.createOrReplaceTempView("rows_to_write")
+        # All rows are in one part already: `sort by` orders a part and does not spread the rows over parts again.
+        ordered = translated(f"select * from rows_to_write order by {order_by}").replace(
+            "ORDER BY", "SORT BY"
+        )
+        with tempfile.TemporaryDirectory(prefix="write-", dir=self.scratch) as folder:
+            self.session.sql(ordered).write.mode("overwrite").parquet(folder)
+            (part,) = Path(folder).glob("part-*.parquet")
+            shutil.move(part, path)
+        self.session.catalog.dropTempView("rows_to_write")
+
+    def _query(self, query: str) -> DataFrame:
+        self.statements += 1
+        return self.session.sql(translated(query))
+
+    def _keep(self, name: str, rows: DataFrame) -> None:
+        self._tables[name] = rows.localCheckpoint(eager=True)
+        self._tables[name].createOrReplaceTempView(name)
+
+
 @contextmanager
-def opened(threads: int, memory_limit: str, scratch: Path) -> Iterator[Engine]:
-    """An engine that spills below `scratch` and leaves nothing there."""
+def opened(
+    threads: int, memory_limit: str, scratch: Path, target: str = DUCKDB, spark_master: str = ""
+) -> Iterator[Engine]:
+    """The engine of that target; it spills below `scratch` and leaves nothing there."""
     scratch.mkdir(parents=True, exist_ok=True)
-    folder = tempfile.mkdtemp(prefix="resolve-", dir=scratch)
-    connection = duckdb.connect(
-        ":memory:",
-        config={"threads": threads, "memory_limit": memory_limit, "temp_directory": folder},
-    )
-    try:
-        yield Engine(connection)
-    finally:
-        connection.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="resolve-", dir=scratch, ignore_cleanup_errors=True) as folder:
+        if target == SPARK:
+            from include.spark import spark_session
+
+            with spark_session(threads, memory_limit, Path(folder), spark_master) as session:
+                yield SparkEngine(session, Path(folder))
+        else:
+            options = {"threads": threads, "memory_limit": memory_limit, "temp_directory": folder}
+            with duckdb.connect(":memory:", config=options) as connection:
+                yield DuckDBEngine(connection)
+
+
+@lru_cache(maxsize=1024)
+def translated(query: str) -> str:
+    """A statement in Spark's dialect.
+
+    Raises sqlglot's UnsupportedError when there is nothing that means the same.
+    """
+    import sqlglot
+    from sqlglot import exp
+
+    def replace(node: exp.Expression) -> exp.Expression:
+        if isinstance(node, exp.Table) and isinstance(node.this, exp.ReadParquet):
+            # A file without its `hive_partitioning` option: Spark looks for partitions in folders only.
+            path = node.this.expressions[0].this
+            table = exp.Table(this=exp.to_identifier(path, quoted=True), db=exp.to_identifier("parquet"))
+            table.set("alias", node.args.get("alias"))
+            return table
+        if isinstance(node, exp.Anonymous) and node.name.lower() == "md5_number":
+            # DuckDB reads the sixteen bytes from the last to the first; only so do both engines order keys alike.
+            digest = exp.func("md5", *node.expressions)
+            reversed_bytes = exp.func(
+                "regexp_replace",
+                exp.func("reverse", digest),
+                exp.Literal.string("(.)(.)"),
+                exp.Literal.string("$2$1"),
+            )
+            return exp.func("unhex", reversed_bytes)
+        if isinstance(node, exp.RegexpLike) and str(node.expression.this).startswith("(?i)"):
+            # Java ignores the case of ASCII letters only, unless told otherwise.
+            node.expression.set("this", "(?iu)" + node.expression.this.removeprefix("(?i)"))
+        return node
+
+    tree = sqlglot.parse_one(query, read="duckdb").transform(replace)
+    return tree.sql(dialect="spark", unsupported_level=sqlglot.ErrorLevel.RAISE)
 
 
 def parquet(path: Path) -> str:
@@ -88,7 +228,7 @@ def parquet(path: Path) -> str:
 
 
 def hashed(expression: str) -> str:
-    """A key as a 128-bit integer: joins and groups cost a quarter of what they cost on hex strings."""
+    """A key of 128 bits: joins and groups cost a quarter of what they cost on hex strings."""
     return f"md5_number({expression})"
 
 
@@ -105,3 +245,8 @@ def listed(expression: str) -> str:
 def text(value: str) -> str:
     """A string literal."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def _typed(schema: Mapping[str, str], query: str) -> str:
+    columns = ",\n    ".join(f"cast({column} as {kind}) as {column}" for column, kind in schema.items())
+    return f"select\n    {columns}\nfrom (\n{query}\n) as result"

@@ -16,9 +16,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include.identity.changes import MERGED, SPLIT
 from include.identity.engine import Engine, opened, parquet, text
-from include.identity.ids import create_tier_ids, find_registry, read_registry, registry_files
-from include.identity.resolve import decide, name_customers
-from include.identity.results import create_health, result
+from include.identity.ids import find_registry, read_registry, registry_files
+from include.identity.resolve import create_tiers, decide, name_customers
+from include.identity.results import result
 from include.identity.rules import IdentityRules, strengths
 from include.lake import Lake, replacing
 from include.ledger import StepFailed
@@ -120,7 +120,9 @@ def plan_identity(lake: Lake, day: date, rules: IdentityRules, settings: Setting
     if before is None:
         raise StepFailed(f"plan: nobody has been resolved up to {day:%Y-%m-%d}; run the day first")
     types = strengths(rules)
-    with opened(settings.threads, settings.memory_limit, lake.data / "scratch") as engine:
+    with opened(
+        settings.threads, settings.memory_limit, lake.data / "scratch", settings.target, settings.spark_master
+    ) as engine:
         decide(engine, lake, before, rules)
         read_registry(engine, registry_files(lake, before))
         engine.create_table(
@@ -128,8 +130,7 @@ def plan_identity(lake: Lake, day: date, rules: IdentityRules, settings: Setting
             f"select component, date '{before:%Y-%m-%d}' as as_of_date from customer_component where 1 = 0",
         )
         name_customers(engine, before, types)
-        create_tier_ids(engine, "membership", "membership")
-        create_health(engine, before)
+        create_tiers(engine, types)
         return _compare(engine, lake, before)
 
 

@@ -20,6 +20,7 @@ from include.identity.components import Effort, connect
 from include.identity.engine import Engine, opened
 from include.identity.evidence import read_evidence
 from include.identity.guards import block_these, block_too_many_partners, create_evidence_views, separate
+from include.identity.health import create_health
 from include.identity.ids import (
     REGISTRY,
     assign_ids,
@@ -32,8 +33,9 @@ from include.identity.ids import (
 )
 from include.identity.limits import keep_limits
 from include.identity.replay import catch_up, create_round_days
-from include.identity.results import KEYS, NAMED_NODES, SCHEMAS, create_health, create_results, result
+from include.identity.results import KEYS, NAMED_NODES, SCHEMAS, create_results, result
 from include.identity.rules import IdentityRules, Strength, personal_numbers, strengths
+from include.identity.tiers import create_exact, join_loosely
 from include.lake import Lake, replacing
 from include.settings import Settings
 
@@ -70,7 +72,9 @@ def resolve(lake: Lake, day: date, rules: IdentityRules, settings: Settings) -> 
     scratch = lake.data / "scratch"
     since = find_registry(lake, day)
     with (
-        opened(settings.threads, settings.memory_limit, scratch) as engine,
+        opened(
+            settings.threads, settings.memory_limit, scratch, settings.target, settings.spark_master
+        ) as engine,
         tempfile.TemporaryDirectory(prefix="replay-", dir=scratch) as folder,
     ):
         effort = decide(engine, lake, day, rules)
@@ -84,7 +88,7 @@ def resolve(lake: Lake, day: date, rules: IdentityRules, settings: Settings) -> 
             partial(_play_round, day, rules, settings),
         )
         name_customers(engine, day, types)
-        create_tier_ids(engine, "membership", "membership")
+        create_tiers(engine, types)
         create_health(engine, day)
         with ExitStack() as files:
             paths = {table: files.enter_context(replacing(lake.identity(day, table))) for table in SCHEMAS}
@@ -98,8 +102,8 @@ def resolve(lake: Lake, day: date, rules: IdentityRules, settings: Settings) -> 
 def decide(
     engine: Engine, lake: Lake, day: date, rules: IdentityRules, blocked: Path | None = None
 ) -> Effort:
-    """Read the evidence and make the partition: `membership(node, component)`, what it came from, and `node_facts`
-    and `customer_component` of it.
+    """Read the evidence and make the partition whose components are customers, `strict_membership(node, component)`,
+    what it came from, and `node_facts` and `customer_component` of it.
 
     `blocked` is a file of the identifiers with too many partners, where that is not to be found out from the evidence.
     """
@@ -113,18 +117,29 @@ def decide(
     effort = connect(engine, "mergeable", "found")
     separate(engine, types, "found", "separated")
     keep_limits(engine, types, "separated", "membership")
+    engine.create_view("strict_membership", "select node, component from membership")
+    engine.create_table(
+        "link", "select node as node_a, node as node_b, '' as tier from membership where 1 = 0"
+    )
     create_results(engine, types)
     personal = personal_numbers(types)
     create_node_facts(engine, personal)
-    create_customer_components(engine, personal, "membership")
+    create_customer_components(engine, personal, "strict_membership")
     return effort
 
 
 def name_customers(engine: Engine, day: date, types: Sequence[Strength]) -> None:
     """Make the ids of the customers and of their nodes, what changed since the registry, and where every id leads."""
-    assign_ids(engine, day, "membership")
-    create_changes(engine, day, "membership", types)
+    assign_ids(engine, day, "strict_membership")
+    create_changes(engine, day, "strict_membership", types)
     create_history(engine)
+
+
+def create_tiers(engine: Engine, types: Sequence[Strength]) -> None:
+    """Make the finer and the coarser partition, and the ids that nodes have in them."""
+    create_exact(engine, types, "membership", "exact_membership")
+    join_loosely(engine, types, "strict_membership", "loose_membership")
+    create_tier_ids(engine, "exact_membership", "loose_membership")
 
 
 def _play_round(
@@ -135,11 +150,11 @@ def _play_round(
     registry: dict[str, Path],
     blocked: Path,
 ) -> dict[str, Path]:
-    """Resolve the evidence of a round of a replay and write the registry after it."""
+    """Resolve the evidence of a round of a replay and write the registry after it. It is little: one thread does."""
     with opened(1, settings.memory_limit, lake.data) as engine:
         decide(engine, lake, day, rules, blocked)
         read_registry(engine, registry)
-        create_round_days(engine, lake, "membership")
+        create_round_days(engine, lake, "strict_membership")
         name_customers(engine, day, strengths(rules))
         files = registry_files(lake, day)
         for table, path in files.items():
@@ -150,12 +165,25 @@ def _play_round(
 
 
 def _summarise(engine: Engine, since: date | None, replayed: int) -> Resolved:
-    counts = ", ".join(column for column in SCHEMAS["health"] if column != "as_of_date")
-    (health,) = engine.rows(f"select {counts} from health")
+    counts = {
+        (measure, part): value
+        for measure, part, value in engine.rows("select measure, part, value from health")
+    }
     new = f"as_of_date > date '{since:%Y-%m-%d}'" if since else "1 = 1"
     changes = dict(
         engine.rows(
             f"select change, count(*) from ({result('changes')}) as changes where {new} group by change"
         )
     )
-    return Resolved(*health, *(changes.get(change, 0) for change in (CREATED, MERGED, SPLIT)), replayed)
+    return Resolved(
+        customers=counts["customers", "all"],
+        nodes=counts["nodes", "all"],
+        active_edges=counts.get(("edges", "active"), 0),
+        blocked_edges=counts.get(("edges", "blocked"), 0),
+        removed_edges=counts.get(("edges", "removed"), 0),
+        largest_customer_nodes=counts["largest_customer", "all"],
+        created=changes.get(CREATED, 0),
+        merged=changes.get(MERGED, 0),
+        split=changes.get(SPLIT, 0),
+        replayed=replayed,
+    )

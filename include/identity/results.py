@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
 
 from include.identity.changes import VANISHED
 from include.identity.engine import Engine, text
 from include.identity.guards import SHARED
 from include.identity.ids import REGISTRY
 from include.identity.limits import LIMIT
-from include.identity.rules import LINK_NUMBER, Strength, types_named
+from include.identity.rules import EXACT, LINK_NUMBER, Strength, types_named
 
 SCHEMAS = {
     "node_customers": {
@@ -34,8 +33,12 @@ SCHEMAS = {
     },
     "edges": {
         "node_key": "varchar",
+        "kind": "varchar",
+        "channel": "varchar",
+        "record_id": "varchar",
         "id_type": "varchar",
         "id_value": "varchar",
+        "tier": "varchar",
         "first_seen_at": "timestamp",
         "last_seen_at": "timestamp",
         "observations": "bigint",
@@ -45,15 +48,7 @@ SCHEMAS = {
     "ids": REGISTRY["ids"],
     "changes": REGISTRY["changes"],
     "history": REGISTRY["history"],
-    "health": {
-        "as_of_date": "date",
-        "customers": "bigint",
-        "nodes": "bigint",
-        "active_edges": "bigint",
-        "blocked_edges": "bigint",
-        "removed_edges": "bigint",
-        "largest_customer_nodes": "bigint",
-    },
+    "health": {"as_of_date": "date", "measure": "varchar", "part": "varchar", "value": "bigint"},
 }
 KEYS = {
     "node_customers": "node_key",
@@ -62,7 +57,7 @@ KEYS = {
     "ids": "customer_id",
     "changes": "as_of_date, customer_id, change, previous_customer_id",
     "history": "issued_customer_id, as_of_date",
-    "health": "as_of_date",
+    "health": "measure, part",
 }
 
 # What the next round of a replay needs to know of the nodes.
@@ -88,14 +83,16 @@ def create_results(engine: Engine, types: Iterable[Strength]) -> None:
         group by node
         """,
     )
-    engine.create_view("staged_edge", _with_fate("staged"))
-    engine.create_view("observed_edge", _with_fate("observation"))
+    engine.create_view("staged_edge", _with_fate("staged", types))
+    engine.create_view("observed_edge", _with_fate("observation", types))
 
 
-def _with_fate(edges: str) -> str:
+def _with_fate(edges: str, types: Iterable[Strength]) -> str:
+    tiers = "".join(f" when {each.number} then {text(each.tier)}" for each in types if each.tier != EXACT)
     return f"""
         select
             edges.*,
+            {f"case edges.type{tiers} else {text(EXACT)} end" if tiers else text(EXACT)} as tier,
             coalesce(edges.rubbish, powerless.reason, cut.reason) as reason,
             case
                 when edges.rubbish is not null or powerless.reason is not null then 'blocked'
@@ -107,40 +104,6 @@ def _with_fate(edges: str) -> str:
         left join cut on edges.node = cut.node and edges.value = cut.value
         where edges.value is not null
         """
-
-
-def create_health(engine: Engine, day: date) -> None:
-    engine.create_table(
-        "health",
-        f"""
-        with sizes as (
-            select
-                customer_id,
-                count(*) as nodes
-            from node_customer
-            where customer_id is not null
-            group by customer_id
-        ),
-
-        edges as (
-            select
-                coalesce(sum(case when status = 'active' then 1 else 0 end), 0) as active_edges,
-                coalesce(sum(case when status = 'blocked' then 1 else 0 end), 0) as blocked_edges,
-                coalesce(sum(case when status = 'removed' then 1 else 0 end), 0) as removed_edges
-            from observed_edge
-        )
-
-        select
-            date '{day:%Y-%m-%d}' as as_of_date,
-            (select count(*) from sizes) as customers,
-            (select count(*) from node_customer) as nodes,
-            edges.active_edges,
-            edges.blocked_edges,
-            edges.removed_edges,
-            (select coalesce(max(nodes), 0) from sizes) as largest_customer_nodes
-        from edges
-        """,
-    )
 
 
 def result(table: str) -> str:

@@ -55,6 +55,7 @@ def write_report(lake: Lake, release: Path, day: date) -> Path:
             each
             for each in (
                 _inputs(source),
+                _identity(source),
                 _segments(source),
                 _scores(source),
                 _audiences(source),
@@ -111,13 +112,18 @@ def _headline(source: _Source) -> list[tuple[str, str]]:
     )
     if records and records[0][1]:
         numbers.insert(1, ("source records per customer", f"{records[0][0] / records[0][1]:.2f}"))
-    health = source.file(
-        source.lake.identity(source.day, "health"),
-        "select blocked_edges, largest_customer_nodes from released",
+    health = source.table(
+        "cdp/identity_health",
+        f"""
+        select
+            coalesce(sum(value) filter (where measure = 'edges' and part = 'blocked'), 0),
+            max(value) filter (where measure = 'largest_customer')
+        from released where as_of_date = date '{source.day:%Y-%m-%d}'
+        """,
     )
     if health:
         numbers += [
-            ("identifiers blocked as shared", f"{health[0][0] or 0:,}"),
+            ("identifiers that tie nobody", f"{health[0][0] or 0:,}"),
             ("records of the largest customer", f"{health[0][1] or 0:,}"),
         ]
     return numbers
@@ -140,6 +146,34 @@ def _inputs(source: _Source) -> Section:
         ("channel", "kind", "received", "landed", "quarantined"),
         tuple(rows),
     )
+
+
+def _identity(source: _Source) -> Section:
+    rows = source.table(
+        "cdp/identity_health",
+        f"""
+        select measure, part, value, share from released
+        where as_of_date = date '{source.day:%Y-%m-%d}' order by measure, value desc, part
+        """,
+    )
+    tiers = {part: share for measure, part, _, share in rows if measure == "customers_by_tier"}
+    sizes = sorted((row for row in rows if row[0] == "customers_by_size"), key=lambda row: _number(row[1]))
+    return Section(
+        "Who is who",
+        f"{tiers.get('exact') or 0:.1%} of the customers are held together by exact identifiers alone. The bars count "
+        "customers by how many records and combinations of identifiers they have.",
+        _bars([(row[1], row[2], f"{row[2]:,} ({row[3]:.1%})") for row in sizes]),
+        ("measure", "part", "count", "share"),
+        tuple(
+            (row[0].replace("_", " "), row[1], f"{row[2]:,}", f"{row[3]:.1%}" if row[3] else "")
+            for row in rows
+        ),
+    )
+
+
+def _number(text: str) -> int:
+    """The first number of a text."""
+    return int("".join(each if each.isdigit() else " " for each in text).split()[0])
 
 
 def _segments(source: _Source) -> Section:

@@ -186,8 +186,13 @@ def resolve(lake: Lake) -> None:
     )
     _write(
         lake.identity(DAY, "edges"),
-        f"""select node_key, id_type, id_value, first_seen_at, last_seen_at, observations, 'active' as status,
-            cast(null as varchar) as reason from {evidence} order by all""",
+        f"""select node_key, kind, channel, record_id, id_type, id_value, 'exact' as tier, first_seen_at, last_seen_at,
+            observations, 'active' as status, cast(null as varchar) as reason
+        from {evidence} where id_type is not null order by all""",
+    )
+    _write(
+        lake.identity(DAY, "health"),
+        f"select date '{DAY}' as as_of_date, 'customers' as measure, 'all' as part, 0::bigint as value",
     )
     _write(
         lake.identity(DAY, "changes"),

@@ -87,10 +87,15 @@ def resolve_small_lake(lake: Lake, day: date = DAY) -> None:
                 max(last_seen_at) as last_seen_at, cast(sum(observations) as bigint) as observations
             from evidence join owners using (id_type, id_value) group by all order by all""",
         "edges": """
-            select node_key, id_type, id_value, first_seen_at, last_seen_at, observations,
+            select node_key, kind, channel, record_id, id_type, id_value, 'exact' as tier, first_seen_at, last_seen_at,
+                observations,
                 case when blocked.id_value is null then 'active' else 'blocked' end as status,
                 case when blocked.id_value is not null then 'blocked_value' end as reason
-            from evidence left join blocked using (id_type, id_value) order by all""",
+            from evidence left join blocked using (id_type, id_value) where id_type is not null order by all""",
+        "health": f"""
+            select date '{day}' as as_of_date, 'customers' as measure, 'all' as part,
+                count(distinct customer_id) as value
+            from owners""",
         "changes": f"""
             select distinct customer_id, cast(null as varchar) as previous_customer_id, 'created' as change,
                 'first seen' as reason, date '{day}' as as_of_date

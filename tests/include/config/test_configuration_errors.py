@@ -738,7 +738,8 @@ manual:
 """
     found = problems(identity=identity)
     assert [problem.split(" ")[1].rstrip(":") for problem in found] == [
-        "manual.links[0].between[0]", "manual.links[1].between[1]", "manual.blocks[0]", "manual.blocks[1]", "manual.blocks[2]",
+        "manual.links[0].between[0]", "manual.links[1].between[1]",
+        "manual.blocks[0]", "manual.blocks[1]", "manual.blocks[2]",
     ]  # fmt: skip
     assert "found 'record:crm', allowed: record:<channel>:<record_id>" in found[0]
     assert "found 'mail:a@x', allowed: record:<channel>:<record_id> or <id type>:<value>" in found[1]

@@ -42,9 +42,11 @@ def test_rubbish_never_merges(littered: Desk, id_type: str, value: str, reason: 
 
 def test_nobody_claims_rubbish(littered: Desk) -> None:
     assert littered.read("identifier_customers") == []
-    (health,) = littered.read("health")
-    assert (health["customers"], health["active_edges"]) == (2 * len(RUBBISH), 0)
-    assert health["blocked_edges"] == 2 * len(RUBBISH)
+    health = {(row["measure"], row["part"]): row["value"] for row in littered.read("health")}
+    assert health["customers", "all"] == 2 * len(RUBBISH)
+    assert {part: value for (measure, part), value in health.items() if measure == "edges"} == {
+        "blocked": 2 * len(RUBBISH)
+    }
 
 
 def test_a_value_is_rubbish_only_for_the_type_that_says_so(desk: Desk) -> None:

@@ -221,7 +221,8 @@ def test_no_evidence_gives_typed_empty_tables(desk: Desk, is_staged: bool) -> No
                 f"describe select * from read_parquet('{desk.path(table)}', hive_partitioning = false)"
             ).fetchall()
         assert {row[0]: row[1].lower() for row in described} == schema
-        assert len(desk.read(table)) == (1 if table == "health" else 0)
+        rows = [row for row in desk.read(table) if row.get("value") != 0]
+        assert rows == []
 
 
 def test_the_tables_come_ordered_by_their_key(desk: Desk) -> None:
@@ -241,19 +242,21 @@ def test_the_tables_come_ordered_by_their_key(desk: Desk) -> None:
 
 def test_health_agrees_with_the_tables(desk: Desk) -> None:
     resolved = desk.put(*random_evidence(6, days=1)).resolve(1)
-    (health,) = desk.read("health", 1)
+    health = {(row["measure"], row["part"]): row["value"] for row in desk.read("health", 1)}
     owners = desk.customers(1)
     sizes = [list(owners.values()).count(customer) for customer in set(owners.values()) - {None}]
     statuses = [status for status, _ in desk.fates(1).values()]
-    assert health == {
-        "as_of_date": health["as_of_date"],
-        "customers": len(sizes),
-        "nodes": len(owners),
-        "active_edges": statuses.count("active"),
-        "blocked_edges": statuses.count("blocked"),
-        "removed_edges": statuses.count("removed"),
-        "largest_customer_nodes": max(sizes),
-    }
+    assert health["customers", "all"] == len(sizes)
+    assert health["nodes", "all"] == len(owners)
+    assert health["nodes_of_nobody", "all"] == list(owners.values()).count(None)
+    assert health["largest_customer", "all"] == max(sizes)
+    assert health["customers_by_size", "1"] == sizes.count(1)
+    for status in ("active", "blocked", "removed"):
+        assert health.get(("edges", status), 0) == statuses.count(status)
+    for whole, measure in ((len(sizes), "customers_by_size"), (len(sizes), "customers_by_tier")):
+        assert sum(value for (name, _), value in health.items() if name == measure) == whole
+    reasons = sum(value for (name, _), value in health.items() if name == "edges_by_reason")
+    assert reasons == statuses.count("blocked") + statuses.count("removed") > 0
     assert (resolved.customers, resolved.nodes) == (len(sizes), len(owners))
     assert resolved.created == resolved.customers
 

@@ -145,6 +145,10 @@ TABLES = {
         'created' as change, 'first record' as reason, true as is_current, date '2017-12-01' as as_of_date,
         null::date as superseded_on, timestamp '2017-11-01' as effective_at, null::timestamp as superseded_at
         from range({CUSTOMERS}) t(i)""",
+    "cdp/identity_edges": f"""select 'e' || i as edge_id, {CUSTOMER} as customer_id, 'email' as id_type,
+        'p' || i || '@example.com' as id_value, 'email' as rule, 'exact' as tier, 'active' as status,
+        null::varchar as reason, timestamp '2017-11-01' as first_seen_at, timestamp '2017-11-20' as last_seen_at
+        from range({CUSTOMERS}) t(i)""",
     "cdp/customer_timeline": f"""select {CUSTOMER} as customer_id,
         timestamp '2017-11-03' + to_minutes(i) as occurred_at,
         'shop' as channel, 'purchase' as activity, cast(5 + i / 2 as decimal(18, 4)) as amount
@@ -174,6 +178,8 @@ TABLES = {
         timestamp '2017-12-01' as entered_at, timestamp '2017-12-31' as expires_at from range(60) t(i)
         union all select 'sporty', {VISITOR}, i % 10 = 1, timestamp '2017-12-01', timestamp '2017-12-31'
         from range(60) t(i)""",
+    "cdp/identity_health": f"""select 'customers' as measure, 'all' as part, {CUSTOMERS}::bigint as value,
+        1.0::double as share, date '2017-12-01' as as_of_date""",
     "ops/quarantine_summary": """select 'crm' as channel, 'customers' as kind, 'row' as refused, 'malformed' as reason,
         '' as column_name, 1::bigint as rows, 1::bigint as refused_rows, 121::bigint as received_rows""",
     "ops/schema_drift": """select 'crm' as channel, 'shoe_size' as source_column, 'added' as change,
