@@ -100,15 +100,15 @@ def test_other_rules_keep_the_ids_of_whom_they_do_not_touch(desk: Desk) -> None:
 
 
 def test_days_that_were_not_resolved_are_told_as_if_they_had_been(desk: Desk, other_desk: Desk) -> None:
-    evidence = random_evidence(12)
+    evidence = random_evidence(12, days=3)
     desk.put(*evidence)
     other_desk.put(*evidence)
-    for number in (1, 2, 3, 4):
+    for number in (1, 2, 3):
         desk.resolve(number)
     other_desk.resolve(1)
-    other_desk.resolve(4)
-    assert digests(desk, 4) == digests(other_desk, 4)
-    assert {row[-1] for row in other_desk.log(4)} == {day(number) for number in (1, 2, 3, 4)}
+    other_desk.resolve(3)
+    assert digests(desk, 3) == digests(other_desk, 3)
+    assert {row[-1] for row in other_desk.log(3)} == {day(number) for number in (1, 2, 3)}
 
 
 def test_only_customers_that_were_several_are_resolved_again(desk: Desk) -> None:
