@@ -35,8 +35,8 @@ def create_health(engine: Engine, day: date) -> None:
         ),
         "links": "select tier as part, count(*) as value from link group by tier",
         "changes": (
-            "select change as part, count(*) as value from change_of_customer"
-            f" where as_of_date = date '{day:%Y-%m-%d}' group by change"
+            f"select change as part, count(*) as value from change_of_customer where as_of_date = date '{day:%Y-%m-%d}'"
+            " group by change"
         ),
     }
     engine.create_table(

@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from include.identity.changes import MERGED, SPLIT
 from include.identity.engine import Engine, opened, parquet, text
 from include.identity.ids import find_registry, read_registry, registry_files
-from include.identity.resolve import create_tiers, decide, name_customers
+from include.identity.resolve import decide, name_customers, name_tiers
 from include.identity.results import result
 from include.identity.rules import IdentityRules, strengths
 from include.lake import Lake, replacing
@@ -120,8 +120,9 @@ def plan_identity(lake: Lake, day: date, rules: IdentityRules, settings: Setting
     if before is None:
         raise StepFailed(f"plan: nobody has been resolved up to {day:%Y-%m-%d}; run the day first")
     types = strengths(rules)
+    scratch = lake.data / "scratch"
     with opened(
-        settings.threads, settings.memory_limit, lake.data / "scratch", settings.target, settings.spark_master
+        settings.threads, settings.memory_limit, scratch, settings.target, settings.spark_master
     ) as engine:
         decide(engine, lake, before, rules)
         read_registry(engine, registry_files(lake, before))
@@ -130,7 +131,7 @@ def plan_identity(lake: Lake, day: date, rules: IdentityRules, settings: Setting
             f"select component, date '{before:%Y-%m-%d}' as as_of_date from customer_component where 1 = 0",
         )
         name_customers(engine, before, types)
-        create_tiers(engine, types)
+        name_tiers(engine, types)
         return _compare(engine, lake, before)
 
 

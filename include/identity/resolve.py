@@ -88,7 +88,7 @@ def resolve(lake: Lake, day: date, rules: IdentityRules, settings: Settings) -> 
             partial(_play_round, day, rules, settings),
         )
         name_customers(engine, day, types)
-        create_tiers(engine, types)
+        name_tiers(engine, types)
         create_health(engine, day)
         with ExitStack() as files:
             paths = {table: files.enter_context(replacing(lake.identity(day, table))) for table in SCHEMAS}
@@ -135,8 +135,8 @@ def name_customers(engine: Engine, day: date, types: Sequence[Strength]) -> None
     create_history(engine)
 
 
-def create_tiers(engine: Engine, types: Sequence[Strength]) -> None:
-    """Make the finer and the coarser partition, and the ids that nodes have in them."""
+def name_tiers(engine: Engine, types: Sequence[Strength]) -> None:
+    """Make the finer and the coarser partition and the ids of their parts."""
     create_exact(engine, types, "membership", "exact_membership")
     join_loosely(engine, types, "strict_membership", "loose_membership")
     create_tier_ids(engine, "exact_membership", "loose_membership")

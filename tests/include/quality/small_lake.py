@@ -141,13 +141,13 @@ TABLES = {
     "cdp/identity_changes": f"""select {CUSTOMER} as customer_id, null::varchar as previous_customer_id,
         'created' as change,
         'first record' as reason, date '2017-12-01' as as_of_date from range({CUSTOMERS}) t(i)""",
-    "cdp/customer_id_history": f"""select {CUSTOMER} as issued_customer_id, {CUSTOMER} as customer_id,
-        'created' as change, 'first record' as reason, true as is_current, date '2017-12-01' as as_of_date,
-        null::date as superseded_on, timestamp '2017-11-01' as effective_at, null::timestamp as superseded_at
-        from range({CUSTOMERS}) t(i)""",
     "cdp/identity_edges": f"""select 'e' || i as edge_id, {CUSTOMER} as customer_id, 'email' as id_type,
         'p' || i || '@example.com' as id_value, 'email' as rule, 'exact' as tier, 'active' as status,
         null::varchar as reason, timestamp '2017-11-01' as first_seen_at, timestamp '2017-11-20' as last_seen_at
+        from range({CUSTOMERS}) t(i)""",
+    "cdp/customer_id_history": f"""select {CUSTOMER} as issued_customer_id, {CUSTOMER} as customer_id,
+        'created' as change, 'first record' as reason, true as is_current, date '2017-12-01' as as_of_date,
+        null::date as superseded_on, timestamp '2017-11-01' as effective_at, null::timestamp as superseded_at
         from range({CUSTOMERS}) t(i)""",
     "cdp/customer_timeline": f"""select {CUSTOMER} as customer_id,
         timestamp '2017-11-03' + to_minutes(i) as occurred_at,
