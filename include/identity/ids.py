@@ -551,15 +551,17 @@ def _name_parts(engine: Engine) -> None:
         where ranked.place = 1
         """,
     )
+    # Mostly the tiers are the same, and then no key is needed.
+    keys = "staged" if engine.scalar("select count(*) from part") else "(select * from staged where 1 = 0)"
     engine.create_table(
         "part_name",
-        """
+        f"""
         with keyed as (
             select
                 part.customer_id,
                 part.exact_component,
                 min(staged.node_key) as node_key
-            from staged
+            from {keys} as staged
             inner join part on staged.node = part.node
             where part.place > 1
             group by part.customer_id, part.exact_component

@@ -86,7 +86,8 @@ def catch_up(
     _date_components(engine, day, after)
     for relation in RELATIONS.values():
         engine.drop(f"base_{relation}")
-    engine.drop("node_group", "calendar", "unsteady", "replayed_node", "replayed_id", "reserved_id")
+    engine.drop("node_group", "calendar", "unsteady", "replayed_node", "replayed_evidence")
+    engine.drop("replayed_id", "reserved_id")
     return Replayed(len(unseen), *replayed)
 
 
@@ -324,6 +325,18 @@ def _play(
         where replay_group in (select replay_group from unsteady)
         """,
     )
+    # People's decisions are taken from the rules again. The strings are read once, not once a round.
+    engine.create_table(
+        "replayed_evidence",
+        f"""
+        select
+            {", ".join(f"staged.{column}" for column in EVIDENCE)},
+            replayed_node.replay_group
+        from staged
+        inner join replayed_node on staged.node = replayed_node.node
+        where staged.type < {LINK_NUMBER}
+        """,
+    )
     _find_replayed_ids(engine)
     nodes = engine.scalar("select count(*) from replayed_node")
     if not nodes:
@@ -388,9 +401,9 @@ def _find_replayed_ids(engine: Engine) -> None:
         "reserved_id",
         """
         select distinct base_registry_id.*
-        from staged
-        inner join replayed_node on staged.node = replayed_node.node
-        inner join base_registry_id on 'c' || substring(md5(staged.node_key), 1, 24) = base_registry_id.base_id
+        from replayed_evidence
+        inner join base_registry_id
+            on 'c' || substring(md5(replayed_evidence.node_key), 1, 24) = base_registry_id.base_id
         where base_registry_id.customer_id not in (select customer_id from replayed_id)
         """,
     )
@@ -452,19 +465,16 @@ def _write_evidence(engine: Engine, lake: Lake, number: int, low: int, high: int
         ROUND,
         f"""
         select
-            staged.*,
+            replayed_evidence.*,
             today.landed_on as as_of_date
-        from staged
-        inner join replayed_node on staged.node = replayed_node.node
-        inner join calendar as today on replayed_node.replay_group = today.replay_group
+        from replayed_evidence
+        inner join calendar as today on replayed_evidence.replay_group = today.replay_group
         where
-            -- People's decisions are taken from the rules again.
-            staged.type < {LINK_NUMBER}
-            and today.days > {low}
+            today.days > {low}
             and today.days <= {high}
             and today.number = least({number}, today.days - 1)
             and {number} <= (select max(days) - 1 from calendar where days > {low} and days <= {high})
-            and staged.landed_on <= today.landed_on
+            and replayed_evidence.landed_on <= today.landed_on
         """,
         "node_key, id_type, id_value",
     )
