@@ -32,7 +32,8 @@ from include.identity.ids import (
     registry_files,
 )
 from include.identity.limits import keep_limits
-from include.identity.replay import catch_up, create_round_days
+from include.identity.linkage.components import link_components
+from include.identity.replay import Given, catch_up, create_round_days, link_these
 from include.identity.results import KEYS, NAMED_NODES, SCHEMAS, create_results, result
 from include.identity.rules import IdentityRules, Strength, personal_numbers, strengths
 from include.identity.tiers import create_exact, join_loosely
@@ -99,46 +100,44 @@ def resolve(lake: Lake, day: date, rules: IdentityRules, settings: Settings) -> 
     return resolved
 
 
-def decide(
-    engine: Engine, lake: Lake, day: date, rules: IdentityRules, blocked: Path | None = None
-) -> Effort:
-    """Read the evidence and make the partition whose components are customers, `strict_membership(node, component)`,
+def decide(engine: Engine, lake: Lake, day: date, rules: IdentityRules, given: Given | None = None) -> Effort:
+    """Read the evidence and make the partition whose components are customers, `membership(node, component)`,
     what it came from, and `node_facts` and `customer_component` of it.
 
-    `blocked` is a file of the identifiers with too many partners, where that is not to be found out from the evidence.
+    `given` is what is not to be found out from the evidence: identifiers with too many partners, and links by likeness.
     """
     types = strengths(rules)
     read_evidence(engine, lake, day, rules, types)
     create_evidence_views(engine, types)
-    if blocked is None:
+    if given is None:
         block_too_many_partners(engine, types)
     else:
-        block_these(engine, blocked)
+        block_these(engine, given.blocked)
     effort = connect(engine, "mergeable", "found")
     separate(engine, types, "found", "separated")
-    keep_limits(engine, types, "separated", "membership")
-    engine.create_view("strict_membership", "select node, component from membership")
-    engine.create_table(
-        "link", "select node as node_a, node as node_b, '' as tier from membership where 1 = 0"
-    )
+    keep_limits(engine, types, "separated", "tied")
+    if given is None:
+        link_components(engine, lake, rules, types, "tied", ("membership", "linked_membership"))
+    else:
+        link_these(engine, given.linked, "tied", "membership")
     create_results(engine, types)
     personal = personal_numbers(types)
     create_node_facts(engine, personal)
-    create_customer_components(engine, personal, "strict_membership")
+    create_customer_components(engine, personal, "membership")
     return effort
 
 
 def name_customers(engine: Engine, day: date, types: Sequence[Strength]) -> None:
     """Make the ids of the customers and of their nodes, what changed since the registry, and where every id leads."""
-    assign_ids(engine, day, "strict_membership")
-    create_changes(engine, day, "strict_membership", types)
+    assign_ids(engine, day, "membership")
+    create_changes(engine, day, "membership", types)
     create_history(engine)
 
 
 def name_tiers(engine: Engine, types: Sequence[Strength]) -> None:
     """Make the finer and the coarser partition and the ids of their parts."""
-    create_exact(engine, types, "membership", "exact_membership")
-    join_loosely(engine, types, "strict_membership", "loose_membership")
+    create_exact(engine, types, "tied", "exact_membership")
+    join_loosely(engine, types, "linked_membership", "loose_membership")
     create_tier_ids(engine, "exact_membership", "loose_membership")
 
 
@@ -148,13 +147,13 @@ def _play_round(
     settings: Settings,
     lake: Lake,
     registry: dict[str, Path],
-    blocked: Path,
+    given: Given,
 ) -> dict[str, Path]:
     """Resolve the evidence of a round of a replay and write the registry after it. It is little: one thread does."""
     with opened(1, settings.memory_limit, lake.data) as engine:
-        decide(engine, lake, day, rules, blocked)
+        decide(engine, lake, day, rules, given)
         read_registry(engine, registry)
-        create_round_days(engine, lake, "strict_membership")
+        create_round_days(engine, lake, "membership")
         name_customers(engine, day, strengths(rules))
         files = registry_files(lake, day)
         for table, path in files.items():

@@ -35,7 +35,7 @@ people as (
 
     select
         customer_id,
-        min(tier) as confidence_tier,
+        max(tier) as confidence_tier,  -- the weakest: exact comes before strict
         list_sort(list(distinct channel)) as channels,
         count(*) filter (where kind = 'customers') as record_count,
         min(first_seen_at) as first_seen_at,
