@@ -26,7 +26,7 @@ from include.identity.evidence import EVIDENCE
 from include.identity.guards import TOO_MANY_PARTNERS
 from include.identity.ids import REGISTRY, RELATIONS, read_registry, rows_of
 from include.identity.linkage.linking import create_no_links
-from include.identity.rules import LINK_NUMBER, Strength, personal_numbers
+from include.identity.rules import LINK_NUMBER, STRICT, Strength, personal_numbers
 from include.lake import Lake
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ PlayRound = Callable[[Lake, Files, "Given"], Files]
 @dataclass(frozen=True)
 class Given:
     """Files of what a round takes as it is now: `blocked`, the identifiers with too many partners (id_type, id_value),
-    and `linked`, the records that are one customer by likeness (node_key, cluster)."""
+    and `linked`, the records at the ends of links by likeness (node_key, link)."""
 
     blocked: Path
     linked: Path
@@ -97,14 +97,16 @@ def catch_up(
     _date_components(engine, day, after)
     for relation in RELATIONS.values():
         engine.drop(f"base_{relation}")
-    engine.drop("node_group", "calendar", "unsteady", "replayed_node", "replayed_evidence", "linked_node")
+    engine.drop(
+        "node_group", "calendar", "unsteady", "replayed_node", "replayed_evidence", "linked_node", "likeness"
+    )
     engine.drop("replayed_id", "reserved_id")
     return Replayed(len(unseen), *replayed)
 
 
 def _group(engine: Engine) -> None:
-    """Make `node_group(node, replay_group)` of all nodes, and `linked_node(node, component)`: the records of the
-    components that likeness joined."""
+    """Make `node_group(node, replay_group)` of all nodes, `linked_node(node, component)`: the records of the
+    components that likeness joined, and `likeness(node, link)`: the ends of the links within them."""
     engine.create_table(
         "linked_node",
         """
@@ -124,6 +126,26 @@ def _group(engine: Engine) -> None:
             component
         from records
         where component in (select component from records group by component having min(part) <> max(part))
+        """,
+    )
+    ends = "cast(link.node_a as varchar) || ' ' || cast(link.node_b as varchar) as link"
+    engine.create_table(
+        "likeness",
+        f"""
+        with links as (
+            select
+                link.node_a,
+                link.node_b,
+                {ends}
+            from link
+            inner join linked_node as one_end on link.node_a = one_end.node
+            inner join linked_node as other_end on link.node_b = other_end.node
+            where link.tier = {text(STRICT)} and one_end.component = other_end.component
+        )
+
+        select node_a as node, link from links
+        union all
+        select node_b as node, link from links
         """,
     )
     engine.create_table(
@@ -228,11 +250,11 @@ def _find_unsteady(engine: Engine, types: Sequence[Strength]) -> None:
             member.node,
             member.landed_on as node_landed_on,
             member.is_known,
-            linked_node.component as value,
+            {hashed("likeness.link")} as value,
             cast({LIKENESS} as smallint) as type,
             member.landed_on
-        from linked_node
-        inner join member on linked_node.node = member.node
+        from likeness
+        inner join member on likeness.node = member.node
         """,
     )
     _find_first_days(engine)
@@ -463,29 +485,29 @@ def _write_given(engine: Engine, scratch: Path) -> Given:
     )
     engine.write(
         given.linked,
-        {"node_key": "varchar", "cluster": "varchar"},
+        {"node_key": "varchar", "link": "varchar"},
         f"""
         select distinct
             replayed_evidence.node_key,
-            linked_node.component as cluster
+            likeness.link
         from replayed_evidence
-        inner join linked_node on {hashed("replayed_evidence.node_key")} = linked_node.node
+        inner join likeness on {hashed("replayed_evidence.node_key")} = likeness.node
         """,
-        "node_key",
+        "node_key, link",
     )
     return given
 
 
 def link_these(engine: Engine, path: Path, tied: str, result: str) -> None:
-    """Make `result(node, component)`: the components `tied`, joined where their records are in one cluster of a file;
-    and an empty `link`."""
+    """Make `result(node, component)`: the components `tied`, joined by the links in a file of which both ends are
+    there; and an empty `link`."""
     create_no_links(engine, tied, ())
     engine.create_table(
         "linked_edge",
         f"""
         select distinct
             coalesce(tied.component, node_facts.node) as node,
-            {hashed("linked.cluster")} as value
+            {hashed("linked.link")} as value
         from {parquet(path)} as linked
         inner join (select distinct node from observation) as node_facts
             on {hashed("linked.node_key")} = node_facts.node

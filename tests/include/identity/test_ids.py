@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from datetime import date
+
+import duckdb
+import pandas as pd
 
 from include.config.schema import IdentityRules
 from include.identity.engine import hashed, opened, text
@@ -10,6 +14,8 @@ from include.identity.ids import create_tier_ids
 from tests.include.identity.evidence import Desk, day, event, node_of, record
 from tests.include.identity.test_plan import other
 from tests.include.identity.test_resolve import digests, random_evidence
+
+SYLLABLES = ["ba", "ce", "di", "fo", "gu", "ka", "le", "mi", "no", "pu", "ra", "se", "ti", "vo", "zu"]
 
 
 def test_the_id_of_most_records_survives_a_merge_though_it_is_younger(desk: Desk) -> None:
@@ -214,3 +220,50 @@ def test_a_day_resolved_later_than_its_next_one_is_not_told_twice(desk: Desk) ->
     log = desk.log(3)
     assert len(log) == len(set(log)) == 2
     assert [row[-1] for row in log] == [date(2024, 3, 1), date(2024, 3, 2)]
+
+
+def write_person_records(desk: Desk, rows: list[tuple]) -> None:
+    path = desk.lake.staged("person_records")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = ("node_key", "given_name", "family_name", "birth_date", "street", "city", "postcode")
+    frame = pd.DataFrame(rows, columns=list(columns))
+    with duckdb.connect() as connection:
+        connection.register("frame", frame)
+        connection.execute(f"copy frame to '{path}' (format parquet)")
+
+
+def test_who_is_linked_by_likeness_has_the_ids_that_the_days_gave(desk: Desk, other_desk: Desk) -> None:
+    """Each person is in two systems that share no identifier, and came to one of them first; of some, two of a system
+    were joined on the last day."""
+    draw = random.Random(5)
+    people, records = [], []
+    for number in range(60):
+        said = (
+            f"{draw.choice(SYLLABLES)}{draw.choice(SYLLABLES)}", f"{draw.choice(SYLLABLES)}{draw.choice(SYLLABLES)}son",
+            f"19{draw.randint(40, 99)}-0{draw.randint(1, 9)}-{draw.randint(10, 28)}",
+            f"{number} {draw.choice(SYLLABLES)} street", "Town", f"{10000 + draw.randrange(900)}",
+        )  # fmt: skip
+        first, second = draw.choice([(1, 2), (2, 1), (1, 1)])
+        mine = [
+            record(str(number), landed=first, email=f"p{number}@x"),
+            record(str(number), landed=second, channel="club", loyalty_number=str(number)),
+        ]
+        people += [(node_of(rows), *said) for rows in mine]
+        records += mine
+        if number % 10 == 0:
+            records += [
+                record(f"t{number}", landed=1, channel="till", phone=f"55500{number}"),
+                record(f"t{number}", landed=3, channel="till", email=f"p{number}@x"),
+            ]
+    for each in (desk, other_desk):
+        write_person_records(each, people)
+        each.put(*records)
+    for number in (1, 2, 3):
+        desk.resolve(number)
+    other_desk.resolve(3)
+    linked = [row for row in other_desk.read("node_customers", 3) if row["tier"] != "exact"]
+    assert len(linked) > 60
+    assert other_desk.customers(3) == desk.customers(3)
+    assert other_desk.log(3) == desk.log(3)
+    assert other_desk.history(3) == desk.history(3)
+    assert {row[2] for row in desk.log(3)} == {"created", "merged"}
