@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from include.__main__ import main
+from include.config import load_configuration
 from include.config.schema import IdentityRules
 from include.identity.plan import Plan, masked, plan_identity, summary_of, write_plan
 from include.ledger import StepFailed
@@ -112,6 +113,15 @@ def test_the_command_reads_the_rules_of_a_folder_and_names_the_page(
     (folder / "identity.yml").write_text("id_types: {email: {priority: first}}\n")
     assert main(call) == 1
     assert "identity.yml:1" in capsys.readouterr().err
+
+
+def test_promoted_rules_are_another_configuration_so_that_the_next_run_is_not_skipped(tmp_path: Path) -> None:
+    rules = tmp_path / "identity.yml"
+    hashes_of_rules = []
+    for manual in ("", "manual: {blocks: [{value: email:a@x.example}]}\n"):
+        rules.write_text(f"id_types: {{email: {{priority: 1}}}}\n{manual}")
+        hashes_of_rules.append(load_configuration(tmp_path).hash)
+    assert len(set(hashes_of_rules)) == 2
 
 
 def test_a_plan_before_any_day_says_what_to_do(desk: Desk) -> None:
