@@ -699,6 +699,70 @@ class Normalisation(Model):
         return names
 
 
+# profile.yml
+
+ATTRIBUTES = (
+    "email", "phone", "given_name", "family_name", "birth_date", "gender", "address",
+    "national_id", "customer_number", "loyalty_number", "user_id",
+)  # fmt: skip
+CONTACTS = ("email", "phone")
+SurvivorshipRule = Literal[
+    "verified", "source_priority", "most_recent", "most_frequent", "oldest", "most_complete"
+]
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if names.count(name) > 1:
+            raise _problem(refusal(name, "each of them once"))
+    return names
+
+
+Channels = Annotated[tuple[Name, ...], AfterValidator(_each_once)]
+SurvivorshipRules = Annotated[tuple[SurvivorshipRule, ...], AfterValidator(_each_once)]
+
+
+class Survivorship(Model):
+    """How the golden value of one attribute is chosen; what is not said here is as at the top of the file.
+
+    `verified_by` says by what an e-mail address or a phone number is proven, `verified_channels` whose values are.
+    """
+
+    rules: SurvivorshipRules | None = None
+    source_priority: Channels | None = None
+    verified_channels: Channels | None = None
+    verified_by: tuple[
+        Literal["clicked", "opened", "ordered", "signed_in", "contacted", "consented"], ...
+    ] = ()
+
+
+class SharedDevices(Model):
+    """What is done anonymously between two log-ins of one person, at most `longest_gap_days` apart, is theirs."""
+
+    longest_gap_days: Days = 7
+
+
+class Profile(Model):
+    """`profile.yml`. Which of the values that sources say is the golden one, and whose a shared device is when.
+
+    Once loaded, `attributes` has all of them: those that the file does not list are as in the project's default.
+    """
+
+    rules: SurvivorshipRules = ("verified", "source_priority", "most_recent")
+    source_priority: Channels = ()
+    verified_channels: Channels = ()
+    attributes: dict[Annotated[str, _one_of(lambda: ATTRIBUTES)], Survivorship] = {}
+    shared_devices: SharedDevices = SharedDevices()
+
+    def survivorship(self, attribute: str) -> Survivorship:
+        """The rules of an attribute, with what it does not say itself from the top of the file."""
+        own = self.attributes.get(attribute, Survivorship())
+        shared = {key: getattr(self, key) for key in ("rules", "source_priority", "verified_channels")}
+        return own.model_copy(
+            update={key: value for key, value in shared.items() if getattr(own, key) is None}
+        )
+
+
 class Configuration(Model):
     """Everything that one folder says, checked. Files that it does not have are the project's defaults.
 
@@ -715,6 +779,7 @@ class Configuration(Model):
     destinations: tuple[Destination, ...]
     privacy: Privacy
     normalisation: Normalisation
+    profile: Profile
     customer_columns: dict[str, str]
 
     @property
