@@ -182,7 +182,13 @@ def opened(
             with spark_session(threads, memory_limit, Path(folder), spark_master) as session:
                 yield SparkEngine(session, Path(folder))
         else:
-            options = {"threads": threads, "memory_limit": memory_limit, "temp_directory": folder}
+            options = {
+                "threads": threads,
+                "memory_limit": memory_limit,
+                "temp_directory": folder,
+                # Files are written in an order of their own; in between, rows need not wait for each other.
+                "preserve_insertion_order": False,
+            }
             with duckdb.connect(":memory:", config=options) as connection:
                 yield DuckDBEngine(connection)
 
