@@ -109,13 +109,15 @@ def extend(engine: Engine, nodes: str, values: str, edges: str, result: str, val
         f"""
         select
             coalesce(places.component, edges.node) as node,
-            edges.value
+            edges.value,
+            0 as is_known
         from {edges} as edges
         left join {nodes} as places on edges.node = places.node
         union all
         select
             places.component as node,
-            places.value
+            places.value,
+            1 as is_known
         from {values} as places
         where places.value in (select value from {edges})
         """,
@@ -137,10 +139,17 @@ def extend(engine: Engine, nodes: str, values: str, edges: str, result: str, val
         from {result}_moved
         """,
     )
-    place_values(engine, f"{result}_touch", f"{result}_moved", f"{result}_touched")
     engine.create_table(
         values_result,
         f"""
+        with first_seen as (
+            select
+                value,
+                min(node) as root
+            from {result}_touch
+            group by value
+            having max(is_known) = 0
+        )
         select
             places.value,
             coalesce(moved.component, places.component) as component
@@ -148,13 +157,13 @@ def extend(engine: Engine, nodes: str, values: str, edges: str, result: str, val
         left join {result}_moved as moved on places.component = moved.node
         union all
         select
-            touched.value,
-            touched.component
-        from {result}_touched as touched
-        where not exists (select 1 from {values} as places where places.value = touched.value)
+            first_seen.value,
+            coalesce(moved.component, first_seen.root) as component
+        from first_seen
+        left join {result}_moved as moved on first_seen.root = moved.node
         """,
     )
-    engine.drop(f"{result}_touch", f"{result}_touched", f"{result}_moved")
+    engine.drop(f"{result}_touch", f"{result}_moved")
     return effort
 
 
