@@ -9,7 +9,7 @@ PORT   ?= 8080
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run check replay ui test lint bench report clean
+.PHONY: help demo run check plan replay ui test lint bench report clean
 
 help: ## what can be done
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ run: $(READY) ## run your own channels: make run CONFIG=dir DATE=yyyy-mm-dd [DAT
 
 check: $(READY) ## what a run would do, before any: make check CONFIG=dir [DATE=] [DATA=], or FILE=path
 	@$(RUN) check $(if $(CONFIG),--config "$(CONFIG)") $(if $(DATE),--date "$(DATE)") $(if $(FILE),--file "$(FILE)") --data "$(DATA)"
+
+plan: $(READY) ## who would merge and split under other identity rules: make plan CONFIG=dir [DATE=] [DATA=]
+	@$(RUN) plan $(if $(CONFIG),--config "$(CONFIG)") $(if $(DATE),--date "$(DATE)") --data "$(DATA)"
 
 replay: $(READY) ## land quarantined rows after a fix: make replay CONFIG=dir [CHANNEL=] [DATE=] [DATA=]
 	@$(RUN) replay $(if $(CONFIG),--config "$(CONFIG)") $(if $(DATE),--date "$(DATE)") $(if $(CHANNEL),--channel "$(CHANNEL)") --data "$(DATA)"

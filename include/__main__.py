@@ -1,4 +1,4 @@
-"""What the Makefile calls: `python -m include demo|run|check|replay|ui|report`."""
+"""What the Makefile calls: `python -m include demo|run|check|plan|replay|ui|report`."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
             return _print_report(data)
         if options.command == "check":
             return _check_channels(config, options)
+        if options.command == "plan":
+            return _plan_identity(config, data, options)
         if options.command == "replay":
             return _replay(config, data, options)
         day = options.date or DEMO_DAY
@@ -53,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m include", description=__doc__)
-    parser.add_argument("command", choices=["demo", "run", "check", "replay", "ui", "report"])
+    parser.add_argument("command", choices=["demo", "run", "check", "plan", "replay", "ui", "report"])
     parser.add_argument("--config", help="folder with the configuration; the demo's when not given")
     parser.add_argument("--data", default="data", help="folder that everything is written to")
     parser.add_argument("--date", type=_day, help="business day, yyyy-mm-dd")
@@ -94,6 +96,20 @@ def _check_channels(config: Path, options: argparse.Namespace) -> int:
         print(checked, flush=True)
         failed += checked.verdict == "fail"
     return 1 if failed else 0
+
+
+def _plan_identity(config: Path, data: Path, options: argparse.Namespace) -> int:
+    from include.identity.plan import plan_identity, summary_of, write_plan
+
+    if not config.is_dir():
+        raise RunFailed(f"CONFIG: {config} is not a folder")
+    rules = load_configuration(config).identity
+    with alone(data):
+        plan = plan_identity(Lake(data), options.date or date.max, rules, settings())
+        page = write_plan(Lake(data), plan)
+    print(summary_of(plan))
+    print(page)
+    return 0
 
 
 def _replay(config: Path, data: Path, options: argparse.Namespace) -> int:

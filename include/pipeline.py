@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,8 @@ from include.config import Configuration, dbt_variables, load_configuration
 from include.lake import Lake
 from include.ledger import StepFailed
 from include.settings import pseudonym_key, settings
+
+logger = logging.getLogger(__name__)
 
 
 def open_run(day: date) -> list[str]:
@@ -129,6 +132,23 @@ def resolve(day: date) -> int:
             f"{resolved.removed_edges:,} edges removed"
         )
     return resolved.customers
+
+
+def plan_identity(day: date, config: str) -> str:
+    """Show what the identity rules of another configuration folder would change. Returns the path of the plan's page.
+
+    Raises ConfigError when they are not valid, and StepFailed when no day has been resolved yet.
+    """
+    from include.identity.plan import plan_identity as plan
+    from include.identity.plan import summary_of, write_plan
+
+    folder = Path(config) if config else settings().config
+    if not folder.is_dir():
+        raise StepFailed(f"plan: {folder} is not a folder")
+    planned = plan(_lake(), day, load_configuration(folder).identity, settings())
+    page = write_plan(_lake(), planned)
+    logger.info("%s", summary_of(planned))
+    return str(page)
 
 
 def learn_segments(day: date) -> str:

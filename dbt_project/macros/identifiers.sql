@@ -176,6 +176,7 @@ normalised as not materialized (
     The identifiers that the rows of a relation carry, one row per node, id type and value: when seen and how often.
     `seen_at` is a column; `where` leaves rows out. Rows are first counted per node, which has one set of identifiers
     (but for customers, whose record may change), so that a hundred million events unpivot as a few million nodes.
+    `evident_at` is when what landed first was seen: what comes later never changes it, as it does `first_seen_at`.
     The id that an alias event replaces is an anonymous one.
 #}
 {% macro evidence_of(relation, kind, seen_at, landed_on='first_landed_on', where='true') -%}
@@ -197,6 +198,7 @@ normalised as not materialized (
             recursive := true
         ),
         landed_on,
+        evident_at,
         first_seen_at,
         last_seen_at,
         observations,
@@ -207,6 +209,7 @@ normalised as not materialized (
             {{ 'record_id,' if kind == 'customers' }}
             {{ ids | join(', ') }},
             min({{ landed_on }}) as landed_on,
+            arg_min({{ seen_at }}, ({{ landed_on }}, {{ seen_at }})) as evident_at,
             min({{ seen_at }}) as first_seen_at,
             max({{ seen_at }}) as last_seen_at,
             count(*) as observations,

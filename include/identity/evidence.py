@@ -22,6 +22,7 @@ EVIDENCE = {
     "id_type": "varchar",
     "id_value": "varchar",
     "landed_on": "date",
+    "evident_at": "timestamp",
     "first_seen_at": "timestamp",
     "last_seen_at": "timestamp",
     "observations": "bigint",
@@ -34,7 +35,9 @@ def read_evidence(
 ) -> None:
     """Make the view `staged` over the file and what people decided, and `observation`, its edges as integers.
 
-    Strings are read from the file again where a result needs them: keeping them would cost most of the memory.
+    When an edge was first seen is, for what is decided, `evident_at`: later deliveries do not change it, so days are
+    told the same when they are resolved again. Strings are read from the file again where a result needs them:
+    keeping them would cost most of the memory.
     """
     path = lake.staged("identity_evidence")
     if path.exists():
@@ -82,7 +85,7 @@ def read_evidence(
             rubbish,
             kind = 'customers' as is_record,
             landed_on,
-            first_seen_at
+            evident_at as first_seen_at
         from staged
         """,
     )

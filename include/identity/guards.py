@@ -10,9 +10,10 @@ Relations they share (nodes and values are 128-bit keys, types are numbers of th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from include.identity.components import connect
-from include.identity.engine import Engine, text
+from include.identity.engine import Engine, hashed, parquet, text
 from include.identity.rules import LOOSE, MANUAL, Strength, without_manual
 
 SHARED, TOO_MANY_PARTNERS, CONFLICT = "shared", "too_many_partners", "conflict"
@@ -41,6 +42,7 @@ def create_evidence_views(engine: Engine, types: Sequence[Strength]) -> None:
             value,
             type,
             is_record,
+            landed_on,
             first_seen_at
         from observation
         where
@@ -57,6 +59,7 @@ def create_evidence_views(engine: Engine, types: Sequence[Strength]) -> None:
             evidence.value,
             evidence.type,
             evidence.is_record,
+            evidence.landed_on,
             evidence.first_seen_at
         from evidence
         where
@@ -115,6 +118,19 @@ def block_too_many_partners(engine: Engine, types: Sequence[Strength]) -> None:
     if engine.scalar("select count(*) from suspicious") > 0:
         _block_what_is_unusual(engine)
     engine.drop("ceiling", "busy", "busy_partners", "suspicious")
+
+
+def block_these(engine: Engine, path: Path) -> None:
+    """Take the power from the identifiers in a file, which were found to meet too many partners."""
+    engine.insert(
+        "powerless",
+        f"""
+        select
+            {hashed("id_type || ':' || id_value")} as value,
+            {text(TOO_MANY_PARTNERS)} as reason
+        from {parquet(path)} as found
+        """,
+    )
 
 
 def _multiple(partner: Strength) -> int:

@@ -34,7 +34,10 @@ def create_health(engine: Engine, day: date) -> None:
             "select reason as part, count(*) as value from observed_edge where reason is not null group by reason"
         ),
         "links": "select tier as part, count(*) as value from link group by tier",
-        "changes": "select change as part, count(*) as value from change_of_customer group by change",
+        "changes": (
+            f"select change as part, count(*) as value from change_of_customer where as_of_date = date '{day:%Y-%m-%d}'"
+            " group by change"
+        ),
     }
     engine.create_table(
         "sized",

@@ -53,6 +53,7 @@ def create_manual_evidence(engine: Engine, rules: IdentityRules) -> None:
             rule as id_type,
             rule || ' ' || number || case when rule = {text(MANUAL_BLOCK)} then ' of ' || side else '' end as id_value,
             landed_on,
+            evident_at,
             first_seen_at,
             last_seen_at,
             observations,
@@ -93,6 +94,7 @@ _TOUCH = """
         min(landed.channel) as channel,
         min(landed.record_id) as record_id,
         min(landed.landed_on) as landed_on,
+        min(landed.evident_at) as evident_at,
         min(landed.first_seen_at) as first_seen_at,
         max(landed.last_seen_at) as last_seen_at,
         max(landed.observations) as observations

@@ -1,27 +1,40 @@
 """Evidence of one business day in, customers out: who each record belongs to, and everything that was decided.
 
-The result is a function of the evidence and the rules alone. A customer's id comes from the record that anchors
-it, so a later day, a re-run and a rebuild from nothing all give the same id; the days before are only read to say
-what changed.
+The result is a function of the evidence, the rules, and the registry that the latest identity day before left. Days
+that no identity day has seen are caught up first, so that day by day and a rebuild from nothing give the same ids.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
+from pathlib import Path
 
-from include.identity.changes import CREATED, MERGED, SPLIT, create_changes, find_previous
-from include.identity.components import connect
+from include.identity.changes import CREATED, MERGED, SPLIT, create_changes, create_history
+from include.identity.components import Effort, connect
 from include.identity.engine import Engine, opened
 from include.identity.evidence import read_evidence
-from include.identity.guards import block_too_many_partners, create_evidence_views, separate
+from include.identity.guards import block_these, block_too_many_partners, create_evidence_views, separate
 from include.identity.health import create_health
+from include.identity.ids import (
+    REGISTRY,
+    assign_ids,
+    create_customer_components,
+    create_node_facts,
+    create_tier_ids,
+    find_registry,
+    read_registry,
+    registry_files,
+)
 from include.identity.limits import keep_limits
-from include.identity.results import KEYS, SCHEMAS, create_results, result
-from include.identity.rules import IdentityRules, Strength, strengths
+from include.identity.replay import catch_up, create_round_days
+from include.identity.results import KEYS, NAMED_NODES, SCHEMAS, create_results, result
+from include.identity.rules import IdentityRules, Strength, personal_numbers, strengths
 from include.identity.tiers import create_exact, join_loosely
 from include.lake import Lake, replacing
 from include.settings import Settings
@@ -45,142 +58,120 @@ class Resolved:
 
 
 def resolve(lake: Lake, day: date, rules: IdentityRules, settings: Settings) -> Resolved:
-    """Decide who is who from the evidence landed up to `day` and write the day's five identity tables.
+    """Decide who is who from the evidence landed up to `day` and write the day's identity tables.
 
     Reads `identity_evidence` (one row per node, id type and value; a row without an id type or value is a record
-    with no identifier at all) and, to tell changes, the latest identity day before `day`. Without evidence the
-    tables are written typed and empty. All tables are replaced together at the end.
+    with no identifier at all) and the registry of the latest identity day before `day`. Without evidence the tables
+    are written typed and empty. All tables are replaced together at the end.
 
     Raises StepFailed when the evidence lacks a column.
     """
     types = strengths(rules)
     scratch = lake.data / "scratch"
-    with opened(
-        settings.threads, settings.memory_limit, scratch, settings.target, settings.spark_master
-    ) as engine:
-        read_evidence(engine, lake, day, rules, types)
-        create_evidence_views(engine, types)
-        block_too_many_partners(engine, types)
-        effort = connect(engine, "mergeable", "found")
-        separate(engine, types, "found", "separated")
-        keep_limits(engine, types, "separated", "membership")
-        create_exact(engine, types, "membership", "exact_membership")
-        engine.create_view("strict_membership", "select node, component from membership")
-        join_loosely(engine, types, "strict_membership", "loose_membership")
+    since = find_registry(lake, day)
+    with (
+        opened(
+            settings.threads, settings.memory_limit, scratch, settings.target, settings.spark_master
+        ) as engine,
+        tempfile.TemporaryDirectory(prefix="replay-", dir=scratch) as folder,
+    ):
+        effort = decide(engine, lake, day, rules)
+        replayed = catch_up(
+            engine,
+            registry_files(lake, since),
+            since,
+            day,
+            types,
+            Path(folder),
+            partial(_play_round, day, rules, settings),
+        )
+        name_customers(engine, day, types)
+        name_tiers(engine, types)
         engine.create_table(
             "link", "select node as node_a, node as node_b, '' as tier from membership where 1 = 0"
         )
-        _name_customers(engine, types)
-        create_results(engine, types)
-        create_changes(engine, find_previous(lake, day), types)
         create_health(engine, day)
         with ExitStack() as files:
             paths = {table: files.enter_context(replacing(lake.identity(day, table))) for table in SCHEMAS}
             for table, schema in SCHEMAS.items():
-                engine.write(paths[table], schema, result(table, day), KEYS[table])
-        resolved = _summarise(engine)
-    logger.info("resolved %s: %s, %s", day, resolved, effort)
+                engine.write(paths[table], schema, result(table), KEYS[table])
+        resolved = _summarise(engine, since)
+    logger.info("resolved %s: %s, %s, %s", day, resolved, effort, replayed)
     return resolved
 
 
-def _name_customers(engine: Engine, types: Iterable[Strength]) -> None:
-    """Make `anchor(component, node)`: the components that are customers, and the record each gets its id from.
+def decide(
+    engine: Engine, lake: Lake, day: date, rules: IdentityRules, blocked: Path | None = None
+) -> Effort:
+    """Read the evidence and make the partition: `membership(node, component)`, what it came from, and `node_facts`
+    and `customer_component` of it.
 
-    A customer is a component with a person's identifier or a record of kind customers; cookies and devices alone
-    are nobody. Its anchor is, of the nodes that know a person, the one that landed first. When a node was seen is
-    no part of that order: a late event may move it back and would change the id.
+    `blocked` is a file of the identifiers with too many partners, where that is not to be found out from the evidence.
     """
-    personal = ", ".join(str(each.number) for each in types if not each.is_anonymous) or "0"
-    engine.create_table(
-        "node_facts",
-        f"""
-        select
-            observation.node,
-            min(observation.landed_on) as landed_on,
-            max(case when observation.is_record then 1 else 0 end) as is_record,
-            max(
-                case when observation.rubbish is null and observation.type in ({personal}) then 1 else 0 end
-            ) as names_person
-        from observation
-        group by observation.node
-        """,
-    )
-    engine.create_table(
-        "known",
-        """
-        select
-            node_facts.node,
-            coalesce(membership.component, node_facts.node) as component,
-            node_facts.landed_on
-        from node_facts
-        left join membership on node_facts.node = membership.node
-        where node_facts.is_record = 1 or node_facts.names_person = 1
-        """,
-    )
-    engine.create_table(
-        "anchor",
-        f"""
-        with customers as (
-            select
-                known.component
-            from known
-            inner join node_facts on known.node = node_facts.node
-            where node_facts.is_record = 1
-            union
-            select
-                coalesce(membership.component, mergeable.node) as component
-            from mergeable
-            left join membership on mergeable.node = membership.node
-            where mergeable.type in ({personal})
-        ),
-
-        first_days as (
-            select
-                known.component,
-                min(known.landed_on) as landed_on
-            from known
-            inner join customers on known.component = customers.component
-            group by known.component
-        )
-
-        select
-            known.component,
-            min(known.node) as node
-        from known
-        inner join first_days
-            on known.component = first_days.component and known.landed_on = first_days.landed_on
-        group by known.component
-        """,
-    )
-    engine.create_table(
-        "customer",
-        """
-        select distinct
-            anchor.component,
-            'c' || substring(md5(staged.node_key), 1, 24) as customer_id
-        from staged
-        inner join anchor on staged.node = anchor.node
-        """,
-    )
-    engine.create_table(
-        "node_customer",
-        """
-        select
-            node_facts.node,
-            customer.customer_id
-        from node_facts
-        left join membership on node_facts.node = membership.node
-        left join customer on coalesce(membership.component, node_facts.node) = customer.component
-        """,
-    )
-    engine.drop("known", "anchor", "node_facts")
+    types = strengths(rules)
+    read_evidence(engine, lake, day, rules, types)
+    create_evidence_views(engine, types)
+    if blocked is None:
+        block_too_many_partners(engine, types)
+    else:
+        block_these(engine, blocked)
+    effort = connect(engine, "mergeable", "found")
+    separate(engine, types, "found", "separated")
+    keep_limits(engine, types, "separated", "membership")
+    create_results(engine, types)
+    personal = personal_numbers(types)
+    create_node_facts(engine, personal)
+    create_customer_components(engine, personal, "membership")
+    return effort
 
 
-def _summarise(engine: Engine) -> Resolved:
+def name_customers(engine: Engine, day: date, types: Sequence[Strength]) -> None:
+    """Make the ids of the customers and of their nodes, what changed since the registry, and where every id leads."""
+    assign_ids(engine, day, "membership")
+    create_changes(engine, day, "membership", types)
+    create_history(engine)
+
+
+def name_tiers(engine: Engine, types: Sequence[Strength]) -> None:
+    """Make the finer and the coarser partition and the ids of their parts."""
+    create_exact(engine, types, "membership", "exact_membership")
+    join_loosely(engine, types, "membership", "loose_membership")
+    create_tier_ids(engine, "exact_membership", "loose_membership")
+
+
+def _play_round(
+    day: date,
+    rules: IdentityRules,
+    settings: Settings,
+    lake: Lake,
+    registry: dict[str, Path],
+    blocked: Path,
+) -> dict[str, Path]:
+    """Resolve the evidence of a round of a replay and write the registry after it."""
+    with opened(1, settings.memory_limit, lake.data) as engine:
+        decide(engine, lake, day, rules, blocked)
+        read_registry(engine, registry)
+        create_round_days(engine, lake, "membership")
+        name_customers(engine, day, strengths(rules))
+        files = registry_files(lake, day)
+        for table, path in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            query = result(table) if table != "node_customers" else NAMED_NODES
+            engine.write(path, REGISTRY[table], query, KEYS[table])
+    return files
+
+
+def _summarise(engine: Engine, since: date | None) -> Resolved:
     counts = {
         (measure, part): value
         for measure, part, value in engine.rows("select measure, part, value from health")
     }
+    new = f"as_of_date > date '{since:%Y-%m-%d}'" if since else "1 = 1"
+    changes = dict(
+        engine.rows(
+            f"select change, count(*) from ({result('changes')}) as changes where {new} group by change"
+        )
+    )
     return Resolved(
         customers=counts["customers", "all"],
         nodes=counts["nodes", "all"],
@@ -188,7 +179,7 @@ def _summarise(engine: Engine) -> Resolved:
         blocked_edges=counts.get(("edges", "blocked"), 0),
         removed_edges=counts.get(("edges", "removed"), 0),
         largest_customer_nodes=counts["largest_customer", "all"],
-        created=counts.get(("changes", CREATED), 0),
-        merged=counts.get(("changes", MERGED), 0),
-        split=counts.get(("changes", SPLIT), 0),
+        created=changes.get(CREATED, 0),
+        merged=changes.get(MERGED, 0),
+        split=changes.get(SPLIT, 0),
     )

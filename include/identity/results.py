@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
 
+from include.identity.changes import VANISHED
 from include.identity.engine import Engine, text
 from include.identity.guards import SHARED
+from include.identity.ids import REGISTRY
 from include.identity.limits import LIMIT
 from include.identity.rules import EXACT, LINK_NUMBER, Strength, types_named
 
@@ -17,6 +18,8 @@ SCHEMAS = {
         "channel": "varchar",
         "record_id": "varchar",
         "customer_id": "varchar",
+        "exact_id": "varchar",
+        "loose_id": "varchar",
         "tier": "varchar",
         "linked_by": "varchar",
     },
@@ -42,22 +45,29 @@ SCHEMAS = {
         "status": "varchar",
         "reason": "varchar",
     },
-    "changes": {
-        "customer_id": "varchar",
-        "previous_customer_id": "varchar",
-        "change": "varchar",
-        "reason": "varchar",
-        "as_of_date": "date",
-    },
+    "ids": REGISTRY["ids"],
+    "changes": REGISTRY["changes"],
+    "history": REGISTRY["history"],
     "health": {"as_of_date": "date", "measure": "varchar", "part": "varchar", "value": "bigint"},
 }
 KEYS = {
     "node_customers": "node_key",
     "identifier_customers": "id_type, id_value, customer_id",
     "edges": "node_key, id_type, id_value",
-    "changes": "customer_id, change, previous_customer_id nulls first",
+    "ids": "customer_id",
+    "changes": "as_of_date, customer_id, change, previous_customer_id",
+    "history": "issued_customer_id, as_of_date",
     "health": "measure, part",
 }
+
+# What the next round of a replay needs to know of the nodes.
+NAMED_NODES = """
+    select distinct
+        staged.node_key,
+        node_customer.customer_id
+    from staged
+    inner join node_customer on staged.node = node_customer.node
+    """
 
 
 def create_results(engine: Engine, types: Iterable[Strength]) -> None:
@@ -96,7 +106,7 @@ def _with_fate(edges: str, types: Iterable[Strength]) -> str:
         """
 
 
-def result(table: str, day: date) -> str:
+def result(table: str) -> str:
     """The query behind a file, before it is typed and ordered."""
     if table == "node_customers":
         return """
@@ -117,10 +127,13 @@ def result(table: str, day: date) -> str:
             nodes.channel,
             nodes.record_id,
             node_customer.customer_id,
+            node_tier_id.exact_id,
+            node_tier_id.loose_id,
             'exact' as tier,
             coalesce(tie.linked_by, '') as linked_by
         from nodes
         inner join node_customer on nodes.node = node_customer.node
+        left join node_tier_id on nodes.node = node_tier_id.node
         left join tie on nodes.node = tie.node
         """
     if table == "identifier_customers":
@@ -147,6 +160,15 @@ def result(table: str, day: date) -> str:
         """
     if table == "edges":
         return f"select {', '.join(SCHEMAS['edges'])} from staged_edge"
+    if table == "ids":
+        return "select * from id_after"
+    if table == "history":
+        return "select * from history_after"
     if table == "changes":
-        return f"select *, date '{day:%Y-%m-%d}' as as_of_date from change_of_customer"
+        columns = ", ".join(SCHEMAS["changes"])
+        return f"""
+        select {columns} from registry_change
+        union all
+        select {columns} from change_of_customer where change <> {text(VANISHED)}
+        """
     return "select * from health"

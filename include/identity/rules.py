@@ -137,6 +137,11 @@ def without_manual(types: Iterable[Strength]) -> tuple[Strength, ...]:
     return tuple(each for each in types if not each.is_manual)
 
 
+def personal_numbers(types: Iterable[Strength]) -> str:
+    """The numbers of the types that name a person and not a browser or a device, for a list in SQL."""
+    return ", ".join(str(each.number) for each in types if not each.is_anonymous) or "0"
+
+
 def type_number(types: Iterable[Strength]) -> str:
     """An expression over `id_type`: the number of its strength, -1 for a type without rules."""
     cases = "".join(f" when {text(id_type.name)} then {id_type.number}" for id_type in without_manual(types))

@@ -113,7 +113,7 @@ def _headline(source: _Source) -> list[tuple[str, str]]:
     if records and records[0][1]:
         numbers.insert(1, ("source records per customer", f"{records[0][0] / records[0][1]:.2f}"))
     health = source.table(
-        "ops/identity_health",
+        "cdp/identity_health",
         f"""
         select
             coalesce(sum(value) filter (where measure = 'edges' and part = 'blocked'), 0),
@@ -150,7 +150,7 @@ def _inputs(source: _Source) -> Section:
 
 def _identity(source: _Source) -> Section:
     rows = source.table(
-        "ops/identity_health",
+        "cdp/identity_health",
         f"""
         select measure, part, value, share from released
         where as_of_date = date '{source.day:%Y-%m-%d}' order by measure, value desc, part

@@ -51,7 +51,8 @@ def test_every_dag_file_imports(dag_bag):
 
 
 def test_the_dags_are_exactly_these(dag_bag):
-    assert set(dag_bag.dags) == {"customer_audiences"}
+    assert set(dag_bag.dags) == {"customer_audiences", "plan_identity"}
+    assert [task.task_id for task in dag_bag.dags["plan_identity"].tasks] == ["plan"]
 
 
 def test_tasks_and_their_order_are_those_of_the_design(dag_bag):
@@ -86,7 +87,7 @@ def test_a_dag_file_has_the_dags_name_its_page_and_less_than_a_hundred_lines_of_
 
 def test_a_dag_file_imports_nothing_heavy_when_it_is_parsed():
     code = (
-        "import sys; sys.path.insert(0, 'dags'); import customer_audiences; "
+        "import sys; sys.path.insert(0, 'dags'); import customer_audiences, plan_identity; "
         "print([m for m in ('pandas', 'sklearn', 'great_expectations', 'dbt', 'duckdb') if m in sys.modules])"
     )
     done = subprocess.run(

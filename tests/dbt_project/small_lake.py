@@ -73,12 +73,15 @@ def resolve_small_lake(lake: Lake, day: date = DAY) -> None:
     con.execute(f"create table evidence as from read_parquet('{evidence}')")
     tables = {
         "node_customers": """
-            select node_key, any_value(kind) as kind, any_value(channel) as channel,
-                any_value(record_id) as record_id,
-                coalesce(max(customer_id), if(bool_and(id_type is null), 'c_alone', null)) as customer_id,
-                'exact' as tier,
-                string_agg(distinct id_type, ',' order by id_type) filter (where customer_id is not null) as linked_by
-            from evidence left join owners using (id_type, id_value) group by node_key order by node_key""",
+            select *, customer_id as exact_id, customer_id as loose_id from (
+                select node_key, any_value(kind) as kind, any_value(channel) as channel,
+                    any_value(record_id) as record_id,
+                    coalesce(max(customer_id), if(bool_and(id_type is null), 'c_alone', null)) as customer_id,
+                    'exact' as tier,
+                    string_agg(distinct id_type, ',' order by id_type)
+                        filter (where customer_id is not null) as linked_by
+                from evidence left join owners using (id_type, id_value) group by node_key
+            ) order by node_key""",
         "identifier_customers": """
             select id_type, id_value, customer_id, min(first_seen_at) as first_seen_at,
                 max(last_seen_at) as last_seen_at, cast(sum(observations) as bigint) as observations
@@ -96,6 +99,10 @@ def resolve_small_lake(lake: Lake, day: date = DAY) -> None:
         "changes": f"""
             select distinct customer_id, cast(null as varchar) as previous_customer_id, 'created' as change,
                 'first seen' as reason, date '{day}' as as_of_date
+            from owners order by all""",
+        "history": f"""
+            select distinct customer_id as issued_customer_id, customer_id, 'created' as change, 'first seen' as reason,
+                timestamp '{day}' as effective_at, date '{day}' as as_of_date
             from owners order by all""",
     }
     for table, query in tables.items():

@@ -26,6 +26,7 @@ PUBLISHED = (
     "customer_records",
     "customer_identifiers",
     "identity_changes",
+    "customer_id_history",
     "customer_timeline",
     "sessions",
     "customer_features",

@@ -83,6 +83,10 @@ class Desk:
     def lake(self) -> Lake:
         return Lake(self.folder)
 
+    @property
+    def settings(self) -> Settings:
+        return Settings(self.folder, self.folder, "duckdb", threads=2, memory_limit="500MB")
+
     def put(self, *groups: list[tuple]) -> Desk:
         for group in groups:
             self.rows.extend(group)
@@ -102,6 +106,7 @@ class Desk:
                     select
                         node_key, kind, channel, record_id, id_type, id_value,
                         min(landed_on) as landed_on,
+                        arg_min(first_seen_at, (landed_on, first_seen_at)) as evident_at,
                         min(first_seen_at) as first_seen_at,
                         max(last_seen_at) as last_seen_at,
                         cast(sum(observations) as bigint) as observations
@@ -115,8 +120,7 @@ class Desk:
 
     def resolve_staged(self, number: int = 1, rules: IdentityRules | None = None) -> Resolved:
         """Resolve the day from what is staged, if anything."""
-        settings = Settings(self.folder, self.folder, "duckdb", threads=2, memory_limit="500MB")
-        return resolve(self.lake, day(number), rules or self.rules, settings)
+        return resolve(self.lake, day(number), rules or self.rules, self.settings)
 
     def read(self, table: str, number: int = 1) -> list[dict]:
         """The rows of a result in file order."""
@@ -151,5 +155,19 @@ class Desk:
         return {(row["node_key"], row["id_value"]): (row["status"], row["reason"]) for row in rows}
 
     def changes(self, number: int = 1) -> list[tuple]:
-        names = ("customer_id", "previous_customer_id", "change", "reason")
+        """What changed on that day, as it says itself."""
+        return [row[:-1] for row in self.log(number) if row[-1] == day(number)]
+
+    def log(self, number: int = 1) -> list[tuple]:
+        """All changes up to that day, with the day of each."""
+        names = ("customer_id", "previous_customer_id", "change", "reason", "as_of_date")
         return [tuple(row[name] for name in names) for row in self.read("changes", number)]
+
+    def history(self, number: int = 1) -> list[dict]:
+        """Where each id that was ever given has led."""
+        return self.read("history", number)
+
+    def leads_to(self, customer_id: str, number: int = 1) -> str | None:
+        """Where an id leads as of that day."""
+        rows = [row for row in self.history(number) if row["issued_customer_id"] == customer_id]
+        return max(rows, key=lambda row: row["as_of_date"])["customer_id"]

@@ -85,7 +85,8 @@ STAGED = {
 
 IDENTITY = {
     "node_customers": f"""select 'customers:crm:r' || i as node_key, 'customers' as kind, 'crm' as channel,
-        'r' || i as record_id, {CUSTOMER} as customer_id, 'exact' as tier, 'email' as linked_by
+        'r' || i as record_id, {CUSTOMER} as customer_id, {CUSTOMER} as exact_id, {CUSTOMER} as loose_id,
+        'exact' as tier, 'email' as linked_by
         from range({CUSTOMERS}) t(i)""",
     "identifier_customers": f"""select 'email' as id_type, 'p' || i || '@example.com' as id_value,
         {CUSTOMER} as customer_id,
@@ -93,6 +94,12 @@ IDENTITY = {
         from range({CUSTOMERS}) t(i)""",
     "changes": f"""select {CUSTOMER} as customer_id, null::varchar as previous_customer_id, 'created' as change,
         'first record' as reason, date '2017-12-01' as as_of_date from range({CUSTOMERS}) t(i)""",
+    "ids": f"""select {CUSTOMER} as customer_id, {CUSTOMER} as base_id, 0 as variant,
+        'customers:crm:r' || i as anchor_key, date '2017-12-01' as issued_on, true as is_held, true as is_anchored
+        from range({CUSTOMERS}) t(i)""",
+    "history": f"""select {CUSTOMER} as issued_customer_id, {CUSTOMER} as customer_id, 'created' as change,
+        'first record' as reason, timestamp '2017-11-01' as effective_at, date '2017-12-01' as as_of_date
+        from range({CUSTOMERS}) t(i)""",
 }
 
 ML = {
@@ -125,7 +132,7 @@ TABLES = {
         'exact' as confidence_tier, timestamp '2017-11-01' as first_seen_at, timestamp '2017-11-20' as last_seen_at
         from range({CUSTOMERS}) t(i)""",
     "cdp/customer_records": f"""select 'crm' as channel, 'r' || i as record_id, {CUSTOMER} as customer_id,
-        'exact' as tier
+        {CUSTOMER} as exact_id, {CUSTOMER} as loose_id, 'exact' as tier
         from range({CUSTOMERS}) t(i)""",
     "cdp/customer_identifiers": f"""select {CUSTOMER} as customer_id, 'email' as id_type,
         'p' || i || '@example.com' as id_value,
@@ -137,6 +144,10 @@ TABLES = {
     "cdp/identity_edges": f"""select 'e' || i as edge_id, {CUSTOMER} as customer_id, 'email' as id_type,
         'p' || i || '@example.com' as id_value, 'email' as rule, 'exact' as tier, 'active' as status,
         null::varchar as reason, timestamp '2017-11-01' as first_seen_at, timestamp '2017-11-20' as last_seen_at
+        from range({CUSTOMERS}) t(i)""",
+    "cdp/customer_id_history": f"""select {CUSTOMER} as issued_customer_id, {CUSTOMER} as customer_id,
+        'created' as change, 'first record' as reason, true as is_current, date '2017-12-01' as as_of_date,
+        null::date as superseded_on, timestamp '2017-11-01' as effective_at, null::timestamp as superseded_at
         from range({CUSTOMERS}) t(i)""",
     "cdp/customer_timeline": f"""select {CUSTOMER} as customer_id,
         timestamp '2017-11-03' + to_minutes(i) as occurred_at,
@@ -167,7 +178,7 @@ TABLES = {
         timestamp '2017-12-01' as entered_at, timestamp '2017-12-31' as expires_at from range(60) t(i)
         union all select 'sporty', {VISITOR}, i % 10 = 1, timestamp '2017-12-01', timestamp '2017-12-31'
         from range(60) t(i)""",
-    "ops/identity_health": f"""select 'customers' as measure, 'all' as part, {CUSTOMERS}::bigint as value,
+    "cdp/identity_health": f"""select 'customers' as measure, 'all' as part, {CUSTOMERS}::bigint as value,
         1.0::double as share, date '2017-12-01' as as_of_date""",
     "ops/quarantine_summary": """select 'crm' as channel, 'customers' as kind, 'row' as refused, 'malformed' as reason,
         '' as column_name, 1::bigint as rows, 1::bigint as refused_rows, 121::bigint as received_rows""",

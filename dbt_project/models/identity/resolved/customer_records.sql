@@ -12,6 +12,8 @@ final as (
         channel,
         record_id,
         customer_id,
+        exact_id,
+        loose_id,
         tier,
         linked_by,
         first_seen_at,

@@ -3,7 +3,6 @@ with
 changes as (
 
     select * from {{ source('identity', 'changes') }}
-    where as_of_date <= {{ as_of_date() }}
 
 ),
 

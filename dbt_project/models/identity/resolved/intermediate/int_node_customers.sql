@@ -31,6 +31,8 @@ final as (
         node_customers.channel,
         node_customers.record_id,
         node_customers.customer_id,
+        node_customers.exact_id,
+        node_customers.loose_id,
         node_customers.tier,
         node_customers.linked_by,
         node_times.first_seen_at,
