@@ -22,7 +22,7 @@ from include.config.conditions import (
 )
 from include.config.document import Document, KeyPath
 from include.config.errors import Problem, refusal, refusal_of
-from include.config.schema import PATH_PLACEHOLDERS
+from include.config.schema import CONTACTS, PATH_PLACEHOLDERS
 from include.extract.kinds import Kind, kinds
 
 CSV_OPTIONS = ("delimiter", "quote", "escape", "header", "null_values")
@@ -208,6 +208,24 @@ def _check_patterns(
         except duckdb.Error as error:
             reason = str(error).strip().splitlines()[0]
             yield document.problem(where, refusal(pattern, f"a regular expression (RE2): {reason}"))
+
+
+def check_profile(document: Document, channels: tuple[str, ...]) -> Iterator[Problem]:
+    """The channels that rules of survivorship name exist, and each attribute has rules that it can have."""
+    attributes = _entries(document.data, "attributes")
+    for name, rules in [("", document.data), *attributes]:
+        path: KeyPath = ("attributes", name) if name else ()
+        for index, rule in _items(rules, "rules"):
+            if rule == "most_complete" and name != "address":
+                yield document.problem((*path, "rules", index), "found most_complete, allowed: with address")
+        if name and name not in CONTACTS and isinstance(rules, dict) and rules.get("verified_by"):
+            message = f"found with {name}, allowed: with {' and '.join(CONTACTS)}"
+            yield document.problem((*path, "verified_by"), message)
+        for key in ("source_priority", "verified_channels"):
+            for index, channel in _items(rules, key):
+                if isinstance(channel, str) and channel not in channels:
+                    message = refusal_of(channel, channels, "the channel")
+                    yield document.problem((*path, key, index), f"{message}; see channels.yml")
 
 
 def check_audiences(

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from include.config.checks import check_audiences, check_channels, check_identity, check_ids
+from include.config.checks import check_audiences, check_channels, check_identity, check_ids, check_profile
 from include.config.columns import customer_columns as columns_of_contract
 from include.config.conditions import binding
 from include.config.document import Document, KeyPath, read_document
@@ -28,6 +28,7 @@ from include.config.schema import (
     Named,
     Normalisation,
     Privacy,
+    Profile,
 )
 from include.settings import DEFAULT_CONFIG
 
@@ -39,6 +40,7 @@ FILES: dict[str, type[Model]] = {
     "destinations.yml": DestinationsFile,
     "privacy.yml": Privacy,
     "normalisation.yml": Normalisation,
+    "profile.yml": Profile,
 }
 # Entries of these are objects with a name, which is their key in the file.
 NAMED_ENTRIES = {"channels.yml": "channels", "identity.yml": "id_types"}
@@ -103,8 +105,15 @@ def _configuration(folder: Path, loaded: dict[str, Any], columns: dict[str, str]
         destinations=loaded["destinations.yml"].destinations,
         privacy=privacy,
         normalisation=loaded["normalisation.yml"],
+        profile=_with_default_attributes(loaded["profile.yml"]),
         customer_columns=columns,
     )
+
+
+def _with_default_attributes(profile: Profile) -> Profile:
+    """The rules of every attribute: those that a file does not list are as in the project's default."""
+    defaults = Profile.model_validate(_default_document("profile.yml").data).attributes
+    return profile.model_copy(update={"attributes": defaults | profile.attributes})
 
 
 def _with_common_rules(rules: IdentityRules) -> IdentityRules:
@@ -162,6 +171,8 @@ def _disagreements(
             problems += check_channels(document, connection)
         if document := usable.get("identity.yml"):
             problems += check_identity(document, connection)
+        if (document := usable.get("profile.yml")) and (channels := loaded.get("channels.yml")):
+            problems += check_profile(document, tuple(channels.channels))
         if document := usable.get("destinations.yml"):
             problems += check_ids(document, "destinations")
         if document := usable.get("audiences.yml"):

@@ -344,6 +344,74 @@ class IdType(Named):
         return self
 
 
+COMPARISON_NAMES = (
+    "given_name", "family_name", "birth_date", "gender", "national_id", "email", "phone", "loyalty_number", "street",
+    "place", "country",
+)  # fmt: skip
+BLOCKING_PARTS = (
+    "given_name", "family_name", "full_name", "full_sound", "given_sound", "family_sound", "given_root",
+    "given_initial", "family_initial", "birth_date", "birth_year", "birth_day", "gender", "national_id",
+    "loyalty_number", "email", "email_name", "phone", "phone_end", "street", "street_name", "house_number", "city",
+    "region", "postcode", "postcode_area", "country",
+)  # fmt: skip
+BLOCKING_RULES = (
+    ("national_id",),
+    ("loyalty_number",),
+    ("email",),
+    ("phone",),
+    ("full_name",),
+    ("birth_date", "given_sound"),
+    ("birth_date", "family_sound"),
+    ("birth_date", "postcode"),
+    ("full_sound", "birth_year"),
+    ("full_sound", "city"),
+    ("full_sound", "postcode"),
+    ("postcode", "given_sound"),
+    ("postcode", "family_sound"),
+    ("city", "given_root"),
+    ("city", "family_sound"),
+    ("street_name", "city"),
+    ("street_name", "postcode"),
+    ("house_number", "street_name"),
+    ("house_number", "postcode"),
+    ("house_number", "city"),
+    ("birth_date",),
+    ("full_sound",),
+    ("email_name",),
+    ("phone_end",),
+)
+BlockingPart = Annotated[str, _one_of(lambda: BLOCKING_PARTS)]
+
+
+class Linkage(Model):
+    """How records of one person are found that share no identifier; see docs/decisions on linkage.
+
+    `strict` and `loose` are the least probabilities of their tiers. `comparisons` are what records are compared by.
+    Only pairs that agree on all parts of a blocking rule are compared; a block of more than `largest_block` records
+    is tightened or left out.
+    """
+
+    enabled: StrictBool = True
+    strict: Share = Field(default=0.9, gt=0.5, lt=1)
+    loose: Share = Field(default=0.8, gt=0.5, lt=1)
+    comparisons: tuple[Annotated[str, _one_of(lambda: COMPARISON_NAMES)], ...] = COMPARISON_NAMES
+    blocking_rules: tuple[tuple[BlockingPart, ...], ...] = BLOCKING_RULES
+    largest_block: StrictInt = Field(default=100, ge=2, le=10_000)
+
+    @field_validator("comparisons", "blocking_rules")
+    @classmethod
+    def _distinct(cls, items: tuple) -> tuple:
+        if repeated := [item for item in items if items.count(item) > 1 or not item]:
+            raise _problem(refusal(repeated[0], "each once, and none empty"))
+        return items
+
+    @model_validator(mode="after")
+    def _strict_is_stricter(self) -> Linkage:
+        if self.loose > self.strict:
+            raise _problem(refusal(self.loose, f"loose: at most strict, which is {self.strict}"))
+        return self
+
+
 RECORD = "record"
 
 
@@ -401,6 +469,7 @@ class IdentityRules(Model):
 
     blocked_values: tuple[BlockedValue, ...] = ()
     blocked_patterns: tuple[str, ...] = ()
+    linkage: Linkage = Linkage()
     id_types: dict[Annotated[str, _one_of(lambda: ID_TYPES)], IdType] = Field(
         description="the rules of each id type"
     )
@@ -630,6 +699,70 @@ class Normalisation(Model):
         return names
 
 
+# profile.yml
+
+ATTRIBUTES = (
+    "email", "phone", "given_name", "family_name", "birth_date", "gender", "address",
+    "national_id", "customer_number", "loyalty_number", "user_id",
+)  # fmt: skip
+CONTACTS = ("email", "phone")
+SurvivorshipRule = Literal[
+    "verified", "source_priority", "most_recent", "most_frequent", "oldest", "most_complete"
+]
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if names.count(name) > 1:
+            raise _problem(refusal(name, "each of them once"))
+    return names
+
+
+Channels = Annotated[tuple[Name, ...], AfterValidator(_each_once)]
+SurvivorshipRules = Annotated[tuple[SurvivorshipRule, ...], AfterValidator(_each_once)]
+
+
+class Survivorship(Model):
+    """How the golden value of one attribute is chosen; what is not said here is as at the top of the file.
+
+    `verified_by` says by what an e-mail address or a phone number is proven, `verified_channels` whose values are.
+    """
+
+    rules: SurvivorshipRules | None = None
+    source_priority: Channels | None = None
+    verified_channels: Channels | None = None
+    verified_by: tuple[
+        Literal["clicked", "opened", "ordered", "signed_in", "contacted", "consented"], ...
+    ] = ()
+
+
+class SharedDevices(Model):
+    """What is done anonymously between two log-ins of one person, at most `longest_gap_days` apart, is theirs."""
+
+    longest_gap_days: Days = 7
+
+
+class Profile(Model):
+    """`profile.yml`. Which of the values that sources say is the golden one, and whose a shared device is when.
+
+    Once loaded, `attributes` has all of them: those that the file does not list are as in the project's default.
+    """
+
+    rules: SurvivorshipRules = ("verified", "source_priority", "most_recent")
+    source_priority: Channels = ()
+    verified_channels: Channels = ()
+    attributes: dict[Annotated[str, _one_of(lambda: ATTRIBUTES)], Survivorship] = {}
+    shared_devices: SharedDevices = SharedDevices()
+
+    def survivorship(self, attribute: str) -> Survivorship:
+        """The rules of an attribute, with what it does not say itself from the top of the file."""
+        own = self.attributes.get(attribute, Survivorship())
+        shared = {key: getattr(self, key) for key in ("rules", "source_priority", "verified_channels")}
+        return own.model_copy(
+            update={key: value for key, value in shared.items() if getattr(own, key) is None}
+        )
+
+
 class Configuration(Model):
     """Everything that one folder says, checked. Files that it does not have are the project's defaults.
 
@@ -646,6 +779,7 @@ class Configuration(Model):
     destinations: tuple[Destination, ...]
     privacy: Privacy
     normalisation: Normalisation
+    profile: Profile
     customer_columns: dict[str, str]
 
     @property

@@ -18,7 +18,7 @@ from include.config.conditions import (
     compile_event_condition,
     compile_visitor_condition,
 )
-from include.config.schema import Audience, Channel, Configuration
+from include.config.schema import ATTRIBUTES, Audience, Channel, Configuration, Profile
 from include.lake import Lake
 from include.normalise.versions import normalisation_version
 
@@ -51,6 +51,7 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         "staging_rules": _staging_rules(configuration),
         "horizon_days": configuration.models.purchase.horizon_days,
         "session_timeout_minutes": configuration.normalisation.sessions.inactivity_minutes,
+        **profile_variables(configuration.profile),
         "secret_parameters": [
             re.escape(name.lower()) for name in configuration.normalisation.secret_parameters
         ],
@@ -84,6 +85,16 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
             }
             for name, channel in configuration.channels.items()
         ],
+    }
+
+
+def profile_variables(profile: Profile) -> dict[str, Any]:
+    """What dbt is told of the golden record: for each attribute the rules that choose it, all of them spelt out."""
+    return {
+        "survivorship": {
+            attribute: profile.survivorship(attribute).model_dump(mode="json") for attribute in ATTRIBUTES
+        },
+        "shared_device_gap_days": profile.shared_devices.longest_gap_days,
     }
 
 

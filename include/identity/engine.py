@@ -248,6 +248,11 @@ def matches(expression: str, pattern: str) -> str:
     return f"regexp_matches({expression}, {text(pattern)})"
 
 
+def folded(expression: str) -> str:
+    """A text in lower case without accents."""
+    return f"lower(strip_accents({expression}))"
+
+
 def listed(expression: str) -> str:
     """An aggregate: the distinct texts in order, with commas."""
     return f"string_agg(distinct {expression}, ', ' order by {expression})"

@@ -24,7 +24,7 @@ def keep_limits(engine: Engine, types: Sequence[Strength], found: str, result: s
     that would join parts which together hold too many values of its own or of a stronger type is blocked. Nothing is
     touched outside of these components, so the cost grows with what is too large and not with the graph.
     """
-    limited = [id_type for id_type in types if not id_type.is_unique]
+    limited = [id_type for id_type in types if not (id_type.is_unique or id_type.is_manual)]
     _find_excessive(engine, types, limited, found)
     if engine.scalar("select count(*) from excessive") == 0:
         engine.create_table(result, f"select node, component from {found}")

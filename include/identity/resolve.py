@@ -32,6 +32,8 @@ from include.identity.ids import (
     registry_files,
 )
 from include.identity.limits import keep_limits
+from include.identity.linkage.components import link_components
+from include.identity.linkage.linking import create_no_links
 from include.identity.replay import catch_up, create_round_days
 from include.identity.results import KEYS, NAMED_NODES, SCHEMAS, create_results, result
 from include.identity.rules import IdentityRules, Strength, personal_numbers, strengths
@@ -87,9 +89,6 @@ def resolve(lake: Lake, day: date, rules: IdentityRules, settings: Settings) -> 
         )
         name_customers(engine, day, types)
         name_tiers(engine, types)
-        engine.create_table(
-            "link", "select node as node_a, node as node_b, '' as tier from membership where 1 = 0"
-        )
         create_health(engine, day)
         with ExitStack() as files:
             paths = {table: files.enter_context(replacing(lake.identity(day, table))) for table in SCHEMAS}
@@ -117,7 +116,11 @@ def decide(
         block_these(engine, blocked)
     effort = connect(engine, "mergeable", "found")
     separate(engine, types, "found", "separated")
-    keep_limits(engine, types, "separated", "membership")
+    keep_limits(engine, types, "separated", "tied")
+    if blocked is None:
+        link_components(engine, lake, rules, types, "tied", ("membership", "linked_membership"))
+    else:
+        create_no_links(engine, "tied", ("membership", "linked_membership"))
     create_results(engine, types)
     personal = personal_numbers(types)
     create_node_facts(engine, personal)
@@ -134,8 +137,8 @@ def name_customers(engine: Engine, day: date, types: Sequence[Strength]) -> None
 
 def name_tiers(engine: Engine, types: Sequence[Strength]) -> None:
     """Make the finer and the coarser partition and the ids of their parts."""
-    create_exact(engine, types, "membership", "exact_membership")
-    join_loosely(engine, types, "membership", "loose_membership")
+    create_exact(engine, types, "tied", "exact_membership")
+    join_loosely(engine, types, "linked_membership", "loose_membership")
     create_tier_ids(engine, "exact_membership", "loose_membership")
 
 

@@ -48,6 +48,20 @@ SCHEMAS = {
     "ids": REGISTRY["ids"],
     "changes": REGISTRY["changes"],
     "history": REGISTRY["history"],
+    "links": {
+        "node_key_a": "varchar",
+        "node_key_b": "varchar",
+        "channel_a": "varchar",
+        "record_id_a": "varchar",
+        "channel_b": "varchar",
+        "record_id_b": "varchar",
+        "customer_id": "varchar",
+        "tier": "varchar",
+        "rule": "varchar",
+        "evidence": "varchar",
+        "probability": "double",
+        "match_weight": "double",
+    },
     "health": {"as_of_date": "date", "measure": "varchar", "part": "varchar", "value": "bigint"},
 }
 KEYS = {
@@ -57,6 +71,7 @@ KEYS = {
     "ids": "customer_id",
     "changes": "as_of_date, customer_id, change, previous_customer_id",
     "history": "issued_customer_id, as_of_date",
+    "links": "node_key_a, node_key_b",
     "health": "measure, part",
 }
 
@@ -71,7 +86,7 @@ NAMED_NODES = """
 
 
 def create_results(engine: Engine, types: Iterable[Strength]) -> None:
-    """Make the tables that several files are written from: what ties a node, and the fate of every edge."""
+    """Make what several files are written from: what ties a node, and the fate of every edge."""
     engine.create_table(
         "tie",
         f"""
@@ -119,6 +134,20 @@ def result(table: str) -> str:
                 min(record_id) as record_id
             from staged
             group by node
+        ),
+
+        linked as (
+            select
+                ends.node
+            from (
+                select node_a as node, node_b as other from link
+                union all
+                select node_b as node, node_a as other from link
+            ) as ends
+            inner join node_customer as here on ends.node = here.node
+            inner join node_customer as there on ends.other = there.node
+            where here.customer_id = there.customer_id
+            group by ends.node
         )
 
         select
@@ -129,12 +158,47 @@ def result(table: str) -> str:
             node_customer.customer_id,
             node_tier_id.exact_id,
             node_tier_id.loose_id,
-            'exact' as tier,
-            coalesce(tie.linked_by, '') as linked_by
+            case
+                when node_tier_id.exact_id is distinct from node_customer.customer_id then 'strict' else 'exact'
+            end as tier,
+            concat_ws(',', nullif(tie.linked_by, ''), case when linked.node is not null then 'linkage' end) as linked_by
         from nodes
         inner join node_customer on nodes.node = node_customer.node
         left join node_tier_id on nodes.node = node_tier_id.node
         left join tie on nodes.node = tie.node
+        left join linked on nodes.node = linked.node
+        """
+    if table == "links":
+        return """
+        with nodes as (
+            select
+                node,
+                min(node_key) as node_key,
+                min(channel) as channel,
+                min(record_id) as record_id
+            from staged
+            where node in (select node_a from link union all select node_b from link)
+            group by node
+        )
+
+        select
+            one.node_key as node_key_a,
+            other.node_key as node_key_b,
+            one.channel as channel_a,
+            one.record_id as record_id_a,
+            other.channel as channel_b,
+            other.record_id as record_id_b,
+            case when customer_a.customer_id = customer_b.customer_id then customer_a.customer_id end as customer_id,
+            link.tier,
+            link.rule,
+            link.evidence,
+            link.probability,
+            link.match_weight
+        from link
+        inner join nodes as one on link.node_a = one.node
+        inner join nodes as other on link.node_b = other.node
+        inner join node_customer as customer_a on link.node_a = customer_a.node
+        inner join node_customer as customer_b on link.node_b = customer_b.node
         """
     if table == "identifier_customers":
         # A shared value stays with everyone whose own records carry it; rubbish is nobody's.

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import duckdb
 
-from include.config import Normalisation
+from include.config import Normalisation, load_configuration
+from include.config.columns import PROMISED_COLUMNS
+from include.config.variables import profile_variables
 from include.extract.kinds import Kind, kinds
 from include.lake import Lake
 from include.normalise.landing import normalise_landing
-from include.settings import settings
+from include.settings import DEFAULT_CONFIG, settings
 
 DAY = date(2024, 3, 31)
 KEY = b"the key of the small lake"
@@ -92,6 +94,11 @@ def resolve_small_lake(lake: Lake, day: date = DAY) -> None:
                 case when blocked.id_value is null then 'active' else 'blocked' end as status,
                 case when blocked.id_value is not null then 'blocked_value' end as reason
             from evidence left join blocked using (id_type, id_value) where id_type is not null order by all""",
+        "links": """
+            select '' as node_key_a, '' as node_key_b, '' as channel_a, '' as record_id_a, '' as channel_b,
+                '' as record_id_b, '' as tier, '' as rule, '' as evidence, 0.0::double as probability,
+                0.0::double as match_weight
+            where false""",
         "health": f"""
             select date '{day}' as as_of_date, 'customers' as measure, 'all' as part,
                 count(distinct customer_id) as value
@@ -135,7 +142,8 @@ def learn_small_lake(lake: Lake, day: date = DAY) -> None:
 
 
 def variables(day: date = DAY) -> dict:
-    return {"as_of_date": f"{day:%Y-%m-%d}", "horizon_days": HORIZON_DAYS}
+    profile = load_configuration(DEFAULT_CONFIG, PROMISED_COLUMNS).profile
+    return {"as_of_date": f"{day:%Y-%m-%d}", "horizon_days": HORIZON_DAYS, **profile_variables(profile)}
 
 
 def rows(path: Path, query: str = "from this") -> list[tuple]:
@@ -170,7 +178,8 @@ def _records() -> dict[tuple[str, str, date], list[dict]]:
     return {
         ("customers", "crm", first): [
             {"record_id": "A1", "observed_at": "2024-01-05 09:00", "email": "ann@example.org", "phone": "+49 123-45",
-             "given_name": "Ann", "family_name": "Old", "street": "Old Street 1", "city": "Oldtown", "region": "North"},
+             "given_name": "Ann", "family_name": "Old", "street": "Old Street 1", "city": "Oldtown", "region": "North",
+             "attributes": {"shoe_size": "39"}, "rejected_values": {"birth_date": "a Monday"}},
             {"record_id": "B1", "observed_at": "2024-01-06 09:00", "email": "office@example.org",
              "phone": "(030) 9999", "given_name": "Bob"},
             {"record_id": "C1", "observed_at": "2024-01-07 09:00", "email": "cy@example.org", "given_name": "Cy"},
@@ -183,7 +192,7 @@ def _records() -> dict[tuple[str, str, date], list[dict]]:
         ],
         ("customers", "loyalty", first): [
             {"record_id": "7", "observed_at": "2024-01-08 09:00", "email": " ANN@Example.org", "loyalty_number": "L-1",
-             "given_name": "Anne", "gender": "female"},
+             "given_name": "Anne", "gender": "female", "country": "Germany"},
         ],
         ("customers", "crm", later): [
             {"record_id": "A1", "observed_at": "2024-04-01 09:00", "given_name": "Tomorrow"},

@@ -47,6 +47,13 @@ channels:
     {party: first, kind: interactions, spec: mapped, required: false,
      source: {path: "calls_{date}.csv", format: csv},
      map: {interaction_id: id, occurred_at: at, type: {value: call}, reason: reason, email: mail, is_deleted: gone}}
+  mailer:
+    {party: first, kind: messages, spec: mapped, required: false,
+     source: {path: "mailer_{date}.csv", format: csv},
+     map: {message_id: id, occurred_at: at, action: action, medium: {value: email}, email: mail}}
+  site:
+    {party: first, kind: events, spec: segment, required: false,
+     source: {path: "site_{date}.jsonl", format: jsonl}}
 """
 
 
@@ -66,6 +73,47 @@ def event(message_id: str | None, at: str, name: str, received: str | None = Non
 
 def lines(*events: dict) -> str:
     return "".join(json.dumps(each) + "\n" for each in events)
+
+
+def seen(message_id: str, at: str, kind: str, device: str, user: str | None = None, **more: Any) -> dict:
+    """A message of a browser, in Segment's format; with a user when they are logged in."""
+    message = {
+        "messageId": message_id, "type": kind, "anonymousId": device, "timestamp": f"2024-{at}Z",
+        "receivedAt": f"2024-{at}Z", "context": {"userAgent": "Mozilla/5.0"},
+    }  # fmt: skip
+    return message | ({"userId": user} if user else {}) | more
+
+
+def household() -> dict[str, list[dict]]:
+    """The laptop that Hal and Ida share, and what Kim does before anybody knows her, by the day of the file."""
+    laptop, cookie = "a-laptop", "a-kim"
+    hal, ida = {"traits": {"email": "hal@x.example"}}, {"traits": {"email": "ida@x.example"}}
+    return {
+        "2024-03-01": [
+            seen("l1", "03-01T23:50:00", "page", laptop),
+            seen("k1", "03-01T08:00:00", "page", cookie),
+            seen("k2", "03-01T08:01:00", "screen", cookie),
+            seen("k3", "03-01T08:02:00", "track", cookie, event="Product Viewed"),
+            seen("k4", "03-01T08:03:00", "track", cookie, event="Order Completed",
+                 properties={"order_id": "ok", "total": 5, "currency": "EUR"}),
+        ],
+        "2024-03-02": [
+            seen("l2", "03-02T00:05:00", "identify", laptop, "u-hal", **hal),
+            seen("l3", "03-02T00:10:00", "page", laptop),
+            seen("l4", "03-02T12:00:00", "page", laptop),
+            seen("l5", "03-02T20:00:00", "page", laptop),
+        ],
+        "2024-03-03": [
+            # Late: Hal's second log-in was on the day before, so what is between the two is his.
+            seen("l6", "03-02T18:00:00", "identify", laptop, "u-hal", **hal),
+            seen("l7", "03-03T09:00:00", "page", laptop, "u-ida"),
+            seen("l8", "03-03T09:05:00", "page", laptop),
+            seen("l9", "03-03T09:10:00", "page", laptop, "u-hal"),
+            seen("l10", "03-03T15:00:00", "identify", laptop, "u-ida", **ida),
+            seen("l11", "03-03T15:10:00", "page", laptop),
+            seen("k5", "03-03T08:00:00", "identify", cookie, "u-kim", traits={"email": "kim@x.example"}),
+        ],
+    }  # fmt: skip
 
 
 def repeats(seed: int, day: date) -> dict[str, str]:
@@ -100,7 +148,11 @@ TEA, CUP = (
 
 
 def first_day() -> dict[str, str]:
-    return repeats(1, DAYS[0]) | {
+    files = repeats(1, DAYS[0])
+    files["calls_2024-03-01.csv"] += "kim,2024-03-01 08:30:00,bill,kim@x.example,\n"
+    return files | {
+        "mailer_2024-03-01.csv": table("id,at,action,mail", "m1,2024-03-01 09:00:00,opened,kim@x.example"),
+        "site_2024-03-01.jsonl": lines(*household()["2024-03-01"]),
         "crm_2024-03-01.csv": table(
             CRM, "1,2024-02-20 10:00,ann@x.example,Ann,", "2,2024-02-20 10:00,bob@x.example,Bob,",
             "3,2024-02-20 10:00,cy@x.example,Cy,", "5,2024-02-20 10:00,eve@x.example,Eve,",
@@ -127,6 +179,7 @@ def first_day() -> dict[str, str]:
 def second_day() -> dict[str, str]:
     """Bob is deleted, and Eve for a while; no snapshot of the club comes, and a call list without calls."""
     return {
+        "site_2024-03-02.jsonl": lines(*household()["2024-03-02"]),
         "calls_2024-03-02.csv": table("id,at,reason,mail,gone"),
         "crm_2024-03-02.csv": table(
             CRM, "2,2024-03-02 10:00,bob@x.example,Bob,true", "5,2024-03-02 10:00,eve@x.example,Eve,yes",
@@ -139,6 +192,7 @@ def second_day() -> dict[str, str]:
 def third_day() -> dict[str, str]:
     """Files of all three days: Eve is back; the club's new snapshot and a late older one; late and changed files."""
     return repeats(3, DAYS[2]) | {
+        "site_2024-03-03.jsonl": lines(*household()["2024-03-03"]),
         "app_2024-03-02.csv": repeats(2, DAYS[1])["app_2024-03-02.csv"],
         "crm_2024-03-03.csv": table(CRM, "5,2024-03-03 10:00,eve@x.example,Eve,"),
         "crm_2024-03-01_late.csv": table(
@@ -297,6 +351,7 @@ def test_events_say_what_was_ordered_and_what_became_of_it(history: History) -> 
         ("o2", "completed", Decimal("40.0000"), True, DAYS[0]),
         ("o3", "cancelled", Decimal("30.0000"), False, DAYS[0]),
         ("o4", "partially_refunded", Decimal("50.0000"), True, DAYS[0]),
+        ("ok", "completed", Decimal("5.0000"), True, DAYS[0]),
     ]
 
 
@@ -315,6 +370,7 @@ def test_an_order_of_events_is_on_the_timeline_once(history: History) -> None:
         ("o2", None, None, "purchase", Decimal("40.0000")),
         ("o3", "p1", "tea", "cancelled_purchase", Decimal("10.0000")),
         ("o4", "p1", "tea", "purchase", Decimal("50.0000")),
+        ("ok", None, None, "purchase", Decimal("5.0000")),
     ]
 
 
@@ -326,6 +382,68 @@ def test_orders_of_events_count_in_features_as_often_as_they_were_placed(history
         """
     )
     assert features == [(4, Decimal("133.0000"))]
+
+
+def of(email: str) -> str:
+    return f"inner join {{customers}} as customers using (customer_id) where customers.email = '{email}'"
+
+
+def test_what_somebody_did_before_they_were_known_is_theirs_in_every_channel(history: History) -> None:
+    done = history.company.published(
+        f"select channel, activity, count(*) from {{customer_timeline}} {of('kim@x.example')} group by all order by all"
+    )
+    assert done == [
+        ("calls", "call", 1),
+        ("mailer", "email_opened", 1),
+        ("site", "order_completed", 1),
+        ("site", "page_viewed", 1),
+        ("site", "product_viewed", 1),
+        ("site", "purchase", 1),
+        ("site", "screen_viewed", 1),
+    ]
+
+
+def test_a_shared_laptop_is_one_persons_at_a_time_and_between_two_persons_nobodys(history: History) -> None:
+    owned = history.company.published(
+        """
+        select customers.email, strftime(owned_from, '%d. %H:%M'), strftime(owned_until, '%d. %H:%M'),
+            identified_events, anonymous_events
+        from {device_ownership} inner join {customers} as customers using (customer_id)
+        where id_value = 'a-laptop' order by interval_number
+        """
+    )
+    assert owned == [
+        ("hal@x.example", "01. 23:50", "02. 18:00", 2, 3),
+        ("ida@x.example", "03. 09:00", "03. 09:00", 1, 0),
+        ("hal@x.example", "03. 09:10", "03. 09:10", 1, 0),
+        ("ida@x.example", "03. 15:00", "03. 15:10", 1, 1),
+    ]
+    timeline = "select strftime(occurred_at, '%d. %H:%M') from {customer_timeline} " + of("hal@x.example")
+    assert sorted(history.company.published(timeline)) == [
+        ("01. 23:50",),
+        ("02. 00:10",),
+        ("02. 12:00",),
+        ("03. 09:10",),
+    ]
+
+
+def test_a_visit_goes_on_over_midnight_and_never_spans_two_people(history: History) -> None:
+    visits = history.company.published(
+        """
+        select customers.email, strftime(started_at, '%d. %H:%M'), strftime(ended_at, '%d. %H:%M'), page_views
+        from {sessions} as sessions left join {customers} as customers using (customer_id)
+        where channel = 'site' and (email <> 'kim@x.example' or email is null) order by started_at
+        """
+    )
+    assert visits == [
+        ("hal@x.example", "01. 23:50", "02. 00:10", 2),
+        ("hal@x.example", "02. 12:00", "02. 12:00", 1),
+        (None, "02. 20:00", "02. 20:00", 1),
+        ("ida@x.example", "03. 09:00", "03. 09:00", 1),
+        (None, "03. 09:05", "03. 09:05", 1),
+        ("hal@x.example", "03. 09:10", "03. 09:10", 1),
+        ("ida@x.example", "03. 15:10", "03. 15:10", 1),
+    ]
 
 
 def test_a_new_day_reads_no_old_file_of_landing(history: History) -> None:

@@ -131,6 +131,19 @@ TABLES = {
         'active' as lifecycle_stage,
         'exact' as confidence_tier, timestamp '2017-11-01' as first_seen_at, timestamp '2017-11-20' as last_seen_at
         from range({CUSTOMERS}) t(i)""",
+    "cdp/customer_attributes": f"""select {CUSTOMER} as customer_id, 'email' as attribute,
+        'p' || i || '@example.com' as value, 'crm' as channel, 'only_value' as decided_by,
+        null::varchar as runner_up_value, 1::bigint as different_values, timestamp '2017-11-20' as observed_at
+        from range({CUSTOMERS}) t(i)""",
+    "cdp/customer_attribute_values": f"""select {CUSTOMER} as customer_id, 'email' as attribute,
+        'p' || i || '@example.com' as value, 'golden' as standing, ['crm'] as channels, 1::bigint as sources,
+        timestamp '2017-11-01' as first_observed_at, timestamp '2017-11-20' as last_observed_at
+        from range({CUSTOMERS}) t(i)""",
+    "cdp/customer_other_values": f"""select {CUSTOMER} as customer_id, 'crm' as channel, 'r' || i as record_id,
+        'shoe' as column_name, '42' as value, false as is_rejected from range(5) t(i)""",
+    "cdp/device_ownership": f"""select 'anonymous_id' as id_type, 'a1' as id_value, i + 1 as interval_number,
+        {CUSTOMER} as customer_id, timestamp '2017-11-02' + to_days(i::integer) as owned_from,
+        timestamp '2017-11-02 01:00' + to_days(i::integer) as owned_until from range(4) t(i)""",
     "cdp/customer_records": f"""select 'crm' as channel, 'r' || i as record_id, {CUSTOMER} as customer_id,
         {CUSTOMER} as exact_id, {CUSTOMER} as loose_id, 'exact' as tier
         from range({CUSTOMERS}) t(i)""",

@@ -223,6 +223,36 @@ STOPS: list[tuple[str, str, Spoil, set[str], str]] = [
     ),
     (
         "unify",
+        "a golden address without a source",
+        published("cdp/customer_attributes", "from old where value <> 'p9@example.com'"),
+        {"golden_emails: golden_emails_are_explained"},
+        "1 of 120 rows, e.g. customer_id=",
+    ),
+    (
+        "unify",
+        "values of nobody",
+        lambda small: [
+            published(f"cdp/{table}", "select * replace ('c0' as customer_id) from old limit 1")(small)
+            for table in ("customer_attribute_values", "device_ownership")
+        ],
+        {
+            "customer_attribute_values: values_have_their_customer",
+            "device_ownership: intervals_have_their_customer",
+        },
+        "1 of 1 rows, e.g. attribute='email' customer_id='c0'",
+    ),
+    (
+        "unify",
+        "an interval that ends before it starts",
+        published(
+            "cdp/device_ownership",
+            "select * replace (if(interval_number = 2, timestamp '2017-11-01', owned_until) as owned_until) from old",
+        ),
+        {"device_ownership: intervals_are_in_order"},
+        "1 of 4 rows, e.g. id_type='anonymous_id'",
+    ),
+    (
+        "unify",
         "row counts that do not add up",
         staged(
             "row_counts",

@@ -30,9 +30,22 @@ messages as (
 
 ),
 
+consents as (
+
+    select * from {{ ref('stg_consents') }}
+    where effective_at < {{ end_of_day() }}
+
+),
+
 node_customers as (
 
     select * from {{ ref('int_node_customers') }}
+
+),
+
+customer_identifiers as (
+
+    select * from {{ ref('customer_identifiers') }}
 
 ),
 
@@ -115,6 +128,28 @@ message_actions as (
 
 ),
 
+-- A statement is of an identifier: whoever claims it has made it.
+consent_statements as (
+
+    select
+        'consents:' || consents.channel || ':' || consents.id_type || ':' || consents.id_value || ':'
+        || consents.purpose || ':' || consents.effective_at || ':' || customer_identifiers.customer_id as timeline_key,
+        customer_identifiers.customer_id,
+        consents.effective_at as occurred_at,
+        consents.channel,
+        'consent_' || consents.status as activity,
+        cast(null as varchar) as order_id,
+        cast(null as varchar) as product_id,
+        consents.purpose as category,
+        cast(null as decimal(18, 4)) as amount,
+    from consents
+    inner join customer_identifiers
+        on
+            consents.id_type = customer_identifiers.id_type
+            and consents.id_value = customer_identifiers.id_value
+
+),
+
 -- What an order is worth stands on the purchase; an event that reports the same order carries no amount.
 behaviours as (
 
@@ -147,6 +182,10 @@ united as (
     union all
 
     select * from message_actions
+
+    union all
+
+    select * from consent_statements
 
     union all
 

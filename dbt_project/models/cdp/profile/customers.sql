@@ -1,3 +1,5 @@
+{%- set identifiers = ['national_id', 'customer_number', 'loyalty_number', 'user_id'] -%}
+
 with
 
 node_customers as (
@@ -8,13 +10,20 @@ node_customers as (
 
 attributes as (
 
-    select * from {{ ref('int_customer_attributes') }}
+    select * from {{ ref('customer_attributes') }}
 
 ),
 
-contacts as (
+customer_values as (
 
-    select * from {{ ref('int_customer_contacts') }}
+    select * from {{ ref('int_customer_values') }}
+    where step_0 < 3
+
+),
+
+device_ownership as (
+
+    select * from {{ ref('device_ownership') }}
 
 ),
 
@@ -35,7 +44,7 @@ people as (
 
     select
         customer_id,
-        min(tier) as confidence_tier,
+        max(tier) as confidence_tier,  -- the weakest: exact comes before strict
         list_sort(list(distinct channel)) as channels,
         count(*) filter (where kind = 'customers') as record_count,
         min(first_seen_at) as first_seen_at,
@@ -45,20 +54,41 @@ people as (
 
 ),
 
-preferred_contacts as (
+golden as (
 
     select
         customer_id,
-        max(id_value) filter (where id_type = 'email' and preference = 1) as email,
-        max(channel) filter (where id_type = 'email' and preference = 1) as email_channel,
-        max(last_seen_at) filter (where id_type = 'email' and preference = 1) as email_observed_at,
-        max(id_value) filter (where id_type = 'phone' and preference = 1) as phone,
-        max(channel) filter (where id_type = 'phone' and preference = 1) as phone_channel,
-        max(last_seen_at) filter (where id_type = 'phone' and preference = 1) as phone_observed_at,
-        list(id_value order by preference) filter (where id_type = 'email') as emails,
-        list(id_value order by preference) filter (where id_type = 'phone') as phones,
-    from contacts
-    group by all
+        {%- for attribute in profile_attributes() %}
+        max(value) filter (where attribute = '{{ attribute }}') as {{ attribute }},
+        max(channel) filter (where attribute = '{{ attribute }}') as {{ attribute }}_channel,
+        max(observed_at) filter (where attribute = '{{ attribute }}') as {{ attribute }}_observed_at,
+        {%- endfor %}
+    from attributes
+    group by customer_id
+
+),
+
+contacts as (
+
+    select
+        customer_id,
+        list(value order by preference) filter (where attribute = 'email') as emails,
+        list(value order by preference) filter (where attribute = 'phone') as phones,
+    from customer_values
+    where attribute in ('email', 'phone')
+    group by customer_id
+
+),
+
+-- What somebody did on a shared device before they said who they are is known of the device alone.
+devices as (
+
+    select
+        customer_id,
+        min(owned_from) as owned_from,
+        max(owned_until) as owned_until,
+    from device_ownership
+    group by customer_id
 
 ),
 
@@ -87,24 +117,24 @@ final as (
 
     select
         people.customer_id,
-        preferred_contacts.email,
-        preferred_contacts.email_channel,
-        preferred_contacts.phone,
-        preferred_contacts.phone_channel,
-        coalesce(preferred_contacts.emails, []) as emails,
-        coalesce(preferred_contacts.phones, []) as phones,
-        attributes.given_name,
-        attributes.given_name_channel,
-        attributes.family_name,
-        attributes.family_name_channel,
-        attributes.gender,
-        attributes.gender_channel,
-        attributes.street,
-        attributes.city,
-        attributes.region,
-        attributes.postcode,
-        attributes.country,
-        attributes.address_channel,
+        golden.email,
+        golden.email_channel,
+        golden.phone,
+        golden.phone_channel,
+        coalesce(contacts.emails, []) as emails,
+        coalesce(contacts.phones, []) as phones,
+        {%- for attribute in ['given_name', 'family_name', 'gender'] %}
+        golden.{{ attribute }},
+        golden.{{ attribute }}_channel,
+        {%- endfor %}
+        {%- for part in address_parts() %}
+        {{ address_part('golden.address', part) }} as {{ part }},
+        {%- endfor %}
+        golden.address_channel,
+        {%- for attribute in identifiers %}
+        golden.{{ attribute }},
+        golden.{{ attribute }}_channel,
+        {%- endfor %}
         people.channels,
         people.confidence_tier,
         {{ lifecycle_stage(
@@ -115,24 +145,22 @@ final as (
         people.record_count,
         coalesce(permissions.consent_email, false) as consent_email,
         coalesce(permissions.consent_advertising, false) as consent_advertising,
-        attributes.birth_date,
-        attributes.birth_date_channel,
-        preferred_contacts.email_observed_at,
-        preferred_contacts.phone_observed_at,
-        attributes.given_name_observed_at,
-        attributes.family_name_observed_at,
-        attributes.gender_observed_at,
-        attributes.address_observed_at,
-        attributes.birth_date_observed_at,
+        cast(golden.birth_date as date) as birth_date,
+        golden.birth_date_channel,
+        {%- for attribute in profile_attributes() %}
+        golden.{{ attribute }}_observed_at,
+        {%- endfor %}
         permissions.consent_email_effective_at,
         permissions.consent_advertising_effective_at,
-        people.first_seen_at,
-        people.last_seen_at,
+        least(people.first_seen_at, devices.owned_from) as first_seen_at,
+        greatest(people.last_seen_at, devices.owned_until) as last_seen_at,
     from people
-    left join attributes
-        on people.customer_id = attributes.customer_id
-    left join preferred_contacts
-        on people.customer_id = preferred_contacts.customer_id
+    left join golden
+        on people.customer_id = golden.customer_id
+    left join contacts
+        on people.customer_id = contacts.customer_id
+    left join devices
+        on people.customer_id = devices.customer_id
     left join permissions
         on people.customer_id = permissions.customer_id
     left join latest_points

@@ -12,6 +12,12 @@ node_customers as (
 
 ),
 
+owned_events as (
+
+    select * from {{ ref('int_owned_events') }}
+
+),
+
 customer_orders as (
 
     select * from {{ ref('int_customer_orders') }}
@@ -63,10 +69,14 @@ attributed as (
         {{ hash_key(
             "concat_ws(' ', behaviours.channel, behaviours.visitor_key, behaviours.tracked_session_id)"
         ) }} as visit_key,
-        node_customers.customer_id,
+        coalesce(node_customers.customer_id, owned_events.customer_id) as customer_id,
     from behaviours
     left join node_customers
         on behaviours.node_key = node_customers.node_key
+    left join owned_events
+        on
+            behaviours.channel = owned_events.channel
+            and behaviours.event_id = owned_events.event_id
     where behaviours.visitor_key is not null
 
 ),
@@ -76,14 +86,18 @@ compared as (
 
     select
         *,
-        lag(occurred_at) over (
+        lag(occurred_at) over in_order as previous_at,
+        lag(customer_id) over in_order as previous_customer_id,
+    from attributed
+    window
+        in_order as (
             partition by visit_key
             order by occurred_at, event_id
-        ) as previous_at,
-    from attributed
+        )
 
 ),
 
+-- On a shared device the next person begins another visit, and what nobody can be held to is nobody's visit.
 numbered as (
 
     select
@@ -92,6 +106,7 @@ numbered as (
             case
                 when previous_at is null then 1
                 when occurred_at > previous_at + interval {{ var('session_timeout_minutes') }} minute then 1
+                when customer_id is distinct from previous_customer_id then 1
                 else 0
             end
         ) over ordered as session_number,
@@ -114,7 +129,7 @@ summed as (
         visit_key,
         session_number,
         arg_min(event_id, event_number) as first_event_id,
-        arg_max(customer_id, event_number) filter (where customer_id is not null) as customer_id,
+        customer_id,
         arg_min(platform, event_number) filter (where platform is not null) as platform,
         arg_min(site, event_number) filter (where site is not null) as site,
         arg_min(viewed_url, event_number) filter (where viewed_url is not null) as entry_url,

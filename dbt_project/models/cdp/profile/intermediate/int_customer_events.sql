@@ -12,6 +12,12 @@ node_customers as (
 
 ),
 
+owned_events as (
+
+    select * from {{ ref('int_owned_events') }}
+
+),
+
 products as (
 
     select * from {{ ref('int_products') }}
@@ -45,7 +51,7 @@ final as (
 
     select
         named.event_id,
-        node_customers.customer_id,
+        coalesce(node_customers.customer_id, owned_events.customer_id) as customer_id,
         named.channel,
         named.activity,
         named.order_id,
@@ -53,10 +59,15 @@ final as (
         coalesce(products.category, named.event_category) as category,
         named.occurred_at,
     from named
-    inner join node_customers
+    left join node_customers
         on named.node_key = node_customers.node_key
+    left join owned_events
+        on
+            named.channel = owned_events.channel
+            and named.event_id = owned_events.event_id
     left join products
         on named.product_id = products.product_id
+    where coalesce(node_customers.customer_id, owned_events.customer_id) is not null
 
 )
 

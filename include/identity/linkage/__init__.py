@@ -1,0 +1,1 @@
+"""Probabilistic linkage: records of one person that share no identifier."""

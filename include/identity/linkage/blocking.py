@@ -1,0 +1,221 @@
+"""Which pairs of records are looked at: those that agree on one of the blocking rules, found without surprises.
+
+Every rule makes a key per record. How many records share a key is counted before any pair is made: a block that is
+too large is tightened with one more part of the record and then another, and is left out when it is still too large.
+A rule therefore makes at most half of the largest block in pairs per record, and the whole grows with the number of
+records, not with its square.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from include.identity.engine import Engine, hashed
+
+logger = logging.getLogger(__name__)
+
+# What a rule may be made of: columns of a record, and parts of them.
+PARTS = {
+    "given_name": "given_name",
+    "family_name": "family_name",
+    "full_name": "least(given_name, family_name) || '|' || greatest(given_name, family_name)",
+    "full_sound": "least(given_sound, family_sound) || '|' || greatest(given_sound, family_sound)",
+    "given_sound": "given_sound",
+    "family_sound": "family_sound",
+    "given_root": "given_root",
+    "given_initial": "left(given_name, 1)",
+    "family_initial": "left(family_name, 1)",
+    "birth_date": "birth_date",
+    "birth_year": "left(birth_date, 4)",
+    "birth_day": "substr(birth_date, 6)",
+    "gender": "gender",
+    "national_id": "national_id",
+    "loyalty_number": "loyalty_number",
+    "email": "email",
+    "email_name": "email_name",
+    "phone": "phone",
+    "phone_end": "phone_end",
+    "street": "street",
+    "street_name": "street_name",
+    "house_number": "house_number",
+    "city": "city",
+    "region": "region",
+    "postcode": "postcode",
+    "postcode_area": "left(postcode, 3)",
+    "country": "country",
+}
+# A block that is too large is tightened by these, one after the other.
+_TIGHTENING = ("given_sound", "birth_year")
+# How many pairs per record a rule may make on average; small inputs may make more.
+_PAIRS_PER_RECORD = 12
+_PAIRS_OF_SMALL_INPUTS = 300_000
+
+
+@dataclass(frozen=True)
+class Block:
+    """What became of a rule: its pairs, and the records whose blocks were tightened or left out."""
+
+    rule: str
+    pairs: int
+    tightened: int
+    left_out: int
+    largest: int
+
+
+def create_blocks(
+    engine: Engine, rules: Sequence[Sequence[str]], known: Collection[str], records: int, largest: int
+) -> list[Block]:
+    """Make `linkage_block(rule, key, record)` of the rules whose columns are `known`, and say what each came to."""
+    engine.create_table(
+        "linkage_block",
+        f"select cast(0 as smallint) as rule, {hashed('node_key')} as key, record from linkage_record where 1 = 0",
+    )
+    notes = []
+    for number, rule in enumerate(rules):
+        if any(_source(part) not in known for part in rule):
+            continue
+        notes.append(_create_rule(engine, number, rule, known, records, largest))
+    for note in notes:
+        if note.left_out:
+            logger.warning(
+                "blocking by %s: %s records in blocks of more than %s are left out",
+                note.rule,
+                note.left_out,
+                note.largest,
+            )
+    return notes
+
+
+def _source(part: str) -> str:
+    """The column of a record that a part is made of."""
+    if part in ("full_name", "full_sound"):
+        return "given_name"
+    column = part
+    for ending in ("_sound", "_initial", "_root"):
+        if part.endswith(ending):
+            column = part.removesuffix(ending) + "_name"
+    return {
+        "birth_year": "birth_date", "birth_day": "birth_date", "email_name": "email",
+        "phone_end": "phone", "street_name": "street", "house_number": "street", "postcode_area": "postcode",
+    }.get(column, column)  # fmt: skip
+
+
+def _key(parts: Sequence[str]) -> str:
+    """The parts as one key, null when one is missing."""
+    return hashed(" || '|' || ".join(f"({PARTS[part]})" for part in parts))
+
+
+def _create_rule(
+    engine: Engine, number: int, rule: Sequence[str], known: Collection[str], records: int, largest: int
+) -> Block:
+    parts = list(rule)
+    extra = [part for part in _TIGHTENING if part not in rule and _source(part) in known]
+    source, tightened, left_out, pairs, bound = "linkage_record", 0, 0, 0, largest
+    for step in range(len(extra) + 1):
+        engine.create_table(
+            "linkage_key",
+            f"""
+            with keyed as (
+                select
+                    {_key(parts)} as key,
+                    record
+                from {source}
+            )
+
+            select
+                keyed.key,
+                keyed.record,
+                count(*) over (partition by keyed.key) as size
+            from keyed
+            where keyed.key is not null
+            """,
+        )
+        if step == 0:
+            bound = _bound(engine, records, largest)
+        engine.insert(
+            "linkage_block",
+            f"select cast({number} as smallint) as rule, key, record from linkage_key where size between 2 and {bound}",
+        )
+        pairs += engine.scalar(
+            f"select coalesce(sum(size - 1), 0) // 2 from linkage_key where size between 2 and {bound}"
+        )
+        left_out = engine.scalar(f"select count(*) from linkage_key where size > {bound}")
+        if step == 0:
+            tightened = left_out
+        if left_out == 0 or step == len(extra):
+            engine.drop("linkage_key")
+            break
+        # Only what is in too large a block goes on, with one more part.
+        engine.create_table(
+            f"linkage_large_{step}",
+            f"""
+            select linkage_record.*
+            from linkage_record
+            where linkage_record.record in (select record from linkage_key where size > {bound})
+            """,
+        )
+        engine.drop("linkage_key")
+        if step:
+            engine.drop(f"linkage_large_{step - 1}")
+        source = f"linkage_large_{step}"
+        parts.append(extra[step])
+    if source != "linkage_record":
+        engine.drop(source)
+    return Block(" + ".join(rule), pairs, tightened, left_out, bound)
+
+
+def _bound(engine: Engine, records: int, largest: int) -> int:
+    """The largest block that a rule may have: at most `largest`, and less when that makes too many pairs."""
+    budget = max(_PAIRS_PER_RECORD * records, _PAIRS_OF_SMALL_INPUTS)
+    return engine.scalar(
+        f"""
+        with sizes as (
+            select
+                size,
+                sum(sum(size - 1)) over (order by size) / 2 as pairs
+            from linkage_key
+            where size between 2 and {largest}
+            group by size
+        )
+
+        select coalesce(max(size), 2)
+        from sizes
+        where pairs <= {budget}
+        """
+    )
+
+
+def create_pairs(engine: Engine, blocks: str, condition: str, result: str) -> None:
+    """Make `result(join_key_l, join_key_r, match_key)`: the pairs of records that share a block, each with the
+    first rule that found it. `condition` is SQL over `low` and `high`, two rows of `blocks`."""
+    engine.create_table(
+        result,
+        f"""
+        select
+            low.record as join_key_l,
+            high.record as join_key_r,
+            min(low.rule) as match_key
+        from {blocks} as low
+        inner join {blocks} as high on low.rule = high.rule and low.key = high.key
+        where low.record < high.record and {condition}
+        group by low.record, high.record
+        """,
+    )
+
+
+@dataclass(frozen=True)
+class BlockedPairs:
+    """The pairs of `linkage_block`."""
+
+    blocks: Sequence[Block]
+
+    def sample(self, engine: Engine, result: str, most: int) -> float:
+        """Make `result` of about `most` of the pairs; how many pairs one of them stands for.
+
+        Records are numbered at random, so their sum draws at random as well.
+        """
+        every = sum(block.pairs for block in self.blocks) // most + 1
+        create_pairs(engine, "linkage_block", f"(low.record + high.record) % {every} = 0", result)
+        return float(every)

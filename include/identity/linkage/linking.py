@@ -1,0 +1,448 @@
+"""Records of one person that share no identifier, found by what they say: the tiers strict and loose.
+
+`link_records` is the whole of it, over any relation of person records, inside `resolve` or alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from include.identity.engine import Engine
+from include.identity.linkage.blocking import Block, BlockedPairs, create_blocks, create_pairs
+from include.identity.linkage.clustering import (
+    MOST_RECORDS,
+    THOUSAND,
+    agglomerate,
+    find_candidates,
+    threshold,
+    vote,
+)
+from include.identity.linkage.comparisons import COMPARISONS, Comparison
+from include.identity.linkage.priors import LEAST_EVIDENCE, USUAL, Priors, has_persons, per_record, priors_of
+from include.identity.linkage.records import create_records, known_columns
+from include.identity.linkage.scoring import PAIRS_PER_PART, Scorer
+from include.identity.linkage.training import train
+from include.identity.rules import LOOSE, STRICT, LinkageRules
+
+logger = logging.getLogger(__name__)
+
+# A column is known when at least this share of the records, and this many, have it.
+_LEAST_KNOWN_SHARE, _LEAST_KNOWN = 0.005, 2
+
+
+@dataclass(frozen=True)
+class Linked:
+    """What linkage came to."""
+
+    records: int
+    pairs: int
+    links: int
+    blocks: tuple[Block, ...]
+    comparisons: tuple[Comparison, ...]
+    priors: Priors
+
+
+def link_records(
+    engine: Engine,
+    source: str,
+    rules: LinkageRules,
+    membership: str | None = None,
+    holdings: str | None = None,
+    blocked_values: Collection[str] = (),
+    results: tuple[str, str] = ("strict_membership", "loose_membership"),
+) -> Linked:
+    """Make `link` and the two `results`, the strict and the loose partition, of the person records in `source`.
+
+    `source` has a `node_key` and any of the columns of COLUMNS. `membership(node, component)` is the partition to
+    start from (nodes that are not the smallest of their component), `holdings(node, type, value, most)` what its
+    nodes hold. The results: `link(node_a, node_b, probability, match_weight, tier, rule, evidence)`, a row
+    per pair of records of different components that is at least loose, with the blocking rule that found it and how
+    far its attributes agree; the memberships have the shape of `membership`, each
+    coarser than the one before.
+    """
+    records = create_records(engine, source, blocked_values)
+    known = _known(engine, records)
+    comparisons = tuple(
+        comparison
+        for comparison in COMPARISONS
+        if comparison.name in rules.comparisons
+        and (any if comparison.is_any else all)(column in known for column in comparison.columns)
+    )
+    _create_units(engine, membership)
+    if records < 2 or not comparisons:
+        engine.create_table("linkage_alone", "select node, node as component from linkage_record where 1 = 0")
+        create_no_links(engine, membership or "linkage_alone", results)
+        engine.drop("linkage_alone", "linkage_unit", "linkage_record")
+        return Linked(records, 0, 0, (), comparisons, Priors(0.0, 0.0))
+
+    blocks = create_blocks(engine, rules.blocking_rules, known, records, rules.largest_block)
+    model = train(engine, comparisons, records, BlockedPairs(blocks))
+    scorer = Scorer(engine, model)
+    pairs = _score_blocks(engine, scorer, blocks)
+    priors = _estimate_priors(engine, has_persons(model), records)
+    _create_links(engine, priors, rules)
+    _create_votes(engine, scorer, priors, rules)
+    _cluster(engine, rules, membership, holdings, results)
+    links = engine.scalar("select count(*) from link")
+    logger.info("linked %s records: %s pairs compared, %s links", records, pairs, links)
+    return Linked(records, pairs, links, tuple(blocks), model, priors)
+
+
+def _known(engine: Engine, records: int) -> set[str]:
+    least = max(_LEAST_KNOWN_SHARE * records, _LEAST_KNOWN)
+    return {column for column, count in known_columns(engine).items() if count >= least}
+
+
+def _create_units(engine: Engine, membership: str | None) -> None:
+    """Make `linkage_unit(unit, record, component)`: the components with records, numbered in their order."""
+    component, join = "linkage_record.node", ""
+    if membership:
+        component = f"coalesce({membership}.component, linkage_record.node)"
+        join = f"left join {membership} on linkage_record.node = {membership}.node"
+    engine.create_table(
+        "linkage_unit",
+        f"""
+        with placed as (
+            select
+                linkage_record.record,
+                {component} as component
+            from linkage_record
+            {join}
+        )
+
+        select
+            dense_rank() over (order by component) - 1 as unit,
+            record,
+            component
+        from placed
+        """,
+    )
+
+
+def create_no_links(engine: Engine, membership: str, results: tuple[str, str]) -> None:
+    """Make an empty `link` and the `results` as finely parted as `membership`."""
+    engine.create_table(
+        "link",
+        f"""
+        select
+            node as node_a,
+            node as node_b,
+            cast(0 as double) as probability,
+            cast(0 as double) as match_weight,
+            '' as tier,
+            '' as rule,
+            '' as evidence
+        from {membership}
+        where 1 = 0
+        """,
+    )
+    for result in results:
+        engine.create_table(result, f"select node, component from {membership}")
+
+
+def _score_blocks(engine: Engine, scorer: Scorer, blocks: Sequence[Block]) -> int:
+    """Make `linkage_scored` and `linkage_histogram` of all blocked pairs between units, part by part."""
+    engine.create_table(
+        "linkage_blocked",
+        """
+        select
+            linkage_block.*,
+            linkage_unit.unit
+        from linkage_block
+        inner join linkage_unit on linkage_block.record = linkage_unit.record
+        """,
+    )
+    engine.drop("linkage_block")
+    parts = sum(block.pairs for block in blocks) // PAIRS_PER_PART + 1
+    for part in range(parts):
+        create_pairs(
+            engine,
+            "linkage_blocked",
+            f"low.unit <> high.unit and low.record % {parts} = {part}",
+            "linkage_pair",
+        )
+        with scorer.compared("linkage_pair") as compared:
+            _keep(engine, scorer, compared, "linkage_scored", is_first=part == 0)
+        engine.drop("linkage_pair")
+    engine.drop("linkage_blocked")
+    return engine.scalar("select coalesce(sum(pairs), 0) from linkage_histogram")
+
+
+def _keep(engine: Engine, scorer: Scorer, compared: str, result: str, is_first: bool) -> None:
+    """Keep of compared pairs those with enough evidence, and how many there are of each weight."""
+    measured = f"""
+        select
+            record_l,
+            record_r,
+            match_key,
+            {scorer.described} as evidence_text,
+            cast(round(match_weight * {THOUSAND}) as integer) as evidence,
+            cast(round(({scorer.household}) * {THOUSAND}) as integer) as person
+        from {compared}
+        """
+    kept = f"select * from ({measured}) as measured where evidence >= {LEAST_EVIDENCE * THOUSAND}"
+    counted = f"""
+        select
+            evidence // 250 as evidence,
+            person // 250 as person,
+            count(*) as pairs
+        from ({measured}) as measured
+        group by evidence // 250, person // 250
+        """
+    if is_first:
+        engine.create_table(result, kept)
+        engine.create_table("linkage_histogram", counted)
+    else:
+        engine.insert(result, kept)
+        engine.insert("linkage_histogram", counted)
+
+
+def _estimate_priors(engine: Engine, persons: bool, records: int) -> Priors:
+    """The priors at which the pairs that they lead to are as many as they were drawn from."""
+    counts = engine.rows(
+        f"select evidence, person, sum(pairs) from linkage_histogram where evidence >= {LEAST_EVIDENCE * 4}"
+        " group by evidence, person order by evidence, person"
+    )
+    engine.drop("linkage_histogram")
+    duplicates, housemates = USUAL["duplicates"][0], USUAL["housemates"][0]
+    for _ in range(60):
+        priors = priors_of(duplicates, housemates if persons else 0, records)
+        same = living_together = 0.0
+        for evidence, person, pairs in counts:
+            one = 2 ** (min(evidence / 4, 200) + priors.person)
+            two = 2 ** (min((evidence - person) / 4, 200) + priors.household) if persons else 0.0
+            same += int(pairs) * one / (1 + one + two)
+            living_together += int(pairs) * two / (1 + one + two)
+        duplicates = per_record("duplicates", same, records)
+        housemates = per_record("housemates", living_together, records)
+    return priors_of(duplicates, housemates if persons else 0, records)
+
+
+def _weight(priors: Priors) -> str:
+    """Over evidence and person: one person against two strangers and against two of one household."""
+    strangers = f"(evidence / {THOUSAND}.0 + {priors.person})"
+    household = f"({_household(priors)} / {THOUSAND}.0)"
+    # -log2(2^-a + 2^-b), without large powers.
+    return (
+        f"cast(round((least({strangers}, {household})"
+        f" - log2(1 + power(2.0, -abs({strangers} - {household})))) * {THOUSAND}) as integer)"
+    )
+
+
+def _household(priors: Priors) -> str:
+    """Over person: one person against two of one household, with how often either is the case."""
+    return f"(person + {round((priors.person - priors.household) * THOUSAND)})"
+
+
+def _create_links(engine: Engine, priors: Priors, rules: LinkageRules) -> None:
+    """Make `linkage_link(unit_l, unit_r, …)` of the scored pairs that are at least loose, and `link` from it."""
+    loose, strict = threshold(rules.loose), threshold(rules.strict)
+    engine.create_table(
+        "linkage_link",
+        f"""
+        with weighed as (
+            select
+                record_l,
+                record_r,
+                match_key,
+                evidence_text,
+                {_weight(priors)} as weight
+            from linkage_scored
+        )
+
+        select
+            unit_l.unit as unit_l,
+            unit_r.unit as unit_r,
+            weighed.*
+        from weighed
+        inner join linkage_unit as unit_l on weighed.record_l = unit_l.record
+        inner join linkage_unit as unit_r on weighed.record_r = unit_r.record
+        where weighed.weight >= {loose}
+        """,
+    )
+    engine.drop("linkage_scored")
+    names = " ".join(
+        f"when {number} then '{' + '.join(rule)}'" for number, rule in enumerate(rules.blocking_rules)
+    )
+    engine.create_table(
+        "link",
+        f"""
+        select
+            least(record_l.node, record_r.node) as node_a,
+            greatest(record_l.node, record_r.node) as node_b,
+            1 / (1 + power(2.0, -linkage_link.weight / {THOUSAND}.0)) as probability,
+            linkage_link.weight / {THOUSAND}.0 as match_weight,
+            case when linkage_link.weight >= {strict} then '{STRICT}' else '{LOOSE}' end as tier,
+            case cast(linkage_link.match_key as integer) {names} else '' end as rule,
+            linkage_link.evidence_text as evidence
+        from linkage_link
+        inner join linkage_record as record_l on linkage_link.record_l = record_l.record
+        inner join linkage_record as record_r on linkage_link.record_r = record_r.record
+        """,
+    )
+
+
+def _create_votes(engine: Engine, scorer: Scorer, priors: Priors, rules: LinkageRules) -> None:
+    """Make `linkage_vote(unit_l, unit_r, vote)`: of all pairs of records within the candidates."""
+    find_candidates(engine, "linkage_link", "linkage_candidate")
+    engine.create_table(
+        "linkage_member",
+        """
+        select
+            linkage_candidate.candidate,
+            linkage_unit.unit,
+            linkage_unit.record,
+            count(*) over (partition by linkage_candidate.candidate) as size
+        from linkage_candidate
+        inner join linkage_unit on linkage_candidate.unit = linkage_unit.unit
+        """,
+    )
+    within = f"""
+        select
+            low.record as join_key_l,
+            high.record as join_key_r,
+            0 as match_key
+        from linkage_member as low
+        inner join linkage_member as high on low.candidate = high.candidate
+        where low.size <= {MOST_RECORDS} and low.record < high.record and low.unit <> high.unit
+    """
+    # Of very large candidates only those that a link touches.
+    linked = f"""
+        select distinct
+            least(low.record, high.record) as join_key_l,
+            greatest(low.record, high.record) as join_key_r,
+            0 as match_key
+        from (select distinct unit_l, unit_r from linkage_link) as links
+        inner join linkage_member as low on links.unit_l = low.unit
+        inner join linkage_member as high on links.unit_r = high.unit
+        where low.size > {MOST_RECORDS}
+    """
+    pairs = engine.scalar(
+        f"""
+        select coalesce(sum(size * size), 0) // 2
+        from (select distinct candidate, size from linkage_member where size <= {MOST_RECORDS}) as sizes
+        """
+    )
+    parts = int(pairs) // PAIRS_PER_PART + 1
+    for part in range(parts):
+        engine.create_table(
+            "linkage_pair",
+            f"select * from ({within} union all {linked}) as pairs where join_key_l % {parts} = {part}",
+        )
+        with scorer.compared("linkage_pair") as compared:
+            votes = f"""
+                with measured as (
+                    select
+                        record_l,
+                        record_r,
+                        cast(round(match_weight * {THOUSAND}) as integer) as evidence,
+                        cast(round(({scorer.household}) * {THOUSAND}) as integer) as person
+                    from {compared}
+                ),
+
+                weighed as (
+                    select
+                        *,
+                        {_weight(priors)} as weight
+                    from measured
+                )
+
+                select
+                    unit_l.unit as unit_l,
+                    unit_r.unit as unit_r,
+                    {vote("weighed.weight", "weighed.evidence", _household(priors))} as vote
+                from weighed
+                inner join linkage_unit as unit_l on weighed.record_l = unit_l.record
+                inner join linkage_unit as unit_r on weighed.record_r = unit_r.record
+            """
+            if part == 0:
+                engine.create_table("linkage_vote", votes)
+            else:
+                engine.insert("linkage_vote", votes)
+        engine.drop("linkage_pair")
+    engine.drop("linkage_member")
+
+
+def _cluster(
+    engine: Engine,
+    rules: LinkageRules,
+    membership: str | None,
+    holdings: str | None,
+    results: tuple[str, str],
+) -> None:
+    """Make the memberships: strict from the components, loose from strict."""
+    component, join = "holdings.node", ""
+    if membership:
+        component = "coalesce(members.component, holdings.node)"
+        join = f"left join {membership} as members on holdings.node = members.node"
+    engine.create_table("linkage_place", "select unit, unit as cluster from linkage_candidate")
+    engine.create_table(
+        "linkage_holding",
+        f"""
+        select distinct
+            places.unit,
+            holdings.type,
+            holdings.value,
+            holdings.most
+        from {holdings} as holdings
+        {join}
+        inner join linkage_unit on {component} = linkage_unit.component
+        inner join linkage_place as places on linkage_unit.unit = places.unit
+        """
+        if holdings
+        else "select unit, 0 as type, unit as value, 1 as most from linkage_place where 1 = 0",
+    )
+    start = "linkage_place"
+    tiers = ((STRICT, rules.strict), (LOOSE, rules.loose))
+    for (tier, probability), result in zip(tiers, results, strict=True):
+        agglomerate(
+            engine, "linkage_vote", start, "linkage_holding", threshold(probability), f"linkage_{tier}"
+        )
+        start = f"linkage_{tier}"
+        _create_membership(engine, start, membership, result)
+    engine.drop(
+        "linkage_place", "linkage_holding", "linkage_vote", "linkage_link", "linkage_candidate", "linkage_unit",
+        "linkage_strict", "linkage_loose", "linkage_record",
+    )  # fmt: skip
+
+
+def _create_membership(engine: Engine, place: str, membership: str | None, result: str) -> None:
+    """Every node whose component became part of a larger one, with those that stay: nodes that are not the smallest.
+
+    Units are numbered in the order of their components, so a cluster's smallest unit has its smallest node.
+    """
+    engine.create_table(
+        "linkage_move",
+        f"""
+        with components as (
+            select distinct
+                unit,
+                component
+            from linkage_unit
+        )
+
+        select
+            components.component,
+            heads.component as head
+        from {place} as places
+        inner join components on places.unit = components.unit
+        inner join components as heads on places.cluster = heads.unit
+        where places.unit <> places.cluster
+        """,
+    )
+    stay = (
+        f"""
+        union all
+        select
+            members.node,
+            coalesce(linkage_move.head, members.component) as component
+        from {membership} as members
+        left join linkage_move on members.component = linkage_move.component
+        """
+        if membership
+        else ""
+    )
+    engine.create_table(result, f"select component as node, head as component from linkage_move {stay}")
+    engine.drop("linkage_move")

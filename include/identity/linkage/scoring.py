@@ -1,0 +1,101 @@
+"""What a pair's agreement is worth, by Splink's comparison of its records.
+
+Splink (Linacre et al., 2022) compares the records and adds up what each level of agreement says for one person
+against two strangers, frequent values less than rare ones. People of one household would win against strangers
+without being one person, so every pair is also weighed against that: on the attributes that tell people of one
+household apart. The weight of a pair is the logarithm of the odds of "one person" against both together.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import log2
+from typing import Any
+
+from include.identity.engine import Engine, text
+from include.identity.linkage.comparisons import PERSONAL, Comparison
+
+PAIRS_PER_PART = 1_000_000  # compared at once: the texts of both records are in memory then
+
+
+class Scorer:
+    """Compares pairs of `linkage_record` with one model."""
+
+    def __init__(self, engine: Engine, comparisons: Sequence[Comparison], threads: int | None = None) -> None:
+        # Importing Splink takes a second, and only a run that links needs it.
+        from splink import DuckDBAPI, Linker, SettingsCreator
+
+        logging.getLogger("splink").setLevel(logging.ERROR)
+        self._engine = engine
+        self._comparisons = tuple(comparisons)
+        self._api = DuckDBAPI(engine.connection)
+        settings = SettingsCreator(
+            link_type="dedupe_only",
+            comparisons=[_settings_of(comparison) for comparison in comparisons],
+            # Even odds: what is known before looking at a pair is added later.
+            probability_two_random_records_match=0.5,
+            unique_id_column_name="record",
+            retain_matching_columns=True,
+            retain_intermediate_calculation_columns=True,
+        )
+        records = self._api.register("linkage_record", table_name="linkage_record_of_model")
+        self._linker = Linker(records, settings, log_level=None, validate_settings=False)
+
+    @contextmanager
+    def compared(self, pairs: str) -> Iterator[str]:
+        """The name of a table with a row per pair of `pairs`: record_l, record_r, match_key, match_weight, gamma_…"""
+        registered = self._api.table_to_splink_dataframe(pairs, pairs)
+        self._linker.table_management.register_blocked_pairs_for_predict(registered)
+        predictions = self._linker.inference.predict(warning_mode="never")
+        try:
+            yield predictions.physical_name
+        finally:
+            predictions.drop_table_from_database_and_remove_from_cache()
+
+    @property
+    def described(self) -> str:
+        """Over a compared pair: how far each attribute that both records have agrees, in words."""
+        terms = []
+        for comparison in self._comparisons:
+            last = len(comparison.levels) - 1
+            cases = " ".join(
+                f"when {last - place} then {text(f'{comparison.name}: {level.name}')}"
+                for place, level in enumerate(comparison.levels)
+            )
+            terms.append(f"case gamma_{comparison.name} {cases} end")
+        return f"concat_ws(', ', {', '.join(terms)})"
+
+    @property
+    def household(self) -> str:
+        """Over a compared pair: for one person against two of one household, in bits."""
+        terms = []
+        for comparison in self._comparisons:
+            if comparison.name not in PERSONAL:
+                continue
+            last = len(comparison.levels) - 1
+            cases = " ".join(
+                f"when {last - place} then {log2(level.same / level.household)!r}"
+                for place, level in enumerate(comparison.levels)
+            )
+            terms.append(f"case gamma_{comparison.name} {cases} else 0 end")
+        return " + ".join(terms) or "0"
+
+
+def _settings_of(comparison: Comparison) -> dict[str, Any]:
+    levels: list[dict[str, Any]] = [
+        {"sql_condition": comparison.missing, "label_for_charts": "missing", "is_null_level": True}
+    ]
+    for level in comparison.levels:
+        setting: dict[str, Any] = {
+            "sql_condition": level.condition or "ELSE",
+            "label_for_charts": level.name,
+            "m_probability": level.same,
+            "u_probability": level.strangers,
+        }
+        if level.frequency:
+            setting["tf_adjustment_column"] = level.frequency
+            setting["disable_tf_exact_match_detection"] = True
+        levels.append(setting)
+    return {"output_column_name": comparison.name, "comparison_levels": levels}
