@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from include.identity.engine import Engine
+from include.identity.engine import Engine, hashed, opened, parquet
 from include.identity.linkage.blocking import Block, BlockedPairs, create_blocks, create_pairs
 from include.identity.linkage.clustering import (
     MOST_RECORDS,
@@ -24,12 +25,12 @@ from include.identity.linkage.priors import LEAST_EVIDENCE, USUAL, Priors, has_p
 from include.identity.linkage.records import create_records, known_columns
 from include.identity.linkage.scoring import PAIRS_PER_PART, Scorer
 from include.identity.linkage.training import train
-from include.identity.rules import LOOSE, STRICT, LinkageRules
+from include.identity.rules import LOOSE, STRICT, IdentityRules, LinkageRules
 
 logger = logging.getLogger(__name__)
 
-# A column is known when at least this share of the records, and this many, have it.
-_LEAST_KNOWN_SHARE, _LEAST_KNOWN = 0.005, 2
+# A column is known when at least this share of the records have it.
+_LEAST_KNOWN_SHARE = 0.005
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def link_records(
     if records < 2 or not comparisons:
         engine.create_table("linkage_alone", "select node, node as component from linkage_record where 1 = 0")
         create_no_links(engine, membership or "linkage_alone", results)
-        engine.drop("linkage_alone", "linkage_unit", "linkage_record")
+        engine.drop("linkage_alone", "linkage_unit", "linkage_record", "linkage_no_record")
         return Linked(records, 0, 0, (), comparisons, Priors(0.0, 0.0))
 
     blocks = create_blocks(engine, rules.blocking_rules, known, records, rules.largest_block)
@@ -91,8 +92,8 @@ def link_records(
 
 
 def _known(engine: Engine, records: int) -> set[str]:
-    least = max(_LEAST_KNOWN_SHARE * records, _LEAST_KNOWN)
-    return {column for column, count in known_columns(engine).items() if count >= least}
+    least = _LEAST_KNOWN_SHARE * records
+    return {column for column, count in known_columns(engine).items() if count and count >= least}
 
 
 def _create_units(engine: Engine, membership: str | None) -> None:
@@ -404,7 +405,7 @@ def _cluster(
         _create_membership(engine, start, membership, result)
     engine.drop(
         "linkage_place", "linkage_holding", "linkage_vote", "linkage_link", "linkage_candidate", "linkage_unit",
-        "linkage_strict", "linkage_loose", "linkage_record",
+        "linkage_strict", "linkage_loose", "linkage_record", "linkage_no_record",
     )  # fmt: skip
 
 
@@ -446,3 +447,60 @@ def _create_membership(engine: Engine, place: str, membership: str | None, resul
     )
     engine.create_table(result, f"select component as node, head as component from linkage_move {stay}")
     engine.drop("linkage_move")
+
+
+def link_file(
+    records: Path, rules: IdentityRules, result: Path, threads: int = 2, memory_limit: str = "2GB"
+) -> Linked:
+    """Link the person records of a Parquet file (node_key and any of the columns of `records.COLUMNS`) alone.
+
+    Writes to the folder `result`: `partitions.parquet` (node_key, strict_id, loose_id: records with equal ids are one
+    person) and `links.parquet` (node_key_a, node_key_b, probability, match_weight, tier, rule, evidence).
+    """
+    result.mkdir(parents=True, exist_ok=True)
+    with opened(threads, memory_limit, result / "scratch") as engine:
+        engine.create_view("person_record", f"select * from {parquet(records)}")
+        linked = link_records(engine, "person_record", rules.linkage, blocked_values=rules.blocked_values)
+        engine.create_table(
+            "linkage_node", f"select {hashed('node_key')} as node, node_key from person_record"
+        )
+        engine.write(
+            result / "partitions.parquet",
+            {"node_key": "varchar", "strict_id": "varchar", "loose_id": "varchar"},
+            """
+            select
+                linkage_node.node_key,
+                strict_head.node_key as strict_id,
+                loose_head.node_key as loose_id
+            from linkage_node
+            left join strict_membership on linkage_node.node = strict_membership.node
+            left join loose_membership on linkage_node.node = loose_membership.node
+            inner join linkage_node as strict_head
+                on coalesce(strict_membership.component, linkage_node.node) = strict_head.node
+            inner join linkage_node as loose_head
+                on coalesce(loose_membership.component, linkage_node.node) = loose_head.node
+            """,
+            "node_key",
+        )
+        engine.write(
+            result / "links.parquet",
+            {
+                "node_key_a": "varchar", "node_key_b": "varchar", "probability": "double", "match_weight": "double",
+                "tier": "varchar", "rule": "varchar", "evidence": "varchar",
+            },
+            """
+            select
+                one.node_key as node_key_a,
+                other.node_key as node_key_b,
+                link.probability,
+                link.match_weight,
+                link.tier,
+                link.rule,
+                link.evidence
+            from link
+            inner join linkage_node as one on link.node_a = one.node
+            inner join linkage_node as other on link.node_b = other.node
+            """,
+            "node_key_a, node_key_b",
+        )  # fmt: skip
+    return linked

@@ -60,7 +60,7 @@ _WEIGHT_OF_USUAL = 1000
 def create_records(engine: Engine, source: str, blocked_values: Collection[str]) -> int:
     """Make `linkage_record` from the relation `source` (node_key and any of COLUMNS); count its rows.
 
-    `blocked_values` are texts that mean nothing, in lower case.
+    `blocked_values` are texts that mean nothing, in lower case. `linkage_no_record` is the same without a row.
     """
     given = {row[0] for row in engine.rows(f"describe select * from {source}")}
     columns = ",\n".join(
@@ -121,6 +121,7 @@ def create_records(engine: Engine, source: str, blocked_values: Collection[str])
         """,
     )
     _add_frequencies(engine)
+    engine.create_table("linkage_no_record", "select * from linkage_record where 1 = 0")
     return engine.scalar("select count(*) from linkage_record")
 
 

@@ -42,6 +42,12 @@ class Scorer:
         )
         records = self._api.register("linkage_record", table_name="linkage_record_of_model")
         self._linker = Linker(records, settings, log_level=None, validate_settings=False)
+        # The records bring the frequencies with them; without a table of its own Splink would count them again.
+        none = self._api.register("linkage_no_record", table_name="linkage_frequencies_of_model")
+        for column in sorted(
+            {level.frequency for comparison in comparisons for level in comparison.levels if level.frequency}
+        ):
+            self._linker.table_management.register_term_frequency_lookup(none, column)
 
     @contextmanager
     def compared(self, pairs: str) -> Iterator[str]:

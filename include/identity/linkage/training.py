@@ -10,7 +10,6 @@ Counts are integers and are added up in one order, so the same records give the 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import log2
@@ -20,7 +19,7 @@ import numpy as np
 
 from include.identity.engine import Engine
 from include.identity.linkage.blocking import PARTS
-from include.identity.linkage.comparisons import FIXED, PERSONAL, Comparison, Level
+from include.identity.linkage.comparisons import FIXED, PERSONAL, Comparison
 from include.identity.linkage.priors import LEAST_EVIDENCE, USUAL, has_persons, per_record, priors_of
 from include.identity.linkage.scoring import Scorer
 
@@ -69,14 +68,10 @@ def train(
 
     `blocked` makes the table of a sample of the pairs that are looked at.
     """
-    scorer = Scorer(engine, comparisons)
-    random = _count(engine, scorer, comparisons, (), _random_pairs(records))
     names = {comparison.name for comparison in comparisons}
-    sessions = [
-        _count(engine, scorer, comparisons, chosen_by, _agreeing_pairs(parts))
-        for parts, chosen_by in SESSIONS
-        if names.issuperset(chosen_by)
-    ]
+    chosen = [(parts, by) for parts, by in SESSIONS if names.issuperset(by)]
+    queries = [_random_pairs(records), *(_agreeing_pairs(parts) for parts, _ in chosen)]
+    random, *sessions = _count(engine, comparisons, queries, [(), *(by for _, by in chosen)])
     model = learn(comparisons, random, sessions)
     if not has_persons(model):
         return model
@@ -104,8 +99,7 @@ def _random_pairs(records: int) -> str:
         return """
         select
             low.record as join_key_l,
-            high.record as join_key_r,
-            0 as match_key
+            high.record as join_key_r
         from linkage_record as low
         inner join linkage_record as high on low.record < high.record
         """
@@ -115,8 +109,7 @@ def _random_pairs(records: int) -> str:
     return f"""
     select
         least(record, other) as join_key_l,
-        greatest(record, other) as join_key_r,
-        0 as match_key
+        greatest(record, other) as join_key_r
     from (
         select
             linkage_record.record,
@@ -161,8 +154,7 @@ def _agreeing_pairs(parts: Sequence[str]) -> str:
 
     select
         low.record as join_key_l,
-        high.record as join_key_r,
-        0 as match_key
+        high.record as join_key_r
     from chosen as low
     inner join chosen as high on low.key = high.key
     where low.record < high.record
@@ -170,23 +162,42 @@ def _agreeing_pairs(parts: Sequence[str]) -> str:
 
 
 def _count(
-    engine: Engine, scorer: Scorer, comparisons: Sequence[Comparison], chosen_by: Sequence[str], pairs: str
-) -> Counted:
-    engine.create_table("linkage_training_pair", pairs)
-    gammas = [f"gamma_{comparison.name}" for comparison in comparisons]
-    with scorer.compared("linkage_training_pair") as compared:
+    engine: Engine,
+    comparisons: Sequence[Comparison],
+    queries: Sequence[str],
+    chosen_by: Sequence[tuple[str, ...]],
+) -> list[Counted]:
+    """The patterns of the pairs of each query, all compared at once: match_key tells them apart."""
+    engine.create_table(
+        "linkage_training_pair",
+        "\nunion all\n".join(
+            f"select join_key_l, join_key_r, {number} as match_key from ({query}) as pairs"
+            for number, query in enumerate(queries)
+        ),
+    )
+    gammas = ", ".join(f"gamma_{comparison.name}" for comparison in comparisons)
+    with Scorer(engine, comparisons).compared("linkage_training_pair") as compared:
         rows = engine.rows(
-            f"select {', '.join(gammas)}, count(*) from {compared} group by {', '.join(gammas)}"
-            f" order by {', '.join(gammas)}"
+            f"""
+            select {gammas}, count(*), cast(match_key as integer)
+            from {compared}
+            group by {gammas}, match_key
+            order by match_key, {gammas}
+            """
         )
     engine.drop("linkage_training_pair")
-    lasts = [len(comparison.levels) - 1 for comparison in comparisons]
-    # Splink numbers levels from none to full agreement.
-    patterns = tuple(
-        (tuple(last - gamma if gamma >= 0 else -1 for gamma, last in zip(row, lasts, strict=False)), row[-1])
-        for row in rows
+    return [
+        Counted(by, tuple((_pattern(comparisons, row), row[-2]) for row in rows if row[-1] == number))
+        for number, by in enumerate(chosen_by)
+    ]
+
+
+def _pattern(comparisons: Sequence[Comparison], row: Sequence[int]) -> Pattern:
+    """The places of the levels that a row begins with; Splink numbers levels from none to full agreement."""
+    return tuple(
+        len(comparison.levels) - 1 - gamma if gamma >= 0 else -1
+        for comparison, gamma in zip(comparisons, row, strict=False)
     )
-    return Counted(tuple(chosen_by), patterns)
 
 
 def _learn_strangers(comparisons: Sequence[Comparison], random: Counted) -> tuple[Comparison, ...]:
@@ -299,15 +310,7 @@ def _weigh(
             """
         )
     engine.drop("linkage_training_pair")
-    lasts = [len(comparison.levels) - 1 for comparison in comparisons]
-    return [
-        (
-            tuple(last - gamma if gamma >= 0 else -1 for gamma, last in zip(row, lasts, strict=False)),
-            row[-2],
-            row[-1],
-        )
-        for row in rows
-    ], stands_for
+    return [(_pattern(comparisons, row), row[-2], row[-1]) for row in rows], stands_for
 
 
 def refine(
@@ -359,15 +362,3 @@ def _bits(model: Sequence[Comparison], patterns: np.ndarray, places: Sequence[in
         values = [log2(getattr(level, which)) for level in model[place].levels] + [0.0]
         total += np.array(values)[patterns[:, place]]
     return total
-
-
-def describe(comparisons: Sequence[Comparison]) -> dict[str, dict[str, tuple[float, float]]]:
-    """The learned probabilities by comparison and level: of one person, of strangers."""
-    described: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
-    for comparison in comparisons:
-        for level in comparison.levels:
-            described[comparison.name][level.name] = (level.same, level.strangers)
-    return dict(described)
-
-
-__all__ = ["Counted", "Level", "describe", "learn", "train"]

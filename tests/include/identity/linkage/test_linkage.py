@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from include.config.schema import IdentityRules
+from include.identity.engine import DuckDBEngine
+from include.identity.linkage.contradictions import find_contradictions
+from include.identity.linkage.linking import link_file, link_records
+from include.identity.linkage.records import COLUMNS, create_records
+from tests.include.identity.linkage.people import COLUMNS as GENERATED
+from tests.include.identity.linkage.people import records_of_households
+
+RULES = IdentityRules(id_types={"email": {"priority": 1}, "phone": {"priority": 2}})
+ANNA = {
+    "given_name": "Anna", "family_name": "Berger", "birth_date": "1984-03-09", "gender": "f",
+    "street": "12 Mill Road", "city": "Riverton", "postcode": "10481", "phone": "+15550134455",
+}  # fmt: skip
+
+
+def write(path: Path, rows: Iterable[dict[str, str | None]]) -> Path:
+    frame = pd.DataFrame(list(rows), columns=["node_key", *COLUMNS], dtype="string")
+    frame.to_parquet(path)
+    return path
+
+
+def people(households: int, seed: int = 5) -> list[dict[str, str | None]]:
+    return [dict(zip(GENERATED, row, strict=True)) for row in records_of_households(households, seed)]
+
+
+def linked(
+    folder: Path, rows: Iterable[dict[str, str | None]], rules: IdentityRules = RULES
+) -> dict[str, str]:
+    link_file(write(folder / "records.parquet", rows), rules, folder / "linked")
+    query = f"select node_key, strict_id from '{folder}/linked/partitions.parquet'"
+    return dict(duckdb.sql(query).fetchall())
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("seed", [5, 6])
+def test_households_with_twins_and_gaps_stay_apart_and_their_records_are_found(
+    seed: int, tmp_path: Path
+) -> None:
+    found = linked(tmp_path, people(400, seed))
+    frame = pd.DataFrame(
+        [(key, key.rsplit("-", 1)[0], found[key]) for key in found], columns=["key", "person", "id"]
+    )
+    pairs = {
+        name: int((sizes * (sizes - 1) // 2).sum())
+        for name, sizes in (
+            ("true", frame.groupby("person").size()),
+            ("found", frame.groupby("id").size()),
+            ("both", frame.groupby(["person", "id"]).size()),
+        )
+    }
+    assert pairs["true"] > 800
+    assert pairs["both"] / pairs["found"] >= 0.995
+    assert pairs["both"] / pairs["true"] >= 0.97
+
+
+def test_the_same_records_in_another_order_give_the_same_bytes(tmp_path: Path) -> None:
+    rows = people(150)
+    digests = []
+    for attempt in range(3):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        linked(folder, rows)
+        digests.append([digest(folder / "linked" / f"{name}.parquet") for name in ("links", "partitions")])
+        random.Random(attempt).shuffle(rows)
+    assert digests[0] == digests[1] == digests[2]
+    assert duckdb.sql(f"select count(*) from '{tmp_path}/0/linked/links.parquet'").fetchone()[0] > 100
+
+
+@pytest.mark.parametrize("records", [0, 1])
+def test_too_few_records_to_link_are_each_their_own(records: int, tmp_path: Path) -> None:
+    rows = [{"node_key": f"r{number}", **ANNA} for number in range(records)]
+    assert linked(tmp_path, rows) == {f"r{number}": f"r{number}" for number in range(records)}
+
+
+@pytest.mark.parametrize(("changed", "is_one"), [
+    ({}, True),
+    ({"given_name": "Ana"}, True),
+    ({"given_name": "Berger", "family_name": "Anna"}, True),
+    ({"family_name": "Weber"}, True),
+    ({"birth_date": "1984-03-19", "phone": None}, True),
+    ({"phone": None, "street": "4 Oak Lane", "city": "Lakeville", "postcode": "20755"}, True),
+    ({"given_name": "Ruth"}, False),
+    ({"given_name": "Ruth", "birth_date": None}, False),
+    ({"given_name": "Max", "gender": "m", "birth_date": "1981-11-30"}, False),
+    ({"given_name": "Max", "gender": "m", "birth_date": None}, False),
+    ({"birth_date": "2011-11-30"}, False),
+    ({"given_name": None, "birth_date": None, "gender": None}, False),
+])  # fmt: skip
+def test_two_records_alone_are_judged_by_what_is_usual(
+    changed: dict[str, str | None], is_one: bool, tmp_path: Path
+) -> None:
+    found = linked(tmp_path, [{"node_key": "a", **ANNA}, {"node_key": "b", **ANNA, **changed}])
+    assert (found["a"] == found["b"]) is is_one
+
+
+def test_short_forms_of_a_name_are_the_name(tmp_path: Path) -> None:
+    bob, robert = ANNA | {"given_name": "Bob", "gender": "m"}, ANNA | {"given_name": "Robert", "gender": "m"}
+    found = linked(tmp_path, [{"node_key": "a", **bob}, {"node_key": "b", **robert}])
+    assert found["a"] == found["b"]
+
+
+def test_a_block_that_is_too_large_is_tightened_or_left_out(tmp_path: Path) -> None:
+    rows = [row | {"postcode": "10000", "city": "Capital"} for row in people(250)]
+    rules = RULES.model_copy(update={"linkage": RULES.linkage.model_copy(update={"largest_block": 20})})
+    outcome = link_file(write(tmp_path / "records.parquet", rows), rules, tmp_path / "linked")
+    blocks = {block.rule: block for block in outcome.blocks}
+    assert blocks["postcode + family_sound"].tightened > 0
+    assert all(block.pairs <= 10 * len(rows) for block in outcome.blocks)
+    assert outcome.links > 100
+
+
+def test_unique_values_keep_two_pieces_apart_whatever_their_records_say(tmp_path: Path) -> None:
+    write(tmp_path / "records.parquet", [{"node_key": key, **ANNA} for key in "abc"])
+    engine = DuckDBEngine(duckdb.connect())
+    engine.create_view("person_record", f"select * from '{tmp_path}/records.parquet'")
+    engine.create_table(
+        "held",
+        "select md5_number(node_key) as node, 1 as type, md5_number(node_key) as value, 1 as most"
+        " from person_record where node_key in ('a', 'b')",
+    )
+    link_records(engine, "person_record", RULES.linkage, holdings="held")
+    assert engine.scalar("select count(*) from link") == 3
+    assert engine.scalar("select count(*) from strict_membership") == 1
+    assert engine.scalar("select count(*) from loose_membership") == 1
+
+
+def test_the_partitions_are_nested_and_start_from_what_identifiers_tied(tmp_path: Path) -> None:
+    write(tmp_path / "records.parquet", people(200))
+    engine = DuckDBEngine(duckdb.connect())
+    engine.create_view("person_record", f"select * from '{tmp_path}/records.parquet'")
+    engine.create_table(
+        "membership",
+        """
+        with placed as (
+            select
+                md5_number(node_key) as node,
+                min(md5_number(node_key)) over (partition by phone) as component
+            from person_record
+            where phone like '1777%'
+        )
+
+        select * from placed where node <> component
+        """,
+    )
+    link_records(engine, "person_record", RULES.linkage, membership="membership")
+    for finer, coarser in (("membership", "strict_membership"), ("strict_membership", "loose_membership")):
+        parted = engine.scalar(
+            f"""
+            select count(*)
+            from {finer} as finer
+            left join {coarser} as one on finer.node = one.node
+            left join {coarser} as head on finer.component = head.node
+            where coalesce(one.component, finer.node) <> coalesce(head.component, finer.component)
+            """
+        )
+        assert parted == 0
+    counts = [engine.scalar(f"select count(*) from {name}") for name in ("membership", "strict_membership")]
+    assert 0 < counts[0] < counts[1]
+
+
+@pytest.mark.parametrize(("changed", "contradicts"), [
+    ({"given_name": "Ruth", "birth_date": "1951-07-30"}, True),
+    ({"given_name": "Max", "gender": "m", "birth_date": None}, True),
+    ({"given_name": "Ruth", "birth_date": None}, False),
+    ({"given_name": "Annie", "birth_date": "1984-04-09"}, False),
+    ({"given_name": "A.", "birth_date": "1990-12-01"}, False),
+    ({"family_name": "Weber", "birth_date": "1990-12-01"}, False),
+    ({"given_name": "Berger", "family_name": "Anna", "birth_date": None}, False),
+    ({"given_name": None, "birth_date": "1951-07-30"}, False),
+])  # fmt: skip
+def test_only_who_is_clearly_another_contradicts_a_shared_phone(
+    changed: dict[str, str | None], contradicts: bool, tmp_path: Path
+) -> None:
+    write(tmp_path / "records.parquet", [{"node_key": "a", **ANNA}, {"node_key": "b", **ANNA, **changed}])
+    engine = DuckDBEngine(duckdb.connect())
+    engine.create_view("person_record", f"select * from '{tmp_path}/records.parquet'")
+    create_records(engine, "person_record", ())
+    engine.create_table("shared", "select md5_number(node_key) as node, 1 as value from person_record")
+    find_contradictions(engine, "shared", "contradiction")
+    assert engine.scalar("select count(*) from contradiction") == int(contradicts)
