@@ -195,6 +195,13 @@ def resolve(lake: Lake) -> None:
         from {evidence} where id_type is not null order by all""",
     )
     _write(
+        lake.identity(DAY, "links"),
+        """select '' as node_key_a, '' as node_key_b, '' as channel_a, '' as record_id_a, '' as channel_b,
+                '' as record_id_b, '' as tier, '' as rule, '' as evidence, 0.0::double as probability,
+                0.0::double as match_weight
+            where false""",
+    )
+    _write(
         lake.identity(DAY, "health"),
         f"select date '{DAY}' as as_of_date, 'customers' as measure, 'all' as part, 0::bigint as value",
     )

@@ -94,6 +94,11 @@ def resolve_small_lake(lake: Lake, day: date = DAY) -> None:
                 case when blocked.id_value is null then 'active' else 'blocked' end as status,
                 case when blocked.id_value is not null then 'blocked_value' end as reason
             from evidence left join blocked using (id_type, id_value) where id_type is not null order by all""",
+        "links": """
+            select '' as node_key_a, '' as node_key_b, '' as channel_a, '' as record_id_a, '' as channel_b,
+                '' as record_id_b, '' as tier, '' as rule, '' as evidence, 0.0::double as probability,
+                0.0::double as match_weight
+            where false""",
         "health": f"""
             select date '{day}' as as_of_date, 'customers' as measure, 'all' as part,
                 count(distinct customer_id) as value

@@ -261,7 +261,7 @@ def test_the_same_rows_in_another_order_give_the_same_tables(small: Lake, tmp_pa
         if other.exists():
             assert rows(path) == rows(other), path.name
             compared += 1
-    assert compared == 11
+    assert compared == 12
 
 
 def test_the_key_is_in_no_file_that_dbt_writes(small: Lake) -> None:
