@@ -486,10 +486,15 @@ class IdentityRules(Model):
 
 
 class Lookalike(Model):
-    """Strangers who resemble an audience: the best `size` (a share of the eligible), or a `level` of it."""
+    """Strangers who resemble an audience: the best `size` (a share of the eligible), or a `level` of it.
+
+    `seed_tier` says whose devices are learned from: strict, the members' own; loose, also those of customers who are
+    probably the same person as a member.
+    """
 
     size: Share | None = Field(default=None, gt=0, le=MAXIMUM_SHARE)
     level: Literal["narrow", "balanced", "broad"] | None = None
+    seed_tier: Literal["strict", "loose"] = "strict"
 
     @model_validator(mode="after")
     def _size_or_level(self) -> Lookalike:

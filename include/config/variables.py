@@ -139,6 +139,7 @@ def _audience(
         "ttl_days": audience.ttl_days,
         "min_size": audience.min_size,
         "lookalike": audience.lookalike is not None,
+        "seed_tier": audience.lookalike.seed_tier if audience.lookalike else None,
     }
 
 

@@ -32,11 +32,22 @@ def connect(engine: Engine, edges: str, result: str) -> Effort:
     `edges` names a relation with the columns `node` and `value`, of any ordered type: nodes that share a value are
     connected. A component is named by its smallest node; a node that is not in `result` is its own component.
     """
-    engine.create_table(f"{result}_root", f"select value, min(node) as root from {edges} group by value")
+    # A value on one node only ties nothing; most values are such, and the join shall not meet them.
+    engine.create_table(
+        f"{result}_root",
+        f"""
+        select
+            value,
+            min(node) as root
+        from {edges}
+        group by value
+        having min(node) < max(node)
+        """,
+    )
     engine.create_table(
         f"{result}_pair_0",
         f"""
-        select distinct
+        select
             edges.node as high,
             roots.root as low
         from {edges} as edges
@@ -52,11 +63,12 @@ def connect(engine: Engine, edges: str, result: str) -> Effort:
 
     rounds, jumps, remaining = 0, 0, 1
     while remaining > 0:
-        pairs, tree = f"{result}_pair_{rounds}", f"{result}_tree_{rounds}"
-        jumps += _grow_trees(engine, pairs, tree)
-        _leave_pairs_between_trees(engine, pairs, tree, f"{result}_pair_{rounds + 1}")
-        engine.drop(pairs)
+        pairs, hook, tree = (f"{result}_{name}_{rounds}" for name in ("pair", "hook", "tree"))
+        engine.create_table(hook, f"select high as node, min(low) as root from {pairs} group by high")
+        _leave_pairs_not_hooked(engine, pairs, hook, f"{result}_left")
+        jumps += _grow_trees(engine, hook, tree)
         rounds += 1
+        _lead_pairs_to_roots(engine, f"{result}_left", tree, f"{result}_pair_{rounds}")
         remaining = engine.scalar(f"select count(*) from {result}_pair_{rounds}")
     engine.drop(f"{result}_pair_{rounds}")
     _lead_to_last_root(engine, rounds, f"{result}_tree", result)
@@ -97,13 +109,15 @@ def extend(engine: Engine, nodes: str, values: str, edges: str, result: str, val
         f"""
         select
             coalesce(places.component, edges.node) as node,
-            edges.value
+            edges.value,
+            0 as is_known
         from {edges} as edges
         left join {nodes} as places on edges.node = places.node
         union all
         select
             places.component as node,
-            places.value
+            places.value,
+            1 as is_known
         from {values} as places
         where places.value in (select value from {edges})
         """,
@@ -125,10 +139,17 @@ def extend(engine: Engine, nodes: str, values: str, edges: str, result: str, val
         from {result}_moved
         """,
     )
-    place_values(engine, f"{result}_touch", f"{result}_moved", f"{result}_touched")
     engine.create_table(
         values_result,
         f"""
+        with first_seen as (
+            select
+                value,
+                min(node) as root
+            from {result}_touch
+            group by value
+            having max(is_known) = 0
+        )
         select
             places.value,
             coalesce(moved.component, places.component) as component
@@ -136,24 +157,51 @@ def extend(engine: Engine, nodes: str, values: str, edges: str, result: str, val
         left join {result}_moved as moved on places.component = moved.node
         union all
         select
-            touched.value,
-            touched.component
-        from {result}_touched as touched
-        where not exists (select 1 from {values} as places where places.value = touched.value)
+            first_seen.value,
+            coalesce(moved.component, first_seen.root) as component
+        from first_seen
+        left join {result}_moved as moved on first_seen.root = moved.node
         """,
     )
-    engine.drop(f"{result}_touch", f"{result}_touched", f"{result}_moved")
+    engine.drop(f"{result}_touch", f"{result}_moved")
     return effort
 
 
-def _grow_trees(engine: Engine, pairs: str, tree: str) -> int:
-    """Hook every node onto its smallest neighbour and jump until each points to its root; count the jumps.
+def _leave_pairs_not_hooked(engine: Engine, pairs: str, hook: str, result: str) -> None:
+    """Make `result(high, low)`: the pairs that say more than that a node hooked; `pairs` is gone then."""
+    engine.create_table(
+        result,
+        f"""
+        select
+            pairs.high,
+            pairs.low
+        from {pairs} as pairs
+        inner join {hook} as hooks on pairs.high = hooks.node
+        where pairs.low <> hooks.root
+        """,
+    )
+    engine.drop(pairs)
 
-    Stopping before nothing moves any more would lose merges, so the end is checked, never estimated.
+
+def _grow_trees(engine: Engine, hook: str, tree: str) -> int:
+    """Make `tree(node, root)` of the nodes and what they hooked onto, `hook(node, root)`; count the jumps.
+
+    Only nodes that are hooked onto themselves have to jump until each points to its root; the others, which are
+    most, follow in one step. Stopping before nothing moves any more would lose merges, so the end is checked, never
+    estimated.
     """
-    engine.create_table(f"{tree}_jump_0", f"select high as node, min(low) as root from {pairs} group by high")
-    jumps, moved = 0, 1
-    while moved > 0:
+    engine.create_table(
+        f"{tree}_jump_0",
+        f"""
+        select
+            hooks.node,
+            hooks.root
+        from {hook} as hooks
+        where hooks.node in (select root from {hook})
+        """,
+    )
+    jumps, moved = 0, engine.scalar(f"select count(*) from {tree}_jump_0")
+    while moved:
         engine.create_table(
             f"{tree}_jump_{jumps + 1}",
             f"""
@@ -168,12 +216,22 @@ def _grow_trees(engine: Engine, pairs: str, tree: str) -> int:
         engine.drop(f"{tree}_jump_{jumps}")
         jumps += 1
         moved = engine.scalar(f"select sum(has_moved) from {tree}_jump_{jumps}")
-    engine.create_table(tree, f"select node, root from {tree}_jump_{jumps}")
-    engine.drop(f"{tree}_jump_{jumps}")
+    engine.create_table(
+        tree,
+        f"""
+        select
+            hooks.node,
+            coalesce(above.root, hooks.root) as root
+        from {hook} as hooks
+        left join {tree}_jump_{jumps} as above on hooks.root = above.node
+        """,
+    )
+    engine.drop(hook, f"{tree}_jump_{jumps}")
     return jumps
 
 
-def _leave_pairs_between_trees(engine: Engine, pairs: str, tree: str, result: str) -> None:
+def _lead_pairs_to_roots(engine: Engine, pairs: str, tree: str, result: str) -> None:
+    """Make `result(high, low)`: the trees that the pairs tie together, by their roots; `pairs` is gone then."""
     engine.create_table(
         result,
         f"""
@@ -192,6 +250,7 @@ def _leave_pairs_between_trees(engine: Engine, pairs: str, tree: str, result: st
         where one_root <> other_root
         """,
     )
+    engine.drop(pairs)
 
 
 def _lead_to_last_root(engine: Engine, rounds: int, tree: str, result: str) -> None:

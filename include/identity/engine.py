@@ -108,35 +108,39 @@ class DuckDBEngine(Engine):
 
 
 class SparkEngine(Engine):
-    """A Spark session. A table is computed once, when it is made: its rows stay with the executors, in memory and on
-    disk, and later statements start from them. Otherwise every round of an iteration would compute all before it.
+    """A Spark session. A table is computed once, when it is made, and kept as Parquet in the scratch folder, which all
+    executors must see: otherwise every round of an iteration would compute all before it. (Rows that are kept with
+    the executors do not do: Spark goes on to estimate their number from what they came from, joins multiply, and
+    after a few rounds it is busy with numbers of millions of digits.)
     """
 
     def __init__(self, session: SparkSession, scratch: Path) -> None:
         super().__init__()
         self.session = session
         self.scratch = scratch
-        self._tables: dict[str, DataFrame] = {}
+        self._tables: dict[str, Path] = {}
 
     def create_table(self, name: str, query: str) -> None:
-        self._keep(name, self._query(query))
+        self._tables[name] = self.scratch / f"{name}-{self.statements}"
+        self._append(name, self._query(query))
 
     def create_view(self, name: str, query: str) -> None:
         self.statements += 1
         self.session.sql(f"create temporary view {name} as\n{translated(query)}")
 
     def insert(self, name: str, query: str) -> None:
-        table, added = self._tables[name], self._query(query)
+        table, added = self.session.table(name), self._query(query)
         columns = [
             added[position].cast(field.dataType).alias(field.name)
             for position, field in enumerate(table.schema.fields)
         ]
-        self._keep(name, table.union(added.select(*columns)))
+        self._append(name, added.select(*columns))
 
     def drop(self, *names: str) -> None:
         for name in names:
-            self.session.catalog.dropTempView(name)
-            self._tables.pop(name, None)
+            if name in self._tables:
+                self.session.catalog.dropTempView(name)
+                shutil.rmtree(self._tables.pop(name))
 
     def rows(self, query: str) -> list[tuple]:
         return [tuple(row) for row in self._query(query).collect()]
@@ -164,9 +168,10 @@ class SparkEngine(Engine):
         self.statements += 1
         return self.session.sql(translated(query))
 
-    def _keep(self, name: str, rows: DataFrame) -> None:
-        self._tables[name] = rows.localCheckpoint(eager=True)
-        self._tables[name].createOrReplaceTempView(name)
+    def _append(self, name: str, rows: DataFrame) -> None:
+        folder = str(self._tables[name])
+        rows.write.mode("append").option("compression", "snappy").parquet(folder)
+        self.session.read.schema(rows.schema).parquet(folder).createOrReplaceTempView(name)
 
 
 @contextmanager
@@ -182,7 +187,13 @@ def opened(
             with spark_session(threads, memory_limit, Path(folder), spark_master) as session:
                 yield SparkEngine(session, Path(folder))
         else:
-            options = {"threads": threads, "memory_limit": memory_limit, "temp_directory": folder}
+            options = {
+                "threads": threads,
+                "memory_limit": memory_limit,
+                "temp_directory": folder,
+                # Files are written in an order of their own; in between, rows need not wait for each other.
+                "preserve_insertion_order": False,
+            }
             with duckdb.connect(":memory:", config=options) as connection:
                 yield DuckDBEngine(connection)
 

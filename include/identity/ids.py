@@ -2,8 +2,9 @@
 
 The registry is what the latest identity day before this one left: the id of every node, and every id ever given.
 A component takes over the id that most of its nodes had; of equals the one that was given first, then the smallest.
-An id goes to one component, and a component takes one id. A component without an earlier id gets one that is made
-from its anchor. An id that was given once never comes back for somebody else.
+An id goes to one component, of equals to the one with the record it was made from, and a component takes one id.
+A component without an earlier id gets one that is made from its anchor. An id that was given once never comes back
+for somebody else.
 """
 
 from __future__ import annotations
@@ -204,7 +205,8 @@ def _find_anchors(engine: Engine, membership: str) -> None:
 
 
 def _count_overlap(engine: Engine, membership: str) -> None:
-    """Make `overlap(component, customer_id, nodes, …)`: how many nodes of a component had which id."""
+    """Make `overlap(component, customer_id, nodes, is_home, …)`: how many nodes of a component had which id, and
+    whether the record that the id was made from is among them."""
     engine.create_table(
         "overlap",
         f"""
@@ -216,18 +218,31 @@ def _count_overlap(engine: Engine, membership: str) -> None:
             from registry_node
             left join {membership} as membership on registry_node.node = membership.node
             group by coalesce(membership.component, registry_node.node), registry_node.customer_id
+        ),
+
+        homes as (
+            select
+                registry_id.customer_id,
+                coalesce(membership.component, node_facts.node) as component
+            from registry_id
+            inner join node_facts on {hashed("registry_id.anchor_key")} = node_facts.node
+            left join {membership} as membership on node_facts.node = membership.node
+            where registry_id.is_anchored
         )
 
         select
             counted.component,
             counted.customer_id,
             counted.nodes,
+            case when homes.component is null then 0 else 1 end as is_home,
             registry_id.issued_on,
             anchor.landed_on,
             anchor.node
         from counted
         inner join anchor on counted.component = anchor.component
         inner join registry_id on counted.customer_id = registry_id.customer_id
+        left join homes
+            on counted.customer_id = homes.customer_id and counted.component = homes.component
         """,
     )
 
@@ -288,7 +303,7 @@ def _take_over(engine: Engine) -> None:
                         partition by component order by nodes desc, issued_on, customer_id
                     ) as place_of_id,
                     row_number() over (
-                        partition by customer_id order by nodes desc, landed_on, node
+                        partition by customer_id order by nodes desc, is_home desc, landed_on, node
                     ) as place_of_component
                 from {free}
             ) as ranked
@@ -536,15 +551,17 @@ def _name_parts(engine: Engine) -> None:
         where ranked.place = 1
         """,
     )
+    # Mostly the tiers are the same, and then no key is needed.
+    keys = "staged" if engine.scalar("select count(*) from part") else "(select * from staged where 1 = 0)"
     engine.create_table(
         "part_name",
-        """
+        f"""
         with keyed as (
             select
                 part.customer_id,
                 part.exact_component,
                 min(staged.node_key) as node_key
-            from staged
+            from {keys} as staged
             inner join part on staged.node = part.node
             where part.place > 1
             group by part.customer_id, part.exact_component

@@ -5,11 +5,11 @@ between. But of most customers it does not: whose nodes all landed on one day, o
 one component from the first day on, had one id all the time. Only the others are resolved again, a landing day of
 theirs at a time, in an engine of its own: few, and with the same code as a day.
 
-A *group* is a component before any guard has cut it, joined with all others that shared an id before: what happens
-in one group touches no other. Each round of a replay takes every group to its next landing day.
+A *group* is a component before any guard has cut it, joined with those that are linked to it by likeness or shared an
+id before: what happens in one group touches no other. Each round of a replay takes every group to its next landing day.
 
-What cannot be known any more is taken as it is now: values with too many partners, records that were deleted, files
-that came after the day that they are dated.
+What cannot be known any more is taken as it is now: values with too many partners, links by likeness, records that
+were deleted, files that came after the day that they are dated.
 """
 
 from __future__ import annotations
@@ -25,16 +25,27 @@ from include.identity.engine import Engine, hashed, parquet, text
 from include.identity.evidence import EVIDENCE
 from include.identity.guards import TOO_MANY_PARTNERS
 from include.identity.ids import REGISTRY, RELATIONS, read_registry, rows_of
-from include.identity.rules import LINK_NUMBER, Strength, personal_numbers
+from include.identity.linkage.linking import create_no_links
+from include.identity.rules import LINK_NUMBER, STRICT, Strength, personal_numbers
 from include.lake import Lake
 
 logger = logging.getLogger(__name__)
 
 Files = dict[str, Path]
+LIKENESS = -3  # the "type" of what ties linked records
 # A round's evidence says on which day of its group's the round is.
 ROUND = EVIDENCE | {"as_of_date": "date"}
 # Resolves the evidence in a lake on top of the registry in the files, and writes the registry after it there.
-PlayRound = Callable[[Lake, Files, Path], Files]
+PlayRound = Callable[[Lake, Files, "Given"], Files]
+
+
+@dataclass(frozen=True)
+class Given:
+    """Files of what a round takes as it is now: `blocked`, the identifiers with too many partners (id_type, id_value),
+    and `linked`, the records at the ends of links by likeness (node_key, link)."""
+
+    blocked: Path
+    linked: Path
 
 
 @dataclass(frozen=True)
@@ -86,12 +97,57 @@ def catch_up(
     _date_components(engine, day, after)
     for relation in RELATIONS.values():
         engine.drop(f"base_{relation}")
-    engine.drop("node_group", "calendar", "unsteady", "replayed_node", "replayed_id", "reserved_id")
+    engine.drop(
+        "node_group", "calendar", "unsteady", "replayed_node", "replayed_evidence", "linked_node", "likeness"
+    )
+    engine.drop("replayed_id", "reserved_id")
     return Replayed(len(unseen), *replayed)
 
 
 def _group(engine: Engine) -> None:
-    """Make `node_group(node, replay_group)` of all nodes."""
+    """Make `node_group(node, replay_group)` of all nodes, `linked_node(node, component)`: the records of the
+    components that likeness joined, and `likeness(node, link)`: the ends of the links within them."""
+    engine.create_table(
+        "linked_node",
+        """
+        with records as (
+            select
+                node_facts.node,
+                coalesce(membership.component, node_facts.node) as component,
+                coalesce(tied.component, node_facts.node) as part
+            from node_facts
+            left join membership on node_facts.node = membership.node
+            left join tied on node_facts.node = tied.node
+            where node_facts.is_record = 1
+        )
+
+        select
+            node,
+            component
+        from records
+        where component in (select component from records group by component having min(part) <> max(part))
+        """,
+    )
+    ends = "cast(link.node_a as varchar) || ' ' || cast(link.node_b as varchar) as link"
+    engine.create_table(
+        "likeness",
+        f"""
+        with links as (
+            select
+                link.node_a,
+                link.node_b,
+                {ends}
+            from link
+            inner join linked_node as one_end on link.node_a = one_end.node
+            inner join linked_node as other_end on link.node_b = other_end.node
+            where link.tier = {text(STRICT)} and one_end.component = other_end.component
+        )
+
+        select node_a as node, link from links
+        union all
+        select node_b as node, link from links
+        """,
+    )
     engine.create_table(
         "shared_id",
         f"""
@@ -100,6 +156,12 @@ def _group(engine: Engine) -> None:
             {hashed("base_registry_node.customer_id")} as value
         from base_registry_node
         left join found on base_registry_node.node = found.node
+        union all
+        select distinct
+            coalesce(found.component, linked_node.node) as node,
+            linked_node.component as value
+        from linked_node
+        left join found on linked_node.node = found.node
         """,
     )
     connect(engine, "shared_id", "joined_group")
@@ -171,7 +233,7 @@ def _find_unsteady(engine: Engine, types: Sequence[Strength]) -> None:
     )
     engine.create_table(
         "member_edge",
-        """
+        f"""
         select
             member.replay_group,
             member.node,
@@ -182,6 +244,17 @@ def _find_unsteady(engine: Engine, types: Sequence[Strength]) -> None:
             mergeable.landed_on
         from mergeable
         inner join member on mergeable.node = member.node
+        union all
+        select
+            member.replay_group,
+            member.node,
+            member.landed_on as node_landed_on,
+            member.is_known,
+            {hashed("likeness.link")} as value,
+            cast({LIKENESS} as smallint) as type,
+            member.landed_on
+        from likeness
+        inner join member on likeness.node = member.node
         """,
     )
     _find_first_days(engine)
@@ -324,6 +397,18 @@ def _play(
         where replay_group in (select replay_group from unsteady)
         """,
     )
+    # People's decisions are taken from the rules again. The strings are read once, not once a round.
+    engine.create_table(
+        "replayed_evidence",
+        f"""
+        select
+            {", ".join(f"staged.{column}" for column in EVIDENCE)},
+            replayed_node.replay_group
+        from staged
+        inner join replayed_node on staged.node = replayed_node.node
+        where staged.type < {LINK_NUMBER}
+        """,
+    )
     _find_replayed_ids(engine)
     nodes = engine.scalar("select count(*) from replayed_node")
     if not nodes:
@@ -331,21 +416,7 @@ def _play(
     most = engine.scalar(
         "select max(days) from calendar where replay_group in (select replay_group from unsteady)"
     )
-    blocked = scratch / "blocked.parquet"
-    blocked.parent.mkdir(parents=True, exist_ok=True)
-    engine.write(
-        blocked,
-        {"id_type": "varchar", "id_value": "varchar"},
-        f"""
-        select distinct
-            staged.id_type,
-            staged.id_value
-        from staged
-        inner join powerless on staged.value = powerless.value
-        where powerless.reason = {text(TOO_MANY_PARTNERS)}
-        """,
-        "id_type, id_value",
-    )
+    given = _write_given(engine, scratch)
     start = _write_start(engine, Lake(scratch / "start"), day) if has_registry else {}
     rounds, results = 0, []
     # Groups with few days do not wait for those with many; an id of before may concern several groups.
@@ -355,7 +426,7 @@ def _play(
         for number in range(1, high):
             if not _write_evidence(engine, lake, number, low, high):
                 break  # no group has that many days
-            files = play_round(lake, files, blocked)
+            files = play_round(lake, files, given)
             rounds += 1
         results.append(files)
     logger.info("replayed %s nodes in %s rounds", nodes, rounds)
@@ -388,12 +459,79 @@ def _find_replayed_ids(engine: Engine) -> None:
         "reserved_id",
         """
         select distinct base_registry_id.*
-        from staged
-        inner join replayed_node on staged.node = replayed_node.node
-        inner join base_registry_id on 'c' || substring(md5(staged.node_key), 1, 24) = base_registry_id.base_id
+        from replayed_evidence
+        inner join base_registry_id
+            on 'c' || substring(md5(replayed_evidence.node_key), 1, 24) = base_registry_id.base_id
         where base_registry_id.customer_id not in (select customer_id from replayed_id)
         """,
     )
+
+
+def _write_given(engine: Engine, scratch: Path) -> Given:
+    given = Given(scratch / "blocked.parquet", scratch / "linked.parquet")
+    scratch.mkdir(parents=True, exist_ok=True)
+    engine.write(
+        given.blocked,
+        {"id_type": "varchar", "id_value": "varchar"},
+        f"""
+        select distinct
+            staged.id_type,
+            staged.id_value
+        from staged
+        inner join powerless on staged.value = powerless.value
+        where powerless.reason = {text(TOO_MANY_PARTNERS)}
+        """,
+        "id_type, id_value",
+    )
+    engine.write(
+        given.linked,
+        {"node_key": "varchar", "link": "varchar"},
+        f"""
+        select distinct
+            replayed_evidence.node_key,
+            likeness.link
+        from replayed_evidence
+        inner join likeness on {hashed("replayed_evidence.node_key")} = likeness.node
+        """,
+        "node_key, link",
+    )
+    return given
+
+
+def link_these(engine: Engine, path: Path, tied: str, result: str) -> None:
+    """Make `result(node, component)`: the components `tied`, joined by the links in a file of which both ends are
+    there; and an empty `link`."""
+    create_no_links(engine, tied, ())
+    engine.create_table(
+        "linked_edge",
+        f"""
+        select distinct
+            coalesce(tied.component, node_facts.node) as node,
+            {hashed("linked.link")} as value
+        from {parquet(path)} as linked
+        inner join (select distinct node from observation) as node_facts
+            on {hashed("linked.node_key")} = node_facts.node
+        left join {tied} as tied on node_facts.node = tied.node
+        """,
+    )
+    connect(engine, "linked_edge", "linked_part")
+    engine.create_table(
+        result,
+        f"""
+        select
+            tied.node,
+            coalesce(linked_part.component, tied.component) as component
+        from {tied} as tied
+        left join linked_part on tied.component = linked_part.node
+        union all
+        select
+            linked_part.node,
+            linked_part.component
+        from linked_part
+        where not exists (select 1 from {tied} as tied where tied.node = linked_part.node)
+        """,
+    )
+    engine.drop("linked_edge", "linked_part")
 
 
 def _doubling(most: int) -> list[tuple[int, int]]:
@@ -452,19 +590,16 @@ def _write_evidence(engine: Engine, lake: Lake, number: int, low: int, high: int
         ROUND,
         f"""
         select
-            staged.*,
+            replayed_evidence.*,
             today.landed_on as as_of_date
-        from staged
-        inner join replayed_node on staged.node = replayed_node.node
-        inner join calendar as today on replayed_node.replay_group = today.replay_group
+        from replayed_evidence
+        inner join calendar as today on replayed_evidence.replay_group = today.replay_group
         where
-            -- People's decisions are taken from the rules again.
-            staged.type < {LINK_NUMBER}
-            and today.days > {low}
+            today.days > {low}
             and today.days <= {high}
             and today.number = least({number}, today.days - 1)
             and {number} <= (select max(days) - 1 from calendar where days > {low} and days <= {high})
-            and staged.landed_on <= today.landed_on
+            and replayed_evidence.landed_on <= today.landed_on
         """,
         "node_key, id_type, id_value",
     )

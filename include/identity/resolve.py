@@ -33,8 +33,7 @@ from include.identity.ids import (
 )
 from include.identity.limits import keep_limits
 from include.identity.linkage.components import link_components
-from include.identity.linkage.linking import create_no_links
-from include.identity.replay import catch_up, create_round_days
+from include.identity.replay import Given, catch_up, create_round_days, link_these
 from include.identity.results import KEYS, NAMED_NODES, SCHEMAS, create_results, result
 from include.identity.rules import IdentityRules, Strength, personal_numbers, strengths
 from include.identity.tiers import create_exact, join_loosely
@@ -46,7 +45,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a day's resolution came to; edges are counted by status, created, merged and split are changes."""
+    """What a day's resolution came to; edges are counted by status, created, merged and split are changes, `replayed`
+    are the nodes that were resolved again for days that had not been."""
 
     customers: int
     nodes: int
@@ -57,6 +57,7 @@ class Resolved:
     created: int
     merged: int
     split: int
+    replayed: int
 
 
 def resolve(lake: Lake, day: date, rules: IdentityRules, settings: Settings) -> Resolved:
@@ -94,33 +95,31 @@ def resolve(lake: Lake, day: date, rules: IdentityRules, settings: Settings) -> 
             paths = {table: files.enter_context(replacing(lake.identity(day, table))) for table in SCHEMAS}
             for table, schema in SCHEMAS.items():
                 engine.write(paths[table], schema, result(table), KEYS[table])
-        resolved = _summarise(engine, since)
+        resolved = _summarise(engine, since, replayed.nodes)
     logger.info("resolved %s: %s, %s, %s", day, resolved, effort, replayed)
     return resolved
 
 
-def decide(
-    engine: Engine, lake: Lake, day: date, rules: IdentityRules, blocked: Path | None = None
-) -> Effort:
-    """Read the evidence and make the partition: `membership(node, component)`, what it came from, and `node_facts`
-    and `customer_component` of it.
+def decide(engine: Engine, lake: Lake, day: date, rules: IdentityRules, given: Given | None = None) -> Effort:
+    """Read the evidence and make the partition whose components are customers, `membership(node, component)`,
+    what it came from, and `node_facts` and `customer_component` of it.
 
-    `blocked` is a file of the identifiers with too many partners, where that is not to be found out from the evidence.
+    `given` is what is not to be found out from the evidence: identifiers with too many partners, and links by likeness.
     """
     types = strengths(rules)
     read_evidence(engine, lake, day, rules, types)
     create_evidence_views(engine, types)
-    if blocked is None:
+    if given is None:
         block_too_many_partners(engine, types)
     else:
-        block_these(engine, blocked)
+        block_these(engine, given.blocked)
     effort = connect(engine, "mergeable", "found")
     separate(engine, types, "found", "separated")
     keep_limits(engine, types, "separated", "tied")
-    if blocked is None:
+    if given is None:
         link_components(engine, lake, rules, types, "tied", ("membership", "linked_membership"))
     else:
-        create_no_links(engine, "tied", ("membership", "linked_membership"))
+        link_these(engine, given.linked, "tied", "membership")
     create_results(engine, types)
     personal = personal_numbers(types)
     create_node_facts(engine, personal)
@@ -148,11 +147,11 @@ def _play_round(
     settings: Settings,
     lake: Lake,
     registry: dict[str, Path],
-    blocked: Path,
+    given: Given,
 ) -> dict[str, Path]:
-    """Resolve the evidence of a round of a replay and write the registry after it."""
+    """Resolve the evidence of a round of a replay and write the registry after it. It is little: one thread does."""
     with opened(1, settings.memory_limit, lake.data) as engine:
-        decide(engine, lake, day, rules, blocked)
+        decide(engine, lake, day, rules, given)
         read_registry(engine, registry)
         create_round_days(engine, lake, "membership")
         name_customers(engine, day, strengths(rules))
@@ -164,7 +163,7 @@ def _play_round(
     return files
 
 
-def _summarise(engine: Engine, since: date | None) -> Resolved:
+def _summarise(engine: Engine, since: date | None, replayed: int) -> Resolved:
     counts = {
         (measure, part): value
         for measure, part, value in engine.rows("select measure, part, value from health")
@@ -185,4 +184,5 @@ def _summarise(engine: Engine, since: date | None) -> Resolved:
         created=changes.get(CREATED, 0),
         merged=changes.get(MERGED, 0),
         split=changes.get(SPLIT, 0),
+        replayed=replayed,
     )

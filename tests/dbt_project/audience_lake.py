@@ -15,13 +15,15 @@ from typing import Any
 import duckdb
 import pytest
 
-from include.config import Normalisation
+from include.config import Normalisation, load_configuration
+from include.config.columns import PROMISED_COLUMNS
+from include.config.variables import profile_variables
 from include.extract.drift import write_drift
 from include.extract.kinds import kinds
 from include.lake import Lake
 from include.normalise.landing import normalise_landing
 from include.privacy.pseudonym import pads, visitor_id
-from include.settings import settings
+from include.settings import DEFAULT_CONFIG, settings
 from include.warehouse import run_dbt
 
 DAY = date(2024, 6, 30)
@@ -131,6 +133,7 @@ def variables() -> dict[str, Any]:
             audience("thirties", "dmp", "(\"t1\" = '30-39')", lookalike=True),
         ],
         "channels": [],
+        **profile_variables(load_configuration(DEFAULT_CONFIG, PROMISED_COLUMNS).profile),
     }
 
 
@@ -175,7 +178,8 @@ def resolve(lake: Lake) -> None:
     _write(
         lake.identity(DAY, "node_customers"),
         f"""select node_key, min(kind) as kind, min(channel) as channel, min(record_id) as record_id,
-            min(customer_id) as customer_id, 'exact' as tier, 'user_id' as linked_by
+            min(customer_id) as customer_id, min(customer_id) as exact_id, min(customer_id) as loose_id,
+            'exact' as tier, 'user_id' as linked_by
         from {evidence} left join {users} as users using (node_key) group by node_key order by node_key""",
     )
     _write(
@@ -205,6 +209,12 @@ def resolve(lake: Lake) -> None:
         lake.identity(DAY, "changes"),
         f"""select customer_id, cast(null as varchar) as previous_customer_id, 'created' as change,
             'first seen' as reason, date '{DAY}' as as_of_date from {users} group by customer_id order by all""",
+    )
+    _write(
+        lake.identity(DAY, "history"),
+        f"""select customer_id as issued_customer_id, customer_id, 'created' as change, 'first seen' as reason,
+            timestamp '{DAY}' as effective_at, date '{DAY}' as as_of_date
+        from {users} group by customer_id order by all""",
     )
 
 

@@ -9,13 +9,13 @@ from tests.company import DAYS, Company
 
 PUBLISHED = {
     "cdp.customers", "cdp.customer_records", "cdp.customer_identifiers", "cdp.identity_changes",
-    "cdp.customer_id_history", "cdp.customer_timeline", "cdp.sessions", "cdp.customer_features",
-    "cdp.customer_scores", "cdp.segments",
+    "cdp.customer_id_history", "cdp.identity_edges", "cdp.identity_health", "cdp.customer_timeline",
+    "cdp.sessions", "cdp.customer_features", "cdp.customer_scores", "cdp.segments",
     "cdp.customer_segments", "dmp.visitors", "dmp.trait_qualifications", "dmp.lookalike_models",
     "dmp.lookalike_members", "both.audiences", "both.audience_members", "ops.releases", "ops.quality_results",
     "ops.quarantine_summary", "ops.schema_drift", "ops.model_cards", "ops.run_costs",
 }  # fmt: skip
-# These say how a run went; all others are a function of the landed data.
+# These say how a run went; all others are a function of the landed data. Health is kept of each day that was resolved.
 ABOUT_THE_RUN = {"ops.run_costs", "ops.quality_results", "ops.releases"}
 
 
@@ -46,7 +46,7 @@ def test_day_by_day_gives_the_same_tables_as_one_rebuild(three_days: Company, re
         if three_days.digests[2][table] != rebuilt.digests[0][table]
     }
     # Segments keep their ids and models their history from the days before: their names may differ.
-    assert different <= {"cdp.segments", "cdp.customer_segments", "ops.model_cards"}
+    assert different <= {"cdp.identity_health", "cdp.segments", "cdp.customer_segments", "ops.model_cards"}
 
 
 def test_received_rows_add_up_to_published_rows(three_days: Company):

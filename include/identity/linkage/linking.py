@@ -122,7 +122,7 @@ def _create_units(engine: Engine, membership: str | None) -> None:
     )
 
 
-def create_no_links(engine: Engine, membership: str, results: tuple[str, str]) -> None:
+def create_no_links(engine: Engine, membership: str, results: Collection[str]) -> None:
     """Make an empty `link` and the `results` as finely parted as `membership`."""
     engine.create_table(
         "link",

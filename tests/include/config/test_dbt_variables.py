@@ -70,6 +70,7 @@ def test_an_audience_is_told_with_its_compiled_condition(variables):
         "ttl_days": 30,
         "min_size": 100,
         "lookalike": True,
+        "seed_tier": "strict",
     }
     assert gardeners["predicate"] == '("t1" = \'true\' AND "f1" >= 2 AND "r1" < 9)'
     assert (gardeners["name"], gardeners["min_size"], gardeners["lookalike"]) == (

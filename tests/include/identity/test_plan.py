@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from include.__main__ import main
+from include.config import load_configuration
 from include.config.schema import IdentityRules
 from include.identity.plan import Plan, masked, plan_identity, summary_of, write_plan
 from include.ledger import StepFailed
@@ -89,6 +91,37 @@ def test_the_page_and_the_lines_hold_no_identifier(desk: Desk) -> None:
         assert planned.splits[0].customer_id in text
         assert "s***@s***" in text
         assert "somebody" not in text
+
+
+def test_the_command_reads_the_rules_of_a_folder_and_names_the_page(
+    desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And says which line of them is wrong."""
+    monkeypatch.setenv("TANDEM_CONFIG", "")
+    monkeypatch.setenv("TANDEM_DATA", "")
+    folder = tmp_path / "changed"
+    folder.mkdir()
+    (folder / "identity.yml").write_text(
+        "id_types: {email: {priority: 1, blocked_values: [desk@shop.example]}}\n"
+    )
+    desk.put(record("1", email="desk@shop.example"), record("2", email="desk@shop.example")).resolve(1)
+    call = ["plan", "--config", str(folder), "--data", str(desk.lake.data)]
+    assert main(call) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].endswith("1 customers would be 2; 1 keep their id (100.00%)")
+    assert Path(printed[-1]).read_text().startswith("<!doctype html>")
+    (folder / "identity.yml").write_text("id_types: {email: {priority: first}}\n")
+    assert main(call) == 1
+    assert "identity.yml:1" in capsys.readouterr().err
+
+
+def test_promoted_rules_are_another_configuration_so_that_the_next_run_is_not_skipped(tmp_path: Path) -> None:
+    rules = tmp_path / "identity.yml"
+    hashes_of_rules = []
+    for manual in ("", "manual: {blocks: [{value: email:a@x.example}]}\n"):
+        rules.write_text(f"id_types: {{email: {{priority: 1}}}}\n{manual}")
+        hashes_of_rules.append(load_configuration(tmp_path).hash)
+    assert len(set(hashes_of_rules)) == 2
 
 
 def test_a_plan_before_any_day_says_what_to_do(desk: Desk) -> None:

@@ -172,15 +172,37 @@ STOPS: list[tuple[str, str, Spoil, set[str], str]] = [
         {
             "nodes_and_evidence: every_node_is_resolved",
             "identifier_customers: claims_are_of_resolved_customers",
+            "ids: ids_that_are_held_are_those_of_customers",
+            "present_ids: every_id_leads_to_a_customer_of_today",
         },
         "e.g. evidence_nodes=120 resolved_nodes=119",
     ),
     (
         "resolve",
-        "two people of one national id each in one customer",
+        "an id that was given twice",
+        identity(
+            "ids", "from old union all select * from old where customer_id = 'c' || substr(md5('c5'), 1, 24)"
+        ),
+        {"ids: customer_id"},
+        "2 of 121 rows",
+    ),
+    (
+        "resolve",
+        "the id of a customer that leads to another",
+        identity(
+            "history",
+            "from old union all select issued_customer_id, 'c' || substr(md5('c6'), 1, 24), 'merged', 'by email', "
+            "effective_at, as_of_date + 1 from old where issued_customer_id = 'c' || substr(md5('c5'), 1, 24)",
+        ),
+        {"present_ids: a_customer_leads_to_itself"},
+        "1 of 120 rows",
+    ),
+    (
+        "resolve",
+        "two people of one user id each in one customer",
         identity(
             "identifier_customers",
-            "from old union all select 'national_id', 'n' || i, 'c' || substr(md5('c5'), 1, 24), first_seen_at, "
+            "from old union all select 'user_id', 'u' || i, 'c' || substr(md5('c5'), 1, 24), first_seen_at, "
             "last_seen_at, 1 from (from old limit 1), range(2) t(i)",
         ),
         {"unique_identifiers: one_value_of_a_unique_type", "unique_identifiers: claimed_values"},
@@ -201,7 +223,12 @@ STOPS: list[tuple[str, str, Spoil, set[str], str]] = [
             )(small),
             identity("identifier_customers", "from old limit 0")(small),
         ),
-        {"customer_sizes: no_customer_is_a_crowd", "customer_sizes: no_customer_is_large"},
+        {
+            "customer_sizes: no_customer_is_a_crowd",
+            "customer_sizes: no_customer_is_large",
+            "ids: ids_that_are_held_are_those_of_customers",
+            "present_ids: every_id_leads_to_a_customer_of_today",
+        },
         "nodes=2400",
     ),
     (

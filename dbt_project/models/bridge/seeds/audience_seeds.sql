@@ -33,9 +33,37 @@ known_visitors as (
 
 ),
 
+node_customers as (
+
+    select * from {{ ref('int_node_customers') }}
+
+),
+
+loose_customers as (
+
+    select distinct
+        customer_id,
+        loose_id,
+    from node_customers
+
+),
+
+loosely_same as (
+
+    select
+        one.customer_id,
+        other.customer_id as same_customer_id,
+    from loose_customers as one
+    inner join loose_customers as other
+        on one.loose_id = other.loose_id
+
+),
+
 seeded_members as (
 
-    select membership.*
+    select
+        membership.*,
+        audience_rules.seed_tier,
     from membership
     inner join audience_rules
         on membership.audience_id = audience_rules.audience_id
@@ -47,15 +75,36 @@ seeded_members as (
 
 ),
 
-seed_visitors as (
+seed_customers as (
+
+    select
+        audience_id,
+        member_id as customer_id,
+    from seeded_members
+    where side = 'cdp'
+
+    union
 
     select
         seeded_members.audience_id,
-        customer_visitors.visitor_id,
+        loosely_same.same_customer_id as customer_id,
     from seeded_members
+    inner join loosely_same
+        on seeded_members.member_id = loosely_same.customer_id
+    where
+        seeded_members.side = 'cdp'
+        and seeded_members.seed_tier = 'loose'
+
+),
+
+seed_visitors as (
+
+    select
+        seed_customers.audience_id,
+        customer_visitors.visitor_id,
+    from seed_customers
     inner join customer_visitors
-        on seeded_members.member_id = customer_visitors.customer_id
-    where seeded_members.side = 'cdp'
+        on seed_customers.customer_id = customer_visitors.customer_id
 
     union
 

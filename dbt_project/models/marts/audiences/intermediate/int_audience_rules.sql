@@ -12,6 +12,7 @@ final as (
         'ttl_days': 'integer',
         'min_size': 'bigint',
         'lookalike': 'boolean',
+        'seed_tier': 'varchar',
     }) | indent(4) }}
 
 )
