@@ -17,6 +17,9 @@ from include.identity.engine import Engine, hashed, parquet, text
 from include.identity.rules import LOOSE, MANUAL, Strength, without_manual
 
 SHARED, TOO_MANY_PARTNERS, CONFLICT = "shared", "too_many_partners", "conflict"
+TWO_PEOPLE = "shared_by_two_people"  # records that share the value say that they are not one person
+# Reasons that depend on all that is known of everybody, and not on a component alone.
+FOUND_IN_ALL = (TOO_MANY_PARTNERS, TWO_PEOPLE)
 
 # A person has up to `limit` values of a type, so an honest value meets about that many of them; twice is generous.
 PERSONAL_LIMITS = 2

@@ -23,7 +23,7 @@ from pathlib import Path
 from include.identity.components import connect
 from include.identity.engine import Engine, hashed, parquet, text
 from include.identity.evidence import EVIDENCE
-from include.identity.guards import TOO_MANY_PARTNERS
+from include.identity.guards import FOUND_IN_ALL
 from include.identity.ids import REGISTRY, RELATIONS, read_registry, rows_of
 from include.identity.linkage.linking import create_no_links
 from include.identity.rules import LINK_NUMBER, STRICT, Strength, personal_numbers
@@ -282,7 +282,7 @@ def _find_unsteady(engine: Engine, types: Sequence[Strength]) -> None:
             or (
                 observed_edge.status = 'blocked'
                 and observed_edge.rubbish is null
-                and observed_edge.reason <> {text(TOO_MANY_PARTNERS)}
+                and observed_edge.reason not in {FOUND_IN_ALL}
             )
         union
         -- What names a person may have lost its power: whether that is a customer depends on the others.
@@ -479,7 +479,7 @@ def _write_given(engine: Engine, scratch: Path) -> Given:
             staged.id_value
         from staged
         inner join powerless on staged.value = powerless.value
-        where powerless.reason = {text(TOO_MANY_PARTNERS)}
+        where powerless.reason in {FOUND_IN_ALL}
         """,
         "id_type, id_value",
     )

@@ -32,7 +32,8 @@ from include.identity.ids import (
     registry_files,
 )
 from include.identity.limits import keep_limits
-from include.identity.linkage.components import link_components
+from include.identity.linkage.components import block_contradicted, link_components, open_person_records
+from include.identity.linkage.linking import create_no_links
 from include.identity.replay import Given, catch_up, create_round_days, link_these
 from include.identity.results import KEYS, NAMED_NODES, SCHEMAS, create_results, result
 from include.identity.rules import IdentityRules, Strength, personal_numbers, strengths
@@ -109,15 +110,20 @@ def decide(engine: Engine, lake: Lake, day: date, rules: IdentityRules, given: G
     types = strengths(rules)
     read_evidence(engine, lake, day, rules, types)
     create_evidence_views(engine, types)
+    can_compare = given is None and open_person_records(engine, lake, rules)
     if given is None:
         block_too_many_partners(engine, types)
     else:
         block_these(engine, given.blocked)
+    if can_compare:
+        block_contradicted(engine, rules, types)
     effort = connect(engine, "mergeable", "found")
     separate(engine, types, "found", "separated")
     keep_limits(engine, types, "separated", "tied")
-    if given is None:
-        link_components(engine, lake, rules, types, "tied", ("membership", "linked_membership"))
+    if can_compare:
+        link_components(engine, rules, types, "tied", ("membership", "linked_membership"))
+    elif given is None:
+        create_no_links(engine, "tied", ("membership", "linked_membership"))
     else:
         link_these(engine, given.linked, "tied", "membership")
     create_results(engine, types)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from include.identity.changes import VANISHED
 from include.identity.engine import Engine, text
-from include.identity.guards import SHARED
+from include.identity.guards import SHARED, TWO_PEOPLE
 from include.identity.ids import REGISTRY
 from include.identity.limits import LIMIT
 from include.identity.rules import EXACT, LINK_NUMBER, Strength, types_named
@@ -217,7 +217,7 @@ def result(table: str) -> str:
             and staged_edge.type < {LINK_NUMBER}
             and (
                 staged_edge.status <> 'blocked'
-                or staged_edge.reason = {text(SHARED)}
+                or staged_edge.reason in {(SHARED, TWO_PEOPLE)}
                 or staged_edge.reason like {text(LIMIT + ":%")}
             )
         group by staged_edge.id_type, staged_edge.id_value, node_customer.customer_id

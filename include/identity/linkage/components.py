@@ -5,36 +5,33 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from include.identity.engine import DuckDBEngine, Engine, hashed, parquet
-from include.identity.linkage.linking import create_no_links, link_records
+from include.identity.engine import DuckDBEngine, Engine, hashed, parquet, text
+from include.identity.guards import TWO_PEOPLE
+from include.identity.linkage.contradictions import find_contradictions
+from include.identity.linkage.linking import link_records
+from include.identity.linkage.records import create_records
 from include.identity.rules import IdentityRules, Strength
 from include.lake import Lake
 
 logger = logging.getLogger(__name__)
 
+# Identifiers that people of one household have in common.
+SHAREABLE = ("email", "phone")
 
-def link_components(
-    engine: Engine,
-    lake: Lake,
-    rules: IdentityRules,
-    types: Sequence[Strength],
-    membership: str,
-    results: tuple[str, str],
-) -> None:
-    """Make `link` and the two `results`, partitions of the shape of `membership` that are coarser than it.
+
+def open_person_records(engine: Engine, lake: Lake, rules: IdentityRules) -> bool:
+    """Make the view `person_record` if there is anything to compare; the log says why not.
 
     Person records are those that dbt staged and whose node is in `observation`. Splink runs where the records are,
-    which is DuckDB; on another engine, without person records and when it is not enabled nothing is linked.
+    which is DuckDB; on another engine, without person records and when it is not enabled nothing is compared.
     """
     path = lake.staged("person_records")
     if not rules.linkage.enabled or not path.exists():
         logger.info("no linkage: %s", "not enabled" if path.exists() else f"no person records at {path}")
-        create_no_links(engine, membership, results)
-        return
+        return False
     if not isinstance(engine, DuckDBEngine):
         logger.warning("no linkage: it needs the target duckdb")
-        create_no_links(engine, membership, results)
-        return
+        return False
     engine.create_view(
         "person_record",
         f"""
@@ -43,11 +40,56 @@ def link_components(
         where {hashed("person_records.node_key")} in (select node from observation where is_record)
         """,
     )
+    return True
+
+
+def link_components(
+    engine: Engine,
+    rules: IdentityRules,
+    types: Sequence[Strength],
+    membership: str,
+    results: tuple[str, str],
+) -> None:
+    """Make `link` and the two `results`, partitions of the shape of `membership` that are coarser than it."""
     _create_holdings(engine, types)
     link_records(
         engine, "person_record", rules.linkage, membership, "linkage_held", rules.blocked_values, results
     )
     engine.drop("linkage_held")
+
+
+def block_contradicted(engine: Engine, rules: IdentityRules, types: Sequence[Strength]) -> None:
+    """Take the power from identifiers that two person records share which are clearly two people: a household's
+    telephone, a couple's e-mail address. Of types that are issued to one person each, a difference is a slip.
+    """
+    weak = [each.number for each in types if each.name in SHAREABLE]
+    if not weak:
+        return
+    engine.create_table(
+        "shareable",
+        f"""
+        select distinct
+            node,
+            value
+        from mergeable
+        where is_record and type in ({", ".join(map(str, weak))})
+        """,
+    )
+    if create_records(engine, "person_record", rules.blocked_values):
+        find_contradictions(engine, "shareable", "contradiction")
+        engine.insert(
+            "powerless",
+            f"""
+            select distinct
+                one.value,
+                {text(TWO_PEOPLE)} as reason
+            from contradiction
+            inner join shareable as one on contradiction.node_a = one.node
+            inner join shareable as other on contradiction.node_b = other.node and one.value = other.value
+            """,
+        )
+        engine.drop("contradiction")
+    engine.drop("shareable", "linkage_record", "linkage_no_record")
 
 
 def _create_holdings(engine: Engine, types: Sequence[Strength]) -> None:

@@ -10,7 +10,7 @@ from include.config.schema import Linkage
 from include.identity.linkage.blocking import PARTS
 from include.identity.linkage.comparisons import COMPARISONS
 from include.identity.linkage.records import COLUMNS
-from tests.include.identity.evidence import Desk, node_of, record
+from tests.include.identity.evidence import Desk, event, node_of, record
 
 ANNA = {
     "given_name": "Anna", "family_name": "Berger", "birth_date": "1984-03-09", "gender": "f",
@@ -84,3 +84,30 @@ def test_a_wrong_setting_of_linkage_is_refused_with_what_is_allowed(
     (tmp_path / "identity.yml").write_text(f"{id_types}\nlinkage: {written}\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=said):
         load_configuration(tmp_path)
+
+
+def test_a_households_telephone_ties_neither_mother_to_son_nor_loses_the_mothers_other_record(
+    desk: Desk,
+) -> None:
+    mother, again = record("mother", phone="+15550134455"), record("again", phone="+15550134455")
+    son, order = record("son", phone="+15550134455"), event(kind="orders", phone="+15550134455")
+    say(
+        desk,
+        mother=ANNA | {"phone": "+15550134455"},
+        again=ANNA | {"phone": "+15550134455", "postcode": "10418"},
+        son=ANNA | {"given_name": "Max", "gender": "m", "birth_date": "2011-05-02", "phone": "+15550134455"},
+    )
+    desk.put(mother, again, son, order).resolve()
+    assert desk.customer(mother) == desk.customer(again) != desk.customer(son)
+    assert desk.customer(order) is None
+    assert desk.fates()[node_of(son), "+15550134455"] == ("blocked", "shared_by_two_people")
+    assert desk.claimants("phone", "+15550134455") == {desk.customer(mother), desk.customer(son)}
+
+
+def test_a_short_form_and_a_new_name_share_their_telephone_still(desk: Desk) -> None:
+    bob, robert = record("bob", phone="+15550134455"), record("robert", phone="+15550134455")
+    person = ANNA | {"given_name": "Robert", "gender": "m"}
+    say(desk, bob=person | {"given_name": "Bob"}, robert=person | {"family_name": "Moss-Berger"})
+    desk.put(bob, robert).resolve()
+    assert desk.customer(bob) == desk.customer(robert)
+    assert {status for status, _ in desk.fates().values()} == {"active"}
