@@ -142,7 +142,7 @@
         {%- if name in ['email', 'phone'] or channels %}
         when '{{ name }}' then case
             {%- if name in ['email', 'phone'] %}
-            when {{ facts }}.is_unreachable then 0
+            when {{ facts }}.is_unreachable or {{ facts }}.is_shared then 0
             {%- endif %}
             {%- if channels %}
             when list_contains(['{{ channels | join("', '") }}'], {{ channel }}) then 2

@@ -44,7 +44,8 @@ people as (
 
     select
         customer_id,
-        max(tier) as confidence_tier,  -- the weakest: exact comes before strict
+        -- The weakest of the records, exact comes before strict; a browser that is tied to them says nothing of it.
+        coalesce(max(tier) filter (where kind = 'customers'), max(tier)) as confidence_tier,
         list_sort(list(distinct channel)) as channels,
         count(*) filter (where kind = 'customers') as record_count,
         min(first_seen_at) as first_seen_at,

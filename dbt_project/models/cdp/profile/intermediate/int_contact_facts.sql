@@ -42,6 +42,7 @@ uses as (
         bool_or(node_customers.kind = 'orders') as is_ordered,
         bool_or(node_customers.kind = 'events') as is_signed_in,
         bool_or(node_customers.kind = 'interactions') as is_contacted,
+        bool_or(coalesce(edges.reason like 'shared%', false)) as is_shared,
     from edges
     inner join node_customers
         on edges.node_key = node_customers.node_key
@@ -123,6 +124,7 @@ final as (
         uses.is_ordered,
         uses.is_signed_in,
         uses.is_contacted,
+        uses.is_shared,
         coalesce(answers.is_opened, false) as is_opened,
         coalesce(answers.is_clicked, false) as is_clicked,
         grants.id_value is not null as is_consented,

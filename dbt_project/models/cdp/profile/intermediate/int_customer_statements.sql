@@ -115,6 +115,7 @@ statements as (
         min(observed_at) as first_observed_at,
         max(observed_at) as last_observed_at,
         true as is_active,
+        false as is_shared,
     from said_by_records
     where value is not null
     group by all
@@ -130,13 +131,15 @@ statements as (
         min(first_observed_at) as first_observed_at,
         max(last_observed_at) as last_observed_at,
         true as is_active,
+        false as is_shared,
     from said_by_traits
     where value is not null
     group by all
 
     union all
 
-    -- Blocked values (noreply@, shared by too many) and removed edges are said too, but nobody's golden value.
+    -- Blocked values (noreply@, shared by too many) and removed edges are said too, but nobody's golden value. What a
+    -- household shares is still how to reach each of them whose own record says so.
     select
         node_key,
         id_type as attribute,
@@ -146,6 +149,7 @@ statements as (
         first_seen_at as first_observed_at,
         last_seen_at as last_observed_at,
         status = 'active' or reason = 'not_configured' as is_active,
+        coalesce(reason like 'shared%', false) as is_shared,
     from edges
     where list_contains(['{{ identifier_attributes() | join("', '") }}'], id_type)
 
@@ -161,7 +165,8 @@ by_source as (
         node_customers.channel,
         node_customers.kind,
         node_customers.record_id,
-        statements.is_active,
+        statements.is_shared,
+        statements.is_active or (statements.is_shared and node_customers.kind = 'customers') as is_active,
         max(statements.completeness) as completeness,
         max(statements.version_number) as version_number,
         min(statements.first_observed_at) as first_observed_at,
@@ -198,6 +203,7 @@ final as (
                 by_source.record_id
             order by
                 by_source.is_active desc,
+                by_source.is_shared,
                 by_source.completeness desc,
                 by_source.last_observed_at desc,
                 by_source.version_number desc,
