@@ -24,13 +24,24 @@ os.environ.setdefault("TANDEM_PSEUDONYM_KEY", "a key for the tests alone")
 from tests.company import DAYS, HOUSEHOLDS, STRANGERS, Company
 
 COMPANY = ("tests/integration", "tests/privacy")
+# Files that share nothing with the others of their folder and take long: the other worker may run them.
+ALONE = (
+    "tests/integration/test_stitching_scenarios.py",
+    "tests/dbt_project/test_time.py",
+    "tests/dbt_project/test_unit_tests.py",
+    "tests/include/identity/test_spark.py",
+    "tests/include/identity/linkage/test_febrl.py",
+)
 
 
 class FolderScheduling(LoadScopeScheduling):
     """The tests of a folder share expensive fixtures, so one worker runs them all; two folders share the company."""
 
     def _split_scope(self, nodeid: str) -> str:
-        folder = nodeid.split("::")[0].rpartition("/")[0]
+        file = nodeid.split("::")[0]
+        if file in ALONE:
+            return file
+        folder = file.rpartition("/")[0]
         return "company" if folder in COMPANY else folder
 
 

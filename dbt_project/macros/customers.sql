@@ -98,7 +98,8 @@
         {%- set channels = survivorship(attribute, 'source_priority') -%}
         {%- if channels -%}
         case channel
-        {%- for channel in channels %} when '{{ channel }}' then {{ loop.index0 }}{% endfor %} else {{ channels | length }}
+        {%- for channel in channels %} when '{{ channel }}' then {{ loop.index0 }}{% endfor %}
+        else {{ channels | length }}
         {{- ' end' }}
         {%- else -%}
         0
