@@ -173,6 +173,8 @@ def _add_frequencies(engine: Engine) -> None:
             coalesce(linkage_root.given_root, split_part(folded.given_name, ' ', 1)) as given_root,
             {_sound("folded.given_name")} as given_sound,
             {_sound("folded.family_name")} as family_sound,
+            {_sound(_letters("folded.street_name"))} as street_sound,
+            {_sound(_letters("folded.city"))} as city_sound,
             {", ".join(columns)},
             linkage_frequency_given_name.tf_given_name * linkage_frequency_family_name.tf_family_name as tf_full_name,
             folded.given_name || ' ' || folded.family_name as full_name
@@ -238,6 +240,10 @@ def _date(column: str) -> str:
 
 def _code(column: str) -> str:
     return f"nullif(upper(regexp_replace({column}, '[^0-9A-Za-z]+', '', 'g')), '')"
+
+
+def _letters(column: str) -> str:
+    return f"nullif(replace({column}, ' ', ''), '')"
 
 
 def _sound(column: str) -> str:
