@@ -259,16 +259,17 @@ PLACE = Comparison(
     (
         Level(
             "postcode and city",
-            f"postcode_l = postcode_r and (city_l is null or city_r is null or {_CITY_ALIKE})",
-            0.75,
+            f"postcode_l = postcode_r and {_CITY_ALIKE}",
+            0.68,
             0.001,
-            0.75,
+            0.68,
             "postcode",
         ),
         Level(
             "city and nearly the postcode", f"{_CITY_ALIKE} and {_near('postcode', 2, 4)}", 0.06, 0.0005, 0.06
         ),
-        Level("postcode", "postcode_l = postcode_r", 0.03, 0.0005, 0.03, "postcode"),
+        # The other place of the two may be missing; that is less than both.
+        Level("postcode", "postcode_l = postcode_r", 0.10, 0.001, 0.10, "postcode"),
         Level("city", "city_l = city_r", 0.06, 0.01, 0.06, "city"),
         Level("nearly the postcode", _near("postcode", 1, 4), 0.02, 0.006, 0.02),
         Level("similar city", _CITY_ALIKE, 0.02, 0.006, 0.02),
