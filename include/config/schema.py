@@ -351,8 +351,8 @@ COMPARISON_NAMES = (
 BLOCKING_PARTS = (
     "given_name", "family_name", "full_name", "full_sound", "given_sound", "family_sound", "given_root",
     "given_initial", "family_initial", "birth_date", "birth_year", "birth_day", "gender", "national_id",
-    "loyalty_number", "email", "email_name", "phone", "phone_end", "street", "street_name", "house_number", "city",
-    "region", "postcode", "postcode_area", "country",
+    "loyalty_number", "email", "email_name", "phone", "phone_end", "street", "street_name", "street_sound",
+    "house_number", "city", "city_sound", "region", "postcode", "postcode_area", "country",
 )  # fmt: skip
 BLOCKING_RULES = (
     ("national_id",),
@@ -375,6 +375,10 @@ BLOCKING_RULES = (
     ("house_number", "street_name"),
     ("house_number", "postcode"),
     ("house_number", "city"),
+    ("house_number", "family_sound"),
+    ("street_sound", "city_sound"),
+    ("street_sound", "given_sound"),
+    ("street_sound", "family_sound"),
     ("birth_date",),
     ("full_sound",),
     ("email_name",),

@@ -39,8 +39,10 @@ PARTS = {
     "phone_end": "phone_end",
     "street": "street",
     "street_name": "street_name",
+    "street_sound": "street_sound",
     "house_number": "house_number",
     "city": "city",
+    "city_sound": "city_sound",
     "region": "region",
     "postcode": "postcode",
     "postcode_area": "left(postcode, 3)",
@@ -93,12 +95,12 @@ def _source(part: str) -> str:
     if part in ("full_name", "full_sound"):
         return "given_name"
     column = part
-    for ending in ("_sound", "_initial", "_root"):
-        if part.endswith(ending):
-            column = part.removesuffix(ending) + "_name"
+    if part.startswith(("given_", "family_")):
+        column = f"{part.split('_')[0]}_name"
     return {
         "birth_year": "birth_date", "birth_day": "birth_date", "email_name": "email",
-        "phone_end": "phone", "street_name": "street", "house_number": "street", "postcode_area": "postcode",
+        "phone_end": "phone", "street_name": "street", "street_sound": "street", "house_number": "street",
+        "city_sound": "city", "postcode_area": "postcode",
     }.get(column, column)  # fmt: skip
 
 

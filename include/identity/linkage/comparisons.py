@@ -83,7 +83,11 @@ _NEARLY_SWAPPED = (
     " and jaro_winkler_similarity(family_name_l, given_name_r) >= 0.88"
     " and jaro_winkler_similarity(given_name_l, given_name_r) < 0.7)"
 )
-_MISPLACED = "(given_name_l = family_name_r or family_name_l = given_name_r)"
+_MISPLACED = (
+    "(given_name_l = family_name_r or family_name_l = given_name_r"
+    " or (length(given_name_l) >= 4 and jaro_winkler_similarity(given_name_l, family_name_r) >= 0.92)"
+    " or (length(given_name_r) >= 4 and jaro_winkler_similarity(family_name_l, given_name_r) >= 0.92))"
+)
 _DAY_AND_MONTH_SWAPPED = (
     "(substr(birth_date_l, 1, 4) = substr(birth_date_r, 1, 4)"
     " and substr(birth_date_l, 6, 2) = substr(birth_date_r, 9, 2)"
@@ -94,6 +98,11 @@ _TWO_PARTS_OF_DATE = (
     " or substr(birth_date_l, 1, 7) = substr(birth_date_r, 1, 7)"
     " or (substr(birth_date_l, 1, 4) = substr(birth_date_r, 1, 4)"
     " and substr(birth_date_l, 9) = substr(birth_date_r, 9)))"
+)
+
+_WITHIN_A_YEAR = (
+    "abs(12 * (try_cast(left(birth_date_l, 4) as integer) - try_cast(left(birth_date_r, 4) as integer))"
+    " + try_cast(substr(birth_date_l, 6, 2) as integer) - try_cast(substr(birth_date_r, 6, 2) as integer)) <= 12"
 )
 
 GIVEN_NAME = Comparison(
@@ -133,7 +142,13 @@ FAMILY_NAME = Comparison(
         Level("similar", f"{_alike('family_name', 0.9)} or {_near('family_name', 1, 3)}", 0.07, 0.003, 0.03),
         Level("part", _within("family_name"), 0.02, 0.0005, 0.01),
         # What the given names say of a swap is all there is to say.
-        Level("swapped with the given name", f"{_SWAPPED} or {_NEARLY_SWAPPED}", 0.01, 0.01, 0.01),
+        Level(
+            "swapped with the given name",
+            f"{_SWAPPED} or {_NEARLY_SWAPPED} or {_MISPLACED}",
+            0.01,
+            0.01,
+            0.01,
+        ),
         Level("close", f"{_alike('family_name', 0.82)} or {_near('family_name', 2, 6)}", 0.02, 0.015, 0.01),
         Level("different", None, 0.05, 0.97, 0.29),
     ),
@@ -153,7 +168,8 @@ BIRTH_DATE = Comparison(
         ),
         Level("two parts of three", _TWO_PARTS_OF_DATE, 0.02, 0.01, 0.01),
         Level("two slips", _near("birth_date", 2, 1), 0.02, 0.02, 0.03),
-        Level("different", None, 0.02, 0.967, 0.924),
+        Level("within a year", _WITHIN_A_YEAR, 0.003, 0.03, 0.06),
+        Level("different", None, 0.017, 0.937, 0.864),
     ),
     most_else=0.05,
 )
@@ -243,16 +259,17 @@ PLACE = Comparison(
     (
         Level(
             "postcode and city",
-            f"postcode_l = postcode_r and (city_l is null or city_r is null or {_CITY_ALIKE})",
-            0.75,
+            f"postcode_l = postcode_r and {_CITY_ALIKE}",
+            0.68,
             0.001,
-            0.75,
+            0.68,
             "postcode",
         ),
         Level(
             "city and nearly the postcode", f"{_CITY_ALIKE} and {_near('postcode', 2, 4)}", 0.06, 0.0005, 0.06
         ),
-        Level("postcode", "postcode_l = postcode_r", 0.03, 0.0005, 0.03, "postcode"),
+        # The other place of the two may be missing; that is less than both.
+        Level("postcode", "postcode_l = postcode_r", 0.10, 0.001, 0.10, "postcode"),
         Level("city", "city_l = city_r", 0.06, 0.01, 0.06, "city"),
         Level("nearly the postcode", _near("postcode", 1, 4), 0.02, 0.006, 0.02),
         Level("similar city", _CITY_ALIKE, 0.02, 0.006, 0.02),

@@ -16,6 +16,7 @@ from include.identity.linkage.scoring import Scorer
 _MOST_RECORDS = 50
 _COMPARISONS = (GIVEN_NAME, FAMILY_NAME, BIRTH_DATE, GENDER, NATIONAL_ID)
 _DIFFERENT, _NATIONAL_ID_AGREES = 0, (len(NATIONAL_ID.levels) - 1, len(NATIONAL_ID.levels) - 2)
+_ANOTHER_BIRTH_DATE = (0, 1)  # different, or within a year at best: a husband and wife of one age
 
 
 def find_contradictions(engine: Engine, shared: str, result: str) -> None:
@@ -75,7 +76,7 @@ def find_contradictions(engine: Engine, shared: str, result: str) -> None:
             inner join linkage_record as record_r on compared.record_r = record_r.record
             where
                 compared.gamma_given_name = {_DIFFERENT}
-                and (compared.gamma_birth_date = {_DIFFERENT} or compared.gamma_gender = {_DIFFERENT})
+                and (compared.gamma_birth_date in {_ANOTHER_BIRTH_DATE} or compared.gamma_gender = {_DIFFERENT})
                 and compared.gamma_national_id not in {_NATIONAL_ID_AGREES}
             """,
         )

@@ -21,7 +21,15 @@ from include.identity.linkage.clustering import (
     vote,
 )
 from include.identity.linkage.comparisons import COMPARISONS, Comparison
-from include.identity.linkage.priors import LEAST_EVIDENCE, USUAL, Priors, has_persons, per_record, priors_of
+from include.identity.linkage.priors import (
+    LEAST_EVIDENCE,
+    USUAL,
+    Priors,
+    has_persons,
+    per_record,
+    prior_of_unfound,
+    priors_of,
+)
 from include.identity.linkage.records import create_records, known_columns
 from include.identity.linkage.scoring import PAIRS_PER_PART, Scorer
 from include.identity.linkage.training import train
@@ -83,8 +91,9 @@ def link_records(
     scorer = Scorer(engine, model)
     pairs = _score_blocks(engine, scorer, blocks)
     priors = _estimate_priors(engine, has_persons(model), records)
-    _create_links(engine, priors, rules)
-    _create_votes(engine, scorer, priors, rules)
+    unfound = _find_unfound(engine, priors, rules, records)
+    _create_links(engine, priors, unfound, rules)
+    _create_votes(engine, scorer, priors, unfound, rules)
     _cluster(engine, rules, membership, holdings, results)
     links = engine.scalar("select count(*) from link")
     logger.info("linked %s records: %s pairs compared, %s links", records, pairs, links)
@@ -221,6 +230,62 @@ def _estimate_priors(engine: Engine, persons: bool, records: int) -> Priors:
     return priors_of(duplicates, housemates if persons else 0, records)
 
 
+def _find_unfound(engine: Engine, priors: Priors, rules: LinkageRules, records: int) -> Priors:
+    """Make `linkage_unfound(record)`: records that found nobody; return the priors of a pair of them.
+
+    Where nearly every record finds another of its person, two that are left over and resemble each other are far more
+    likely one person than two of a household, who would each have found their own, or than two strangers, of whom
+    few are left. Where most records are alone this says nothing, and never anything against a pair.
+    """
+    engine.create_table(
+        "linkage_unfound",
+        f"""
+        with found as (
+            select distinct unnest([record_l, record_r]) as record
+            from linkage_scored
+            where {_weight(priors)} >= {threshold(rules.strict)}
+        ),
+
+        units as (
+            select
+                unit,
+                min(record) as record
+            from linkage_unit
+            group by unit
+            having count(*) = 1
+        )
+
+        select units.record
+        from units
+        left join found on units.record = found.record
+        where found.record is null
+        """,
+    )
+    unfound = engine.scalar("select count(*) from linkage_unfound")
+    counts = engine.rows(
+        """
+        select
+            evidence // 250 as evidence,
+            person // 250 as person,
+            count(*)
+        from linkage_scored
+        inner join linkage_unfound as one on linkage_scored.record_l = one.record
+        inner join linkage_unfound as other on linkage_scored.record_r = other.record
+        group by evidence // 250, person // 250
+        order by evidence // 250, person // 250
+        """
+    )
+    person = priors.person
+    for _ in range(60):
+        same = 0.0
+        for evidence, personal, pairs in counts:
+            one = 2 ** (min(evidence / 4, 200) + person)
+            two = 2 ** (min((evidence - personal) / 4, 200) + priors.household)
+            same += int(pairs) * one / (1 + one + two)
+        person = prior_of_unfound(same, unfound, records)
+    return Priors(max(person, priors.person), priors.household)
+
+
 def _weight(priors: Priors) -> str:
     """Over evidence and person: one person against two strangers and against two of one household."""
     strangers = f"(evidence / {THOUSAND}.0 + {priors.person})"
@@ -232,12 +297,25 @@ def _weight(priors: Priors) -> str:
     )
 
 
+def _weight_of_pair(priors: Priors, unfound: Priors) -> str:
+    """Over a pair of records: its weight, by the priors of all or by those of records that found nobody."""
+    return f"""
+        case
+            when
+                record_l in (select record from linkage_unfound)
+                and record_r in (select record from linkage_unfound)
+                then {_weight(unfound)}
+            else {_weight(priors)}
+        end
+    """
+
+
 def _household(priors: Priors) -> str:
     """Over person: one person against two of one household, with how often either is the case."""
     return f"(person + {round((priors.person - priors.household) * THOUSAND)})"
 
 
-def _create_links(engine: Engine, priors: Priors, rules: LinkageRules) -> None:
+def _create_links(engine: Engine, priors: Priors, unfound: Priors, rules: LinkageRules) -> None:
     """Make `linkage_link(unit_l, unit_r, …)` of the scored pairs that are at least loose, and `link` from it."""
     loose, strict = threshold(rules.loose), threshold(rules.strict)
     engine.create_table(
@@ -249,7 +327,7 @@ def _create_links(engine: Engine, priors: Priors, rules: LinkageRules) -> None:
                 record_r,
                 match_key,
                 evidence_text,
-                {_weight(priors)} as weight
+                {_weight_of_pair(priors, unfound)} as weight
             from linkage_scored
         )
 
@@ -285,7 +363,9 @@ def _create_links(engine: Engine, priors: Priors, rules: LinkageRules) -> None:
     )
 
 
-def _create_votes(engine: Engine, scorer: Scorer, priors: Priors, rules: LinkageRules) -> None:
+def _create_votes(
+    engine: Engine, scorer: Scorer, priors: Priors, unfound: Priors, rules: LinkageRules
+) -> None:
     """Make `linkage_vote(unit_l, unit_r, vote)`: of all pairs of records within the candidates."""
     find_candidates(engine, "linkage_link", "linkage_candidate")
     engine.create_table(
@@ -346,7 +426,7 @@ def _create_votes(engine: Engine, scorer: Scorer, priors: Priors, rules: Linkage
                 weighed as (
                     select
                         *,
-                        {_weight(priors)} as weight
+                        {_weight_of_pair(priors, unfound)} as weight
                     from measured
                 )
 
@@ -405,7 +485,7 @@ def _cluster(
         _create_membership(engine, start, membership, result)
     engine.drop(
         "linkage_place", "linkage_holding", "linkage_vote", "linkage_link", "linkage_candidate", "linkage_unit",
-        "linkage_strict", "linkage_loose", "linkage_record", "linkage_no_record",
+        "linkage_strict", "linkage_loose", "linkage_record", "linkage_no_record", "linkage_unfound",
     )  # fmt: skip
 
 

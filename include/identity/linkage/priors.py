@@ -15,6 +15,7 @@ LEAST_EVIDENCE = 5
 USUAL = {"duplicates": (0.3, 200), "housemates": (0.3, 50)}
 _WITHIN = {"duplicates": (0.02, 5.0), "housemates": (0.0001, 5.0)}
 _MANY = 500
+_LEAST_UNFOUND = 1e-6
 # Few records are taken from a population of at least this many.
 _POPULATION = 2_000
 
@@ -42,6 +43,13 @@ def per_record(what: str, pairs: float, records: int) -> float:
     weight *= min(1.0, _MANY / records)
     least, most = _WITHIN[what]
     return min(max((pairs + usual * weight) / (records + weight), least), most)
+
+
+def prior_of_unfound(pairs: float, unfound: int, records: int) -> float:
+    """The odds, in bits, that two of the records that found nobody are one person when `pairs` of them are."""
+    weight = USUAL["duplicates"][1] * min(1.0, _MANY / records)
+    population = max(unfound, 1) * max(1.0, _POPULATION / records)
+    return round(log2(max(pairs / (unfound + weight), _LEAST_UNFOUND) / (population / 2)), 3)
 
 
 def has_persons(comparisons: Sequence[Comparison]) -> bool:

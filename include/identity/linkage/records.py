@@ -95,7 +95,7 @@ def create_records(engine: Engine, source: str, blocked_values: Collection[str])
                 node_key,
                 {_name("given_name", True)} as given_name,
                 {_name("family_name", False)} as family_name,
-                case when birth_date not in ({", ".join(map(text, _NO_BIRTH_DATES))}) then birth_date end as birth_date,
+                {_date("birth_date")} as birth_date,
                 nullif(left(lower(gender), 1), '') as gender,
                 {_code("national_id")} as national_id,
                 {_code("loyalty_number")} as loyalty_number,
@@ -134,21 +134,25 @@ def known_columns(engine: Engine) -> dict[str, int]:
 
 def _add_frequencies(engine: Engine) -> None:
     """Make `linkage_record` of `linkage_folded` with the frequency of its values and the roots of given names."""
-    (totals,) = engine.rows(
-        f"select {', '.join(f'count({column})' for column in FREQUENCIES)} from linkage_folded"
-    )
     joins, columns = [], []
-    for (column, frequency), total in zip(FREQUENCIES.items(), totals, strict=True):
+    for column, frequency in FREQUENCIES.items():
         engine.create_table(
             f"linkage_frequency_{column}",
             f"""
+            with held as (
+                select
+                    {column},
+                    {_holders(column)} as holders
+                from linkage_folded
+                where {column} is not null
+                group by {column}
+            )
+
             select
                 {column},
-                (greatest(count(*) - {frequency.own}, 0) + {_WEIGHT_OF_USUAL * frequency.usual})
-                / {total + _WEIGHT_OF_USUAL}.0 as tf_{column}
-            from linkage_folded
-            where {column} is not null
-            group by {column}
+                (greatest(holders - {frequency.own}, 0) + {_WEIGHT_OF_USUAL * frequency.usual})
+                / (sum(holders) over () + {_WEIGHT_OF_USUAL}) as tf_{column}
+            from held
             """,
         )
         joins.append(
@@ -169,6 +173,8 @@ def _add_frequencies(engine: Engine) -> None:
             coalesce(linkage_root.given_root, split_part(folded.given_name, ' ', 1)) as given_root,
             {_sound("folded.given_name")} as given_sound,
             {_sound("folded.family_name")} as family_sound,
+            {_sound(_letters("folded.street_name"))} as street_sound,
+            {_sound(_letters("folded.city"))} as city_sound,
             {", ".join(columns)},
             linkage_frequency_given_name.tf_given_name * linkage_frequency_family_name.tf_family_name as tf_full_name,
             folded.given_name || ' ' || folded.family_name as full_name
@@ -179,6 +185,20 @@ def _add_frequencies(engine: Engine) -> None:
         """,
     )
     engine.drop("linkage_folded", "linkage_root", *(f"linkage_frequency_{column}" for column in FREQUENCIES))
+
+
+def _holders(column: str) -> str:
+    """Over the records with a value: about how many people have it.
+
+    Ten records of one person do not make their e-mail address or birth date a frequent one. Two people differ in
+    birth date and given name; a slip makes one person look like two, hence the lesser of both.
+    """
+    counts = [
+        f"case when count({other}) > 0 then count(distinct {other}) * count(*) // count({other}) else count(*) end"
+        for other in ("birth_date", "given_name")
+        if other != column
+    ]
+    return f"least({', '.join(counts)}, count(*))"
 
 
 @cache
@@ -212,8 +232,18 @@ def _street(column: str) -> str:
     return expression
 
 
+def _date(column: str) -> str:
+    """The day alone, if a time was written with it, and unless it stands for none."""
+    day = f"left({column}, 10)"
+    return f"case when {day} not in ({', '.join(map(text, _NO_BIRTH_DATES))}) then {day} end"
+
+
 def _code(column: str) -> str:
     return f"nullif(upper(regexp_replace({column}, '[^0-9A-Za-z]+', '', 'g')), '')"
+
+
+def _letters(column: str) -> str:
+    return f"nullif(replace({column}, ' ', ''), '')"
 
 
 def _sound(column: str) -> str:

@@ -15,7 +15,7 @@ from include.identity.linkage.contradictions import find_contradictions
 from include.identity.linkage.linking import link_file, link_records
 from include.identity.linkage.records import COLUMNS, create_records
 from tests.include.identity.linkage.people import COLUMNS as GENERATED
-from tests.include.identity.linkage.people import records_of_households
+from tests.include.identity.linkage.people import FAMILIES, MEN, STREETS, WOMEN, records_of_households
 
 RULES = IdentityRules(id_types={"email": {"priority": 1}, "phone": {"priority": 2}})
 ANNA = {
@@ -106,6 +106,80 @@ def test_short_forms_of_a_name_are_the_name(tmp_path: Path) -> None:
     assert found["a"] == found["b"]
 
 
+def neighbours(people: int, copies: int) -> list[dict[str, str | None]]:
+    """People who live alone, `copies` records of each; every tenth second record has another given name, every tenth
+    another birth date."""
+    draw = random.Random(3)
+    rows = []
+    for number in range(people):
+        said = {
+            "given_name": draw.choice(MEN + WOMEN),
+            "family_name": draw.choice(FAMILIES) + draw.choice(("", "son", "ley", "wood", "er")),
+            "birth_date": f"{draw.randrange(1930, 2000)}-{draw.randrange(1, 13):02d}-{draw.randrange(1, 29):02d}",
+            "street": f"{draw.randrange(1, 250)} {draw.choice(FAMILIES)} {draw.choice(('street', 'road', 'lane'))}",
+            "city": f"{draw.choice(STREETS)}{draw.choice(('ville', 'ton', 'field', 'burg'))}",
+            "postcode": str(draw.randrange(1000, 9999)),
+        }
+        for copy in range(copies):
+            slip: dict[str, str | None] = {}
+            if copy and number % 10 == 1:
+                slip["given_name"] = draw.choice(MEN + WOMEN)
+            if copy and number % 10 == 2:
+                slip["birth_date"] = f"{draw.randrange(1930, 2000)}-05-17"
+            rows.append({"node_key": f"{number}-{copy}", **said, **slip})
+    return rows
+
+
+@pytest.mark.parametrize(("copies", "is_one"), [(2, True), (1, False)])
+def test_two_that_are_left_over_where_all_others_found_themselves_are_one(
+    copies: int, is_one: bool, tmp_path: Path
+) -> None:
+    # The same given name would be enough; another one and another birth date is a spouse where people are alone.
+    rows = neighbours(1500, copies)
+    pairs = 6
+    for number in range(pairs):
+        one = next(row for row in rows if row["node_key"] == f"{number * 10 + 3}-0")
+        other = one | {"given_name": "Xenia", "birth_date": f"1931-0{number + 1}-11"}
+        rows = [row for row in rows if row["node_key"] != f"{number * 10 + 3}-1"]
+        rows.append(other | {"node_key": f"{number * 10 + 3}-1"})
+    found = linked(tmp_path, rows)
+    joined = sum(found[f"{number * 10 + 3}-0"] == found[f"{number * 10 + 3}-1"] for number in range(pairs))
+    assert joined == (pairs if is_one else 0)
+
+
+def test_a_value_is_as_frequent_as_the_people_who_have_it_not_their_records(tmp_path: Path) -> None:
+    one = [{"node_key": f"one{number}", **ANNA, "email": "anna@x.example"} for number in range(10)]
+    ten = [
+        {"node_key": f"ten{number}", **ANNA, "email": "info@x.example"}
+        | {"given_name": name, "birth_date": f"19{60 + number}-03-09"}
+        for number, name in enumerate(MEN[:10])
+    ]
+    write(tmp_path / "records.parquet", [*one, *ten, {"node_key": "single", **ANNA, "email": "a@y.example"}])
+    engine = DuckDBEngine(duckdb.connect())
+    engine.create_view("person_record", f"select * from '{tmp_path}/records.parquet'")
+    create_records(engine, "person_record", ())
+    frequencies = dict(engine.rows("select distinct email, tf_email from linkage_record"))
+    assert frequencies["anna@x.example"] == frequencies["a@y.example"]
+    assert frequencies["info@x.example"] > 100 * frequencies["a@y.example"]
+
+
+def test_a_record_with_a_slip_in_street_and_city_is_still_compared(tmp_path: Path) -> None:
+    one = {
+        "given_name": "Jamie",
+        "family_name": "Hoffman",
+        "street": "592 Dalrymple Street",
+        "city": "Vaucluse",
+    }
+    other = {
+        "given_name": "Jajie",
+        "family_name": "Hofmfan",
+        "street": "592 Dalrymple S treet",
+        "city": "Vauclyse",
+    }
+    found = linked(tmp_path, [*people(60), {"node_key": "a", **one}, {"node_key": "b", **other}])
+    assert found["a"] == found["b"]
+
+
 def test_a_block_that_is_too_large_is_tightened_or_left_out(tmp_path: Path) -> None:
     rows = [row | {"postcode": "10000", "city": "Capital"} for row in people(120)]
     rules = RULES.model_copy(update={"linkage": RULES.linkage.model_copy(update={"largest_block": 20})})
@@ -168,6 +242,7 @@ def test_the_partitions_are_nested_and_start_from_what_identifiers_tied(tmp_path
 @pytest.mark.parametrize(("changed", "contradicts"), [
     ({"given_name": "Ruth", "birth_date": "1951-07-30"}, True),
     ({"given_name": "Max", "gender": "m", "birth_date": None}, True),
+    ({"given_name": "Ruth", "birth_date": "1983-12-27"}, True),
     ({"given_name": "Ruth", "birth_date": None}, False),
     ({"given_name": "Annie", "birth_date": "1984-04-09"}, False),
     ({"given_name": "A.", "birth_date": "1990-12-01"}, False),
