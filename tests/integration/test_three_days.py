@@ -9,6 +9,7 @@ from tests.company import DAYS, Company
 
 PUBLISHED = {
     "cdp.customers", "cdp.customer_records", "cdp.customer_identifiers", "cdp.identity_changes",
+    "cdp.customer_attributes", "cdp.customer_attribute_values", "cdp.customer_other_values", "cdp.device_ownership",
     "cdp.customer_id_history", "cdp.identity_edges", "cdp.identity_health", "cdp.customer_timeline",
     "cdp.sessions", "cdp.customer_features", "cdp.customer_scores", "cdp.segments",
     "cdp.customer_segments", "dmp.visitors", "dmp.trait_qualifications", "dmp.lookalike_models",
