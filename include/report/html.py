@@ -162,7 +162,7 @@ def _identity(source: _Source) -> Section:
         "Who is who",
         f"{tiers.get('exact') or 0:.1%} of the customers are held together by exact identifiers alone. The bars count "
         "customers by how many records and combinations of identifiers they have.",
-        _bars([(row[1], row[2], f"{row[2]:,} ({row[3]:.1%})") for row in sizes]),
+        _bars([(row[1], row[2], f"{row[2]:,} ({row[3]:.0%})") for row in sizes]),
         ("measure", "part", "count", "share"),
         tuple(
             (row[0].replace("_", " "), row[1], f"{row[2]:,}", f"{row[3]:.1%}" if row[3] else "")
