@@ -23,7 +23,7 @@ from tests.dbt_project.files_company import Company
 
 DAYS = [date(2024, 3, 1), date(2024, 3, 2), date(2024, 3, 3)]
 # Late files change what would have been found on the days before.
-ABOUT_THE_DAYS_BEFORE = {"cdp/identity_changes", "cdp/customer_id_history"}
+ABOUT_THE_DAYS_BEFORE = {"cdp/identity_changes", "cdp/customer_id_history", "cdp/identity_health"}
 
 EVENTS_ONLY = """\
 channels:

@@ -28,6 +28,7 @@ def test_the_report_is_one_self_contained_page_with_every_section(release: Path)
     titles = re.findall(r"<h2>(.*?)</h2>", page)
     assert titles == [
         "What came in",
+        "Who is who",
         "Segments",
         "How good the scores are",
         "Audiences",
