@@ -191,8 +191,10 @@ TABLES = {
         timestamp '2017-12-01' as entered_at, timestamp '2017-12-31' as expires_at from range(60) t(i)
         union all select 'sporty', {VISITOR}, i % 10 = 1, timestamp '2017-12-01', timestamp '2017-12-31'
         from range(60) t(i)""",
-    "cdp/identity_health": f"""select 'customers' as measure, 'all' as part, {CUSTOMERS}::bigint as value,
-        1.0::double as share, date '2017-12-01' as as_of_date""",
+    "cdp/identity_health": f"""select measure, part, {CUSTOMERS}::bigint as value, share,
+        date '2017-12-01' as as_of_date
+        from (values ('customers', 'all', null::double), ('customers_by_size', '1', 1.0::double))
+            as counted (measure, part, share)""",
     "ops/quarantine_summary": """select 'crm' as channel, 'customers' as kind, 'row' as refused, 'malformed' as reason,
         '' as column_name, 1::bigint as rows, 1::bigint as refused_rows, 121::bigint as received_rows""",
     "ops/schema_drift": """select 'crm' as channel, 'shoe_size' as source_column, 'added' as change,
