@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,11 +20,6 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
 os.environ["DO_NOT_TRACK"] = "1"
 os.environ.setdefault("TANDEM_PSEUDONYM_KEY", "a key for the tests alone")
-
-# PySpark takes a main module without a file, which a worker of the tests has, for a doctest and ends the process; Great
-# Expectations imports it wherever it is installed.
-if sys.modules["__main__"].__spec__ is None and not hasattr(sys.modules["__main__"], "__file__"):
-    sys.modules["__main__"].__spec__ = SimpleNamespace(name=None)
 
 from tests.company import DAYS, HOUSEHOLDS, STRANGERS, Company
 

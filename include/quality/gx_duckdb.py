@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from include.settings import settings
@@ -101,7 +103,7 @@ class Engine:
 @contextmanager
 def open_engine() -> Iterator[Engine]:
     """Yield an engine with two threads and the memory limit of the settings; it is gone afterwards."""
-    import great_expectations as gx
+    gx = import_great_expectations()
     from great_expectations.data_context.types.base import (
         DataContextConfig,
         InMemoryStoreBackendDefaults,
@@ -128,6 +130,22 @@ def open_engine() -> Iterator[Engine]:
         if engine._engine._connection is not None:
             engine._engine._connection.close()
         engine._engine.engine.dispose()
+
+
+def import_great_expectations() -> ModuleType:
+    """Great Expectations, which is to think that there is no PySpark.
+
+    Its checks here run in DuckDB, and PySpark warns of pandas when it is loaded; where the main module is no file, as
+    in a worker of the tests, it even ends the process.
+    """
+    loaded = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "pyspark"}
+    sys.modules["pyspark"] = None  # type: ignore[assignment]  # which makes an import of it fail
+    try:
+        import great_expectations
+    finally:
+        del sys.modules["pyspark"]
+        sys.modules.update(loaded)
+    return great_expectations
 
 
 def _keep_one_connection() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
 
 from include.quality import gx_duckdb
 from include.quality.gx_duckdb import Check, NotEvaluated, open_engine
+from include.settings import PROJECT
 
 
 def test_one_connection_is_kept_so_that_checks_see_what_was_made_in_it() -> None:
@@ -21,6 +23,7 @@ def test_one_connection_is_kept_so_that_checks_see_what_was_made_in_it() -> None
 
 
 def test_without_the_patch_no_check_can_be_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
+    gx_duckdb.import_great_expectations()
     from great_expectations.execution_engine import sqlalchemy_execution_engine as module
 
     without = tuple(each for each in module._PERSISTED_CONNECTION_DIALECTS if each != "duckdb")
@@ -32,6 +35,17 @@ def test_without_the_patch_no_check_can_be_evaluated(monkeypatch: pytest.MonkeyP
             "numbers", [Check("expect_column_values_to_be_unique", {"column": "i"}, "stop")]
         )
     assert outcome[0].error is not None
+
+
+def test_great_expectations_loads_no_pyspark() -> None:
+    code = (
+        "import sys; from include.quality.gx_duckdb import open_engine\n"
+        "with open_engine() as engine: engine.add_asset('numbers', 'select 1 as i')\n"
+        "assert 'great_expectations' in sys.modules and 'pyspark' not in sys.modules\n"
+        "import pyspark"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_counts_are_exact_and_examples_few() -> None:
