@@ -96,6 +96,29 @@ def place_values(engine: Engine, edges: str, components: str, result: str) -> No
     )
 
 
+def follow(engine: Engine, nodes: str, moved: str, result: str) -> None:
+    """Make `result(node, component)`: the partition `nodes`, its components led to where `moved` leads them.
+
+    Both relations are as `connect` makes them. What moved is the smallest node of a component, or a node that was
+    one by itself: in `nodes` there is neither.
+    """
+    engine.create_table(
+        result,
+        f"""
+        select
+            places.node,
+            coalesce(moved.component, places.component) as component
+        from {nodes} as places
+        left join {moved} as moved on places.component = moved.node
+        union all
+        select
+            node,
+            component
+        from {moved}
+        """,
+    )
+
+
 def extend(engine: Engine, nodes: str, values: str, edges: str, result: str, values_result: str) -> Effort:
     """Make `result(node, component)` and `values_result(value, component)` from those before and new edges.
 
@@ -123,22 +146,7 @@ def extend(engine: Engine, nodes: str, values: str, edges: str, result: str, val
         """,
     )
     effort = connect(engine, f"{result}_touch", f"{result}_moved")
-    # What moved is the smallest node of a component before, or a new node: in `nodes` there is neither.
-    engine.create_table(
-        result,
-        f"""
-        select
-            places.node,
-            coalesce(moved.component, places.component) as component
-        from {nodes} as places
-        left join {result}_moved as moved on places.component = moved.node
-        union all
-        select
-            node,
-            component
-        from {result}_moved
-        """,
-    )
+    follow(engine, nodes, f"{result}_moved", result)
     engine.create_table(
         values_result,
         f"""

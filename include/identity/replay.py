@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from include.identity.components import connect
+from include.identity.components import connect, follow
 from include.identity.engine import Engine, hashed, parquet, text
 from include.identity.evidence import EVIDENCE
 from include.identity.guards import FOUND_IN_ALL
@@ -515,22 +515,7 @@ def link_these(engine: Engine, path: Path, tied: str, result: str) -> None:
         """,
     )
     connect(engine, "linked_edge", "linked_part")
-    engine.create_table(
-        result,
-        f"""
-        select
-            tied.node,
-            coalesce(linked_part.component, tied.component) as component
-        from {tied} as tied
-        left join linked_part on tied.component = linked_part.node
-        union all
-        select
-            linked_part.node,
-            linked_part.component
-        from linked_part
-        where not exists (select 1 from {tied} as tied where tied.node = linked_part.node)
-        """,
-    )
+    follow(engine, tied, "linked_part", result)
     engine.drop("linked_edge", "linked_part")
 
 

@@ -116,7 +116,7 @@ def decide(engine: Engine, lake: Lake, day: date, rules: IdentityRules, given: G
     else:
         block_these(engine, given.blocked)
     if can_compare:
-        block_contradicted(engine, rules, types)
+        block_contradicted(engine, types)
     effort = connect(engine, "mergeable", "found")
     separate(engine, types, "found", "separated")
     keep_limits(engine, types, "separated", "tied")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from include.identity.components import connect
+from include.identity.components import connect, follow
 from include.identity.engine import Engine
 from include.identity.rules import EXACT, LOOSE, Strength
 
@@ -61,20 +61,5 @@ def join_loosely(engine: Engine, types: Sequence[Strength], found: str, result: 
         """,
     )
     connect(engine, "loose_edge", "loosely")
-    engine.create_table(
-        result,
-        f"""
-        select
-            found.node,
-            coalesce(loosely.component, found.component) as component
-        from {found} as found
-        left join loosely on found.component = loosely.node
-        union all
-        select
-            loosely.node,
-            loosely.component
-        from loosely
-        where not exists (select 1 from {found} as found where found.node = loosely.node)
-        """,
-    )
+    follow(engine, found, "loosely", result)
     engine.drop("loose_edge", "loosely")

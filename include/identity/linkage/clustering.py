@@ -9,12 +9,10 @@ thousandths of a bit: their sums do not depend on the order of adding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import log2
 
 from include.identity.components import connect
 from include.identity.engine import Engine
-from include.identity.rules import Strength
 
 THOUSAND = 1000  # weights are kept in thousandths of a bit
 _MOST_AGAINST = 20 * THOUSAND
@@ -275,8 +273,3 @@ def _find_mutual(engine: Engine) -> int:
         """,
     )
     return engine.scalar("select count(*) from linkage_merge")
-
-
-def holding_limits(types: Sequence[Strength]) -> list[tuple[int, int]]:
-    """How many values of each type one cluster may hold, by the type's number."""
-    return [(each.number, 1 if each.is_unique else each.limit) for each in types if not each.is_anonymous]

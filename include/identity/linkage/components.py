@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from include.identity.engine import DuckDBEngine, Engine, hashed, parquet, text
 from include.identity.guards import TWO_PEOPLE
 from include.identity.linkage.contradictions import find_contradictions
-from include.identity.linkage.linking import link_records
+from include.identity.linkage.linking import link_created
 from include.identity.linkage.records import create_records
 from include.identity.rules import IdentityRules, Strength
 from include.lake import Lake
@@ -20,7 +20,7 @@ SHAREABLE = ("email", "phone")
 
 
 def open_person_records(engine: Engine, lake: Lake, rules: IdentityRules) -> bool:
-    """Make the view `person_record` if there is anything to compare; the log says why not.
+    """Make the records to compare, if there are any; the log says why not.
 
     Person records are those that dbt staged and whose node is in `observation`. Splink runs where the records are,
     which is DuckDB; on another engine, without person records and when it is not enabled nothing is compared.
@@ -40,6 +40,7 @@ def open_person_records(engine: Engine, lake: Lake, rules: IdentityRules) -> boo
         where {hashed("person_records.node_key")} in (select node from observation where is_record)
         """,
     )
+    create_records(engine, "person_record", rules.blocked_values)
     return True
 
 
@@ -52,13 +53,11 @@ def link_components(
 ) -> None:
     """Make `link` and the two `results`, partitions of the shape of `membership` that are coarser than it."""
     _create_holdings(engine, types)
-    link_records(
-        engine, "person_record", rules.linkage, membership, "linkage_held", rules.blocked_values, results
-    )
+    link_created(engine, rules.linkage, membership, "linkage_held", results)
     engine.drop("linkage_held")
 
 
-def block_contradicted(engine: Engine, rules: IdentityRules, types: Sequence[Strength]) -> None:
+def block_contradicted(engine: Engine, types: Sequence[Strength]) -> None:
     """Take the power from identifiers that two person records share which are clearly two people: a household's
     telephone, a couple's e-mail address. Of types that are issued to one person each, a difference is a slip.
     """
@@ -75,7 +74,7 @@ def block_contradicted(engine: Engine, rules: IdentityRules, types: Sequence[Str
         where is_record and type in ({", ".join(map(str, weak))})
         """,
     )
-    if create_records(engine, "person_record", rules.blocked_values):
+    if engine.scalar("select count(*) from linkage_record"):
         find_contradictions(engine, "shareable", "contradiction")
         engine.insert(
             "powerless",
@@ -89,7 +88,7 @@ def block_contradicted(engine: Engine, rules: IdentityRules, types: Sequence[Str
             """,
         )
         engine.drop("contradiction")
-    engine.drop("shareable", "linkage_record", "linkage_no_record")
+    engine.drop("shareable")
 
 
 def _create_holdings(engine: Engine, types: Sequence[Strength]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from include.identity.components import follow
 from include.identity.engine import Engine, hashed, opened, parquet
 from include.identity.linkage.blocking import Block, BlockedPairs, create_blocks, create_pairs
 from include.identity.linkage.clustering import (
@@ -71,7 +72,19 @@ def link_records(
     far its attributes agree; the memberships have the shape of `membership`, each
     coarser than the one before.
     """
-    records = create_records(engine, source, blocked_values)
+    create_records(engine, source, blocked_values)
+    return link_created(engine, rules, membership, holdings, results)
+
+
+def link_created(
+    engine: Engine,
+    rules: LinkageRules,
+    membership: str | None,
+    holdings: str | None,
+    results: tuple[str, str],
+) -> Linked:
+    """`link_records` of the records that `create_records` made; they are gone then."""
+    records = engine.scalar("select count(*) from linkage_record")
     known = _known(engine, records)
     comparisons = tuple(
         comparison
@@ -505,27 +518,18 @@ def _create_membership(engine: Engine, place: str, membership: str | None, resul
         )
 
         select
-            components.component,
-            heads.component as head
+            components.component as node,
+            heads.component
         from {place} as places
         inner join components on places.unit = components.unit
         inner join components as heads on places.cluster = heads.unit
         where places.unit <> places.cluster
         """,
     )
-    stay = (
-        f"""
-        union all
-        select
-            members.node,
-            coalesce(linkage_move.head, members.component) as component
-        from {membership} as members
-        left join linkage_move on members.component = linkage_move.component
-        """
-        if membership
-        else ""
-    )
-    engine.create_table(result, f"select component as node, head as component from linkage_move {stay}")
+    if membership:
+        follow(engine, membership, "linkage_move", result)
+    else:
+        engine.create_table(result, "select node, component from linkage_move")
     engine.drop("linkage_move")
 
 
