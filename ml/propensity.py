@@ -101,11 +101,15 @@ def score_customers(lake: Lake, day: date, models: Any) -> Summary:
         snapshots = read_snapshots(lake)
         reason = _reason_to_skip(snapshots, day, models.purchase.horizon_days)
         if reason:
-            write_table(None, CUSTOMER_SCORES, ["customer_id", "score"], lake.ml(day, "customer_scores"))
+            write_table(
+                None, CUSTOMER_SCORES, ["customer_id", "score"], lake.ml(day, f"customer_scores_{TASK}")
+            )
             write_model_cards(lake, day, TASK, [skipped_card(MODEL, TASK, reason)])
             return Summary(TASK, "skipped", 0, reason)
         scores, card, note = learn_and_score(snapshots, day, models.purchase.horizon_days, models.seed)
-        rows = write_table(scores, CUSTOMER_SCORES, ["customer_id", "score"], lake.ml(day, "customer_scores"))
+        rows = write_table(
+            scores, CUSTOMER_SCORES, ["customer_id", "score"], lake.ml(day, f"customer_scores_{TASK}")
+        )
         write_model_cards(lake, day, TASK, [card])
     return Summary(TASK, card.lines[0].verdict, rows, note)
 

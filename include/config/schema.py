@@ -544,9 +544,18 @@ class AudiencesFile(Model):
 
 
 class Purchase(Model):
-    """The propensity to buy: the label is an order within `horizon_days` after the day."""
+    """The propensity to buy within `horizon_days` after the day: at all, and in each of the `categories` that sell
+    to most customers. A champion is challenged again after `retrain_days`."""
 
     horizon_days: StrictInt = Field(default=28, ge=1, le=365)
+    categories: StrictInt = Field(default=10, ge=0, le=100)
+    retrain_days: StrictInt = Field(default=7, ge=1, le=365)
+
+
+class Value(Model):
+    """What customers are worth: orders and value expected in `horizon_days` after the day."""
+
+    horizon_days: StrictInt = Field(default=90, ge=1, le=1830)
 
 
 class Segmentation(Model):
@@ -563,6 +572,45 @@ class Segmentation(Model):
         return self
 
 
+class Recommendation(Model):
+    """The next best products: `products` for each customer, learned from the last `history_days`."""
+
+    products: StrictInt = Field(default=10, ge=1, le=100)
+    history_days: StrictInt = Field(default=365, ge=7)
+
+
+class ProductProfiles(Model):
+    """Which profiles buy what, in the last `window_days`; cells of fewer than `min_support` customers are not shown."""
+
+    window_days: StrictInt = Field(default=365, ge=7)
+    min_support: StrictInt = Field(default=20, ge=5)
+    max_products: StrictInt = Field(default=200, ge=0)
+
+
+class Triggers(Model):
+    """What makes customers buy: signals of the last `history_days`, each with its effect in the days after it."""
+
+    history_days: StrictInt = Field(default=365, ge=28)
+    categories: StrictInt = Field(default=10, ge=0, le=100)
+    min_support: StrictInt = Field(default=50, ge=20)
+
+
+class Needs(Model):
+    """What customers of each stage need: behaviour of the last `window_days`, per stage at that time."""
+
+    window_days: StrictInt = Field(default=90, ge=7)
+    min_support: StrictInt = Field(default=20, ge=5)
+
+
+class Actions(Model):
+    """The next best actions: at most `per_customer`, none beyond `max_messages` in `fatigue_days`, and none for the
+    share of customers that is the control group."""
+
+    per_customer: StrictInt = Field(default=3, ge=1, le=10)
+    max_messages: StrictInt = Field(default=4, ge=0)
+    fatigue_days: StrictInt = Field(default=14, ge=1)
+
+
 class LookalikeModel(Model):
     """Look-alikes: fewer than `min_seed` people are not learned from; `hold_out_share` of them only judge."""
 
@@ -577,7 +625,13 @@ class Models(Model):
 
     seed: StrictInt = Field(default=7, ge=0, le=2**31 - 1)
     purchase: Purchase = Purchase()
+    value: Value = Value()
     segmentation: Segmentation = Segmentation()
+    recommendation: Recommendation = Recommendation()
+    product_profiles: ProductProfiles = ProductProfiles()
+    triggers: Triggers = Triggers()
+    needs: Needs = Needs()
+    actions: Actions = Actions()
     lookalike: LookalikeModel = LookalikeModel()
 
 

@@ -67,7 +67,7 @@ def test_a_model_that_learns_nothing_is_refused_and_the_naive_guess_is_scored(sn
     summary = score_customers(lake, DAY, MODELS)
     assert summary.status == "refused"
     assert set(_card(lake)["verdict"]) == {"refused"}
-    scores = pd.read_parquet(lake.ml(DAY, "customer_scores"))
+    scores = pd.read_parquet(lake.ml(DAY, "customer_scores_propensity"))
     assert len(scores) == summary.rows > 2000
     assert scores["value"].between(0.2, 0.4).all()
 
@@ -105,7 +105,7 @@ def test_two_runs_write_the_same_bytes(snapshots, lake):
         hand_over(lake, "customer_feature_snapshots", fewer.iloc[::order])
         score_customers(lake, DAY, MODELS)
         written.append(
-            [lake.ml(DAY, name).read_bytes() for name in ("customer_scores", "model_cards_propensity")]
+            [lake.ml(DAY, name).read_bytes() for name in ("customer_scores_propensity", "model_cards_propensity")]
         )
     assert written[0] == written[1]
 
@@ -133,7 +133,7 @@ def test_too_little_data_gives_typed_empty_tables_and_the_reason(case, snapshots
         hand_over(lake, "customer_feature_snapshots", frame)
     summary = score_customers(lake, DAY, MODELS)
     assert summary.skipped and reason in str(summary)
-    scores = pq.read_table(lake.ml(DAY, "customer_scores"))
+    scores = pq.read_table(lake.ml(DAY, "customer_scores_propensity"))
     assert scores.num_rows == 0 and scores.schema.equals(CUSTOMER_SCORES)
     card = pq.read_table(lake.ml(DAY, "model_cards_propensity"))
     assert card.schema.equals(MODEL_CARDS)
