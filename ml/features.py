@@ -6,6 +6,7 @@ What is learned here (medians, scales, categories, refusals) is learned from tra
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -14,7 +15,7 @@ import pandas as pd
 
 from include.lake import Lake
 from ml.evaluation import auc
-from ml.tables import read_table
+from ml.tables import read_blocks, read_table
 
 SNAPSHOTS = "customer_feature_snapshots"
 LABEL = "bought_in_horizon"
@@ -124,6 +125,11 @@ def read_snapshots(lake: Lake, filters: list[tuple] | None = None) -> pd.DataFra
         return None
     frame["as_of_date"] = pd.to_datetime(frame["as_of_date"]).dt.date
     return frame.sort_values(["as_of_date", "customer_id"], kind="stable").reset_index(drop=True)
+
+
+def read_current(lake: Lake, rows: int) -> Iterator[pd.DataFrame]:
+    """Yield the snapshots of the business day in blocks of at most about `rows`, in the order of customers."""
+    yield from read_blocks(lake.staged(SNAPSHOTS), rows, "is_current")
 
 
 def cutoffs(snapshots: pd.DataFrame) -> list[date]:

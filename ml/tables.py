@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -110,7 +111,25 @@ def read_table(path: Path, filters: list[tuple] | None = None) -> pd.DataFrame |
     """
     if not path.exists():
         return None
-    table = pq.read_table(path, filters=filters, use_threads=False)
+    return _frame(pq.read_table(path, filters=filters, use_threads=False))
+
+
+def read_blocks(path: Path, rows: int, condition: str) -> Iterator[pd.DataFrame]:
+    """Yield the rows of a hand-over whose boolean column `condition` holds, about `rows` at a time, in its order.
+
+    Decimals become floats. Nothing is yielded when there is no such row.
+    """
+    waiting: list[pa.Table] = []
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=rows, use_threads=False):
+        waiting.append(pa.Table.from_batches([batch]).filter(batch[condition]))
+        if sum(table.num_rows for table in waiting) >= rows:
+            yield _frame(pa.concat_tables(waiting))
+            waiting = []
+    if any(table.num_rows for table in waiting):
+        yield _frame(pa.concat_tables(waiting))
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
     for index, field in enumerate(table.schema):
         if pa.types.is_decimal(field.type):
             table = table.set_column(index, field.name, table.column(index).cast(pa.float64()))

@@ -11,11 +11,13 @@ from sqlglot.errors import TokenError
 from sqlglot.tokens import Tokenizer, TokenType
 
 from include.config.conditions import (
+    TIMELINE_COLUMNS,
     Condition,
     ConditionError,
     check_source,
     compile_customer_condition,
     compile_event_condition,
+    compile_row_condition,
     compile_source,
     compile_visitor_condition,
     text_literal,
@@ -255,6 +257,17 @@ def check_audiences(
             if isinstance(destination, str) and destination not in destinations:
                 message = refusal_of(destination, destinations, "the destination")
                 yield document.problem((*path, "destinations", position), f"{message}; see destinations.yml")
+
+
+def check_propensities(document: Document, connection: duckdb.DuckDBPyConnection) -> Iterator[Problem]:
+    """Ids differ and the conditions of labels compile."""
+    yield from check_ids(document, "propensities")
+    for index, propensity in _items(document.data, "propensities"):
+        label = propensity.get("label") if isinstance(propensity, dict) else None
+        where = label.get("where") if isinstance(label, dict) else None
+        if isinstance(where, str):
+            found = _try(lambda where: compile_row_condition(where, TIMELINE_COLUMNS, connection), where)
+            yield from _reasons(document, ("propensities", index, "label", "where"), found)
 
 
 def check_ids(document: Document, key: str) -> Iterator[Problem]:

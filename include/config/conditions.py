@@ -26,8 +26,20 @@ MAXIMUM_TOKENS = 1500
 MAXIMUM_DEPTH = 150
 MAXIMUM_DAYS = 3650
 
-# Known in every row of `customer_scores` (the fixed names of the published contract).
+# Known in every row of `customer_scores` (the fixed names of the published contract), and how the names begin of those
+# that depend on what is sold and on what models.yml asks.
 SCORES = ("probability_active", "purchase_probability", "expected_orders", "expected_value")
+SCORE_PREFIXES = ("purchase_probability:", "propensity:")
+# The columns of the customer timeline that a label may name.
+TIMELINE_COLUMNS = {
+    "channel": "varchar",
+    "activity": "varchar",
+    "order_id": "varchar",
+    "product_id": "varchar",
+    "category": "varchar",
+    "amount": "decimal(18, 4)",
+    "occurred_at": "timestamp",
+}
 # A trait crosses to the dmp side by its name alone, so no rule may be a list of who has it.
 IDENTIFYING_COLUMNS = (
     "event_id", "anonymous_id", "user_id", "previous_id", "group_id", "device_id", "advertising_id", "email", "phone",
@@ -215,6 +227,19 @@ def compile_customer_condition(
     return Condition(normalised, (), _columns(tree), _bound(text, tree, types, connection))
 
 
+def compile_row_condition(
+    text: str, columns: Mapping[str, str], connection: duckdb.DuckDBPyConnection
+) -> Condition:
+    """Compile a condition over the rows of a table with `columns` (name to DuckDB type), and nothing else.
+
+    Raises ConditionError with every reason.
+    """
+    tree = _parsed(text, _CONDITION_FUNCTIONS, own={})
+    normalised = _sql(tree)
+    tree = _with_known_columns(tree, columns, allows_none=False)
+    return Condition(normalised, (), _columns(tree), _bound(text, tree, dict(columns), connection))
+
+
 def compile_event_condition(text: str, connection: duckdb.DuckDBPyConnection) -> Condition:
     """Compile the rule of a trait: a condition over the columns of events but those that say who somebody is.
 
@@ -374,6 +399,8 @@ def _score(call: exp.Anonymous) -> str | None:
     texts = _texts(call)
     if texts is None or len(texts) != 1:
         return refusal(_sql(call).lower(), "score('name')")
+    if texts[0].startswith(SCORE_PREFIXES):
+        return None
     return None if texts[0] in SCORES else refusal_of(texts[0], SCORES, "the score")
 
 

@@ -12,7 +12,14 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from include.config.checks import check_audiences, check_channels, check_identity, check_ids, check_profile
+from include.config.checks import (
+    check_audiences,
+    check_channels,
+    check_identity,
+    check_ids,
+    check_profile,
+    check_propensities,
+)
 from include.config.columns import customer_columns as columns_of_contract
 from include.config.conditions import binding
 from include.config.document import Document, KeyPath, read_document
@@ -178,6 +185,8 @@ def _disagreements(
         if document := usable.get("audiences.yml"):
             known = tuple(item.destination_id for item in destinations.destinations) if destinations else ()
             problems += check_audiences(document, columns, known, connection)
+        if document := usable.get("models.yml"):
+            problems += check_propensities(document, connection)
     return problems
 
 

@@ -552,6 +552,25 @@ class Purchase(Model):
     retrain_days: StrictInt = Field(default=7, ge=1, le=365)
 
 
+class PropensityLabel(Model):
+    """What a propensity foresees: an `activity` of the customer timeline, of the rows that satisfy `where`."""
+
+    activity: Line = Field(description="an activity of the customer timeline")
+    where: str | None = Field(default=None, description="a condition over the customer timeline")
+
+
+class Propensity(Model):
+    """Something else that customers may do within the horizon of `purchase`. Its score is `propensity:<id>`."""
+
+    propensity_id: Name = Field(alias="id", description="the name of the propensity")
+    label: PropensityLabel
+    name: Line = ""
+
+    @property
+    def score(self) -> str:
+        return f"propensity:{self.propensity_id}"
+
+
 class Value(Model):
     """What customers are worth: orders and value expected in `horizon_days` after the day."""
 
@@ -625,6 +644,7 @@ class Models(Model):
 
     seed: StrictInt = Field(default=7, ge=0, le=2**31 - 1)
     purchase: Purchase = Purchase()
+    propensities: tuple[Propensity, ...] = ()
     value: Value = Value()
     segmentation: Segmentation = Segmentation()
     recommendation: Recommendation = Recommendation()

@@ -10,12 +10,14 @@ from typing import Any
 
 from include.code import hash_of_code
 from include.config.conditions import (
+    TIMELINE_COLUMNS,
     Atom,
     Condition,
     atom_aliases,
     binding,
     compile_customer_condition,
     compile_event_condition,
+    compile_row_condition,
     compile_visitor_condition,
 )
 from include.config.schema import ATTRIBUTES, Audience, Channel, Configuration, Profile
@@ -43,6 +45,16 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
             else compile_visitor_condition(audience.where, connection)
             for audience in configuration.audiences
         }
+        labels = [
+            {
+                "score": each.score,
+                "activity": each.label.activity,
+                "predicate": compile_row_condition(
+                    each.label.where or "true", TIMELINE_COLUMNS, connection
+                ).predicate(),
+            }
+            for each in configuration.models.propensities
+        ]
     aliases = atom_aliases(list(conditions.values()))
     privacy = configuration.privacy
     return {
@@ -50,6 +62,8 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         "lake": str(lake.root.resolve()),
         "staging_rules": _staging_rules(configuration),
         "horizon_days": configuration.models.purchase.horizon_days,
+        "propensity_categories": configuration.models.purchase.categories,
+        "propensities": labels,
         "session_timeout_minutes": configuration.normalisation.sessions.inactivity_minutes,
         **profile_variables(configuration.profile),
         "secret_parameters": [

@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
 import pandas as pd
 
+from include.config.schema import Models, Purchase, Segmentation
 from include.lake import Lake, replacing
 
 DAY = date(2017, 11, 30)
 HORIZON = 28
 
 
-@dataclass(frozen=True)
-class Purchase:
-    horizon_days: int = HORIZON
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    k_min: int = 3
-    k_max: int = 6
-    sample_rows: int = 5_000
-
-
-@dataclass(frozen=True)
-class LookalikeModel:
-    min_seed: int = 100
-    hold_out_share: float = 0.3
-    ttl_days: int = 30
-    bootstrap_rounds: int = 200
-
-
-@dataclass(frozen=True)
-class Models:
-    seed: int = 7
-    purchase: Purchase = field(default_factory=Purchase)
-    segmentation: Segmentation = field(default_factory=Segmentation)
-    lookalike: LookalikeModel = field(default_factory=LookalikeModel)
+MODELS = Models(
+    purchase=Purchase(horizon_days=HORIZON), segmentation=Segmentation(k_min=3, k_max=6, sample_rows=5_000)
+)
 
 
 @dataclass(frozen=True)
@@ -61,8 +39,8 @@ class Privacy:
 @dataclass(frozen=True)
 class Configuration:
     audiences: tuple[Audience, ...]
-    models: Models = field(default_factory=Models)
-    privacy: Privacy = field(default_factory=Privacy)
+    models: Models = MODELS
+    privacy: Privacy = Privacy()
 
 
 def hand_over(lake: Lake, table: str, frame: pd.DataFrame) -> None:

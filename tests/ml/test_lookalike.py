@@ -10,12 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import sparse
 
+from include.config.schema import LookalikeModel, Models
 from include.lake import Lake
 from ml import pu
 from ml.evaluation import auc, lift
 from ml.lookalike import expand_audiences, is_control, refuse_features
 from ml.tables import LOOKALIKE_MEMBERS, LOOKALIKE_MODELS, stable_uniform
-from tests.ml.shoppers import DAY, Audience, Configuration, Lookalike, LookalikeModel, Models, hand_over
+from tests.ml.shoppers import DAY, Audience, Configuration, Lookalike, hand_over
 
 CATEGORIES = 30
 STRANGERS = 1500

@@ -8,15 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.config import load_configuration
+from include.config.schema import Models, Segmentation
 from include.lake import Lake
 from include.settings import DEFAULT_CONFIG
 from ml.evaluation import Estimate
 from ml.segmentation import Trial, choose_number, segment_customers, try_numbers
 from ml.tables import CUSTOMER_SEGMENTS, SEGMENTS
 from ml.wording import name_group
-from tests.ml.shoppers import DAY, Models, Segmentation, hand_over
-
-MODELS = Models()
+from tests.ml.shoppers import DAY, MODELS, hand_over
 
 
 @pytest.fixture(scope="module")

@@ -91,7 +91,8 @@ def test_an_unknown_key_is_named_with_the_nearest(problems):
 
 def test_an_unknown_key_of_a_file_is_named(problems):
     assert problems(models="seed: 1\nhorizon: 3\n") == [
-        "models.yml:2 horizon: found the key 'horizon', allowed: seed, purchase, segmentation, lookalike"
+        "models.yml:2 horizon: found the key 'horizon', allowed: seed, purchase, value, segmentation, "
+        "recommendation, product_profiles, triggers, needs, actions, lookalike"
     ]
 
 
