@@ -161,7 +161,7 @@ def hold_contest(
             verdict,
             _rate_note(outcome),
         ),
-        *_drift_lines(scoring, everything, current, verdict),
+        *_drift_lines(scoring, later, current, verdict),
         *([_feature_line(space, verdict)] if space is not None else []),
     )
     return Outcome(verdict, scoring, version, after, lines, note)

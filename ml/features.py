@@ -129,7 +129,8 @@ def read_snapshots(lake: Lake, filters: list[tuple] | None = None) -> pd.DataFra
 
 def read_current(lake: Lake, rows: int) -> Iterator[pd.DataFrame]:
     """Yield the snapshots of the business day in blocks of at most about `rows`, in the order of customers."""
-    yield from read_blocks(lake.staged(SNAPSHOTS), rows, "is_current")
+    for block in read_blocks(lake.staged(SNAPSHOTS), rows, "is_current"):
+        yield block.assign(as_of_date=pd.to_datetime(block["as_of_date"]).dt.date)
 
 
 def cutoffs(snapshots: pd.DataFrame) -> list[date]:

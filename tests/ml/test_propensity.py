@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from include.config.schema import Propensity
 from include.lake import Lake
 from include.ledger import StepFailed
 from ml.propensity import score_customers
@@ -151,3 +152,94 @@ def test_snapshots_of_another_day_stop_the_step(snapshots, lake):
     hand_over(lake, "customer_feature_snapshots", snapshots)
     with pytest.raises(StepFailed, match="is of 2017-11-30"):
         score_customers(lake, DAY + timedelta(days=1), MODELS)
+
+
+@pytest.fixture(scope="module")
+def half(snapshots) -> pd.DataFrame:
+    """Enough customers to tell a good model from a poor one."""
+    return snapshots[snapshots["customer_id"].str[-1].isin(list("01234"))].reset_index(drop=True)
+
+
+def _as_of(snapshots: pd.DataFrame, days: int) -> pd.DataFrame:
+    """The same customers, every cutoff so many days later."""
+    moved = [
+        date.fromordinal(day.toordinal() + days) for day in pd.to_datetime(snapshots["as_of_date"]).dt.date
+    ]
+    return snapshots.assign(as_of_date=moved)
+
+
+def _run(lake: Lake, snapshots: pd.DataFrame, days: int) -> pd.DataFrame:
+    hand_over(lake, "customer_feature_snapshots", _as_of(snapshots, days))
+    score_customers(lake, DAY + timedelta(days=days), MODELS)
+    return _card(lake, day=DAY + timedelta(days=days))
+
+
+def test_the_champion_scores_on_until_it_is_due_and_stays_when_its_challenger_is_no_better(half, lake):
+    first, second, due = (_run(lake, half, days) for days in (0, 1, 7))
+    assert set(first["verdict"]) == {"promoted"}
+    assert set(second["verdict"]) == set(due["verdict"]) == {"kept"}
+    assert "challenger_auc" not in second.index
+    # The challenger learns the same from the same customers, so it does not beat the champion.
+    assert due.loc["challenger_auc", "value"] == pytest.approx(due.loc["challenger_auc", "baseline"])
+    assert "the champion of 2017-11-30 scores" in due.loc["auc_difference", "note"]
+    scores = [_scores(lake, DAY + timedelta(days=days)) for days in (0, 7)]
+    assert scores[0]["model_version"].unique() == scores[1]["model_version"].unique()
+    assert scores[0]["value"].equals(scores[1]["value"])
+
+
+def test_a_better_challenger_takes_over_when_it_is_due(snapshots, lake):
+    poor = snapshots.drop(columns=[name for name in snapshots if "beer" in name])
+    _run(lake, poor, 0)
+    assert set(_run(lake, snapshots, 3)["verdict"]) == {"kept"}
+    card = _run(lake, snapshots, 7)
+    assert set(card["verdict"]) == {"promoted"}
+    assert card.loc["challenger_auc", "value"] > card.loc["challenger_auc", "baseline"]
+
+
+def test_a_champion_whose_features_are_gone_is_replaced_at_once(half, lake):
+    _run(lake, half, 0)
+    assert set(_run(lake, half.drop(columns=["beer_lines"]), 1)["verdict"]) == {"promoted"}
+
+
+def test_a_category_is_foreseen_from_what_customers_had_to_do_with_it(snapshots, lake):
+    """Beer is the label of the snapshots; here it is a category, and buying at all is something else."""
+    bought = snapshots[snapshots["beer_lines"] > 0]
+    category = pd.DataFrame(
+        {
+            "customer_id": bought["customer_id"],
+            "as_of_date": bought["as_of_date"],
+            "is_current": bought["is_current"],
+            "category": "BEERS/ALES",
+            "category_orders": bought["beer_lines"],
+            "days_since_category_order": bought["recency_days"],
+            "bought_in_horizon": bought["bought_in_horizon"],
+        }
+    )
+    hand_over(lake, "customer_category_snapshots", category)
+    hand_over(lake, "customer_feature_snapshots", snapshots.drop(columns=["beer_lines", "beer_lines_56d"]))
+    score_customers(lake, DAY, MODELS)
+    score = "purchase_probability:BEERS/ALES"
+    card = _card(lake, score)
+    assert card.loc["auc", "value"] > 0.75
+    assert card.loc["ece", "value"] <= 0.03
+    counts = _scores(lake).groupby("score")["customer_id"].nunique()
+    assert counts[score] == counts["purchase_probability"] == snapshots["customer_id"].nunique()
+
+
+def test_what_else_customers_do_can_be_foreseen_by_configuration(snapshots, lake):
+    models = MODELS.model_copy(
+        update={
+            "propensities": (
+                Propensity.model_validate({"id": "redeems", "label": {"activity": "coupon_redeemed"}}),
+            )
+        }
+    )
+    happened = snapshots[snapshots["bought_in_horizon"].fillna(False).astype(bool)]
+    hand_over(
+        lake, "propensity_labels", happened[["customer_id", "as_of_date"]].assign(score="propensity:redeems")
+    )
+    hand_over(lake, "customer_feature_snapshots", snapshots)
+    score_customers(lake, DAY, models)
+    asked, buying = _card(lake, "propensity:redeems"), _card(lake)
+    assert asked.loc["base_rate", "value"] == buying.loc["base_rate", "value"]
+    assert asked.loc["auc", "value"] == pytest.approx(buying.loc["auc", "value"])

@@ -102,6 +102,7 @@ measured as (
         known.customer_id,
         cutoffs.as_of_date,
         cutoffs.is_current,
+        cutoffs.cutoff_at,
         known.category
 
 ),
