@@ -234,6 +234,13 @@ deleted_{{ kind }} as (
     )
 {%- endmacro %}
 
+{# True when a contact ended without what the customer wanted, in the usual words; without an outcome it is not known. #}
+{% macro is_unresolved(outcome) -%}
+    coalesce(
+        regexp_matches(lower({{ outcome }}), 'unresolved|unsolved|not (re)?solved|open|pending|escalated|failed'), false
+    )
+{%- endmacro %}
+
 {# An address without query and fragment, which may hold names, e-mail addresses or tokens. #}
 {% macro bare_url(url) -%}
     split_part(split_part({{ url }}, '?', 1), '#', 1)

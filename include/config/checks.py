@@ -11,6 +11,7 @@ from sqlglot.errors import TokenError
 from sqlglot.tokens import Tokenizer, TokenType
 
 from include.config.conditions import (
+    OCCASION_COLUMNS,
     TIMELINE_COLUMNS,
     Condition,
     ConditionError,
@@ -259,9 +260,18 @@ def check_audiences(
                 yield document.problem((*path, "destinations", position), f"{message}; see destinations.yml")
 
 
-def check_propensities(document: Document, connection: duckdb.DuckDBPyConnection) -> Iterator[Problem]:
-    """Ids differ and the conditions of labels compile."""
+def check_models(
+    document: Document, customer_columns: Mapping[str, str], connection: duckdb.DuckDBPyConnection
+) -> Iterator[Problem]:
+    """Ids differ, and the conditions of labels and of rules for actions compile."""
     yield from check_ids(document, "propensities")
+    columns = {**customer_columns, **OCCASION_COLUMNS}
+    actions = document.data.get("actions")
+    yield from check_ids(document, "actions", "rules")
+    for index, rule in _items(actions, "rules"):
+        if isinstance(rule, dict) and isinstance(rule.get("when"), str):
+            found = _try(lambda when: compile_customer_condition(when, columns, connection), rule["when"])
+            yield from _reasons(document, ("actions", "rules", index, "when"), found)
     for index, propensity in _items(document.data, "propensities"):
         label = propensity.get("label") if isinstance(propensity, dict) else None
         where = label.get("where") if isinstance(label, dict) else None
@@ -270,15 +280,19 @@ def check_propensities(document: Document, connection: duckdb.DuckDBPyConnection
             yield from _reasons(document, ("propensities", index, "label", "where"), found)
 
 
-def check_ids(document: Document, key: str) -> Iterator[Problem]:
-    """The ids of the list under `key` differ."""
+def check_ids(document: Document, *path: str) -> Iterator[Problem]:
+    """The ids of the list at `path` differ."""
+    *parents, key = path
+    data = document.data
+    for parent in parents:
+        data = data.get(parent) if isinstance(data, dict) else None
     first: dict[str, int] = {}
-    for index, item in _items(document.data, key):
+    for index, item in _items(data, key):
         name = item.get("id") if isinstance(item, dict) else None
         if isinstance(name, str) and first.setdefault(name, index) != index:
-            line = document.line((key, first[name], "id"))
+            line = document.line((*path, first[name], "id"))
             yield document.problem(
-                (key, index, "id"), refusal(name, f"an id of its own, line {line} has this one")
+                (*path, index, "id"), refusal(name, f"an id of its own, line {line} has this one")
             )
 
 

@@ -40,6 +40,8 @@ TIMELINE_COLUMNS = {
     "amount": "decimal(18, 4)",
     "occurred_at": "timestamp",
 }
+# What rules for actions may ask for beside the columns of customers.
+OCCASION_COLUMNS = {"has_open_issue": "boolean", "has_abandoned_cart": "boolean", "messages_sent": "bigint"}
 # A trait crosses to the dmp side by its name alone, so no rule may be a list of who has it.
 IDENTIFYING_COLUMNS = (
     "event_id", "anonymous_id", "user_id", "previous_id", "group_id", "device_id", "advertising_id", "email", "phone",

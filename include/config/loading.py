@@ -17,8 +17,8 @@ from include.config.checks import (
     check_channels,
     check_identity,
     check_ids,
+    check_models,
     check_profile,
-    check_propensities,
 )
 from include.config.columns import customer_columns as columns_of_contract
 from include.config.conditions import binding
@@ -186,7 +186,7 @@ def _disagreements(
             known = tuple(item.destination_id for item in destinations.destinations) if destinations else ()
             problems += check_audiences(document, columns, known, connection)
         if document := usable.get("models.yml"):
-            problems += check_propensities(document, connection)
+            problems += check_models(document, columns, connection)
     return problems
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,11 +25,13 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import PydanticCustomError
+from ruamel.yaml import YAML
 
 from include.config.conditions import ConditionError, compile_source
 from include.config.errors import ConfigError, Problem, refusal, refusal_of
 from include.extract.kinds import kinds
 from include.normalise.content import find_category, nearest_name
+from include.settings import DEFAULT_CONFIG
 
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,62}")
 RESERVED_NAMES = ("none",)
@@ -621,13 +624,38 @@ class Needs(Model):
     min_support: StrictInt = Field(default=20, ge=5)
 
 
+class ActionRule(Model):
+    """When something is offered, what, and whether with a promotion. Of the rules that apply, those of a lower
+    `priority` come first; among equals the offer that is expected to bring most."""
+
+    rule_id: Name = Field(alias="id", description="the name of the rule")
+    when: str = Field(description="a condition")
+    offer: Literal["service", "cart", "product", "repeat", "new", "category", "content"]
+    promotion: Literal["never", "if_sensitive", "always"] = "never"
+    priority: StrictInt = Field(default=3, ge=1)
+    words: Line = ""
+
+
+@cache
+def _default_action_rules() -> tuple[ActionRule, ...]:
+    """The rules of the project's own models.yml, for whoever writes no rules of their own."""
+    text = (DEFAULT_CONFIG / "models.yml").read_text()
+    rules = YAML(typ="safe").load(text)["actions"]["rules"]
+    return tuple(ActionRule.model_validate(rule, by_alias=True, by_name=False) for rule in rules)
+
+
 class Actions(Model):
-    """The next best actions: at most `per_customer`, none beyond `max_messages` in `fatigue_days`, and none for the
-    share of customers that is the control group."""
+    """The next best actions: at most `per_customer`, and no message to who has had `max_messages` in `fatigue_days`.
+
+    `service_days` and `cart_days` are how long an unresolved contact and a basket left behind are worth an action.
+    """
 
     per_customer: StrictInt = Field(default=3, ge=1, le=10)
     max_messages: StrictInt = Field(default=4, ge=0)
     fatigue_days: StrictInt = Field(default=14, ge=1)
+    service_days: StrictInt = Field(default=14, ge=1)
+    cart_days: StrictInt = Field(default=7, ge=1)
+    rules: tuple[ActionRule, ...] = Field(default_factory=_default_action_rules)
 
 
 class LookalikeModel(Model):

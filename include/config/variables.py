@@ -10,6 +10,7 @@ from typing import Any
 
 from include.code import hash_of_code
 from include.config.conditions import (
+    OCCASION_COLUMNS,
     TIMELINE_COLUMNS,
     Atom,
     Condition,
@@ -55,8 +56,17 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
             }
             for each in configuration.models.propensities
         ]
+        columns = {**configuration.customer_columns, **OCCASION_COLUMNS}
+        action_rules = [
+            {
+                **rule.model_dump(exclude={"when"}),
+                "words": rule.words or _readable(rule.rule_id),
+                "predicate": compile_customer_condition(rule.when, columns, connection).predicate(),
+            }
+            for rule in configuration.models.actions.rules
+        ]
     aliases = atom_aliases(list(conditions.values()))
-    privacy = configuration.privacy
+    privacy, actions = configuration.privacy, configuration.models.actions
     return {
         "as_of_date": f"{day:%Y-%m-%d}",
         "lake": str(lake.root.resolve()),
@@ -64,6 +74,12 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         "horizon_days": configuration.models.purchase.horizon_days,
         "propensity_categories": configuration.models.purchase.categories,
         "propensities": labels,
+        "action_rules": action_rules,
+        "action_per_customer": actions.per_customer,
+        "action_max_messages": actions.max_messages,
+        "action_fatigue_days": actions.fatigue_days,
+        "action_service_days": actions.service_days,
+        "action_cart_days": actions.cart_days,
         "session_timeout_minutes": configuration.normalisation.sessions.inactivity_minutes,
         **profile_variables(configuration.profile),
         "secret_parameters": [

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from include.config import ConfigError, load_configuration
+from include.config.schema import Models
 from include.extract.kinds import kinds
 
 CUSTOMER_COLUMNS = ", ".join(column.name for column in kinds()["customers"].columns)
@@ -91,8 +92,25 @@ def test_an_unknown_key_is_named_with_the_nearest(problems):
 
 def test_an_unknown_key_of_a_file_is_named(problems):
     assert problems(models="seed: 1\nhorizon: 3\n") == [
-        "models.yml:2 horizon: found the key 'horizon', allowed: seed, purchase, value, segmentation, "
-        "recommendation, product_profiles, triggers, needs, actions, lookalike"
+        f"models.yml:2 horizon: found the key 'horizon', allowed: {', '.join(Models.model_fields)}"
+    ]
+
+
+def test_a_rule_for_actions_and_a_label_are_conditions_like_any_other(problems):
+    models = """\
+propensities:
+  - id: complains
+    label: {activity: call, where: reason = 'x'}
+actions:
+  rules:
+    - {id: help, when: has_open_isue, offer: service}
+    - {id: help, when: has_open_issue, offer: gift}
+"""
+    assert [line.split(",")[0] for line in problems(models=models)] == [
+        "models.yml:3 propensities[complains].label.where: found the column 'reason'",
+        "models.yml:6 actions.rules[help].when: found the column 'has_open_isue'",
+        "models.yml:7 actions.rules[help].offer: found 'gift'",
+        "models.yml:7 actions.rules[help].id: found 'help'",
     ]
 
 

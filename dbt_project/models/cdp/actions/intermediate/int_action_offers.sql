@@ -1,0 +1,222 @@
+{#-
+    What could be offered to whom: every rule that a customer satisfies, with each thing that it may offer and what that
+    is expected to bring.
+-#}
+with
+
+customers as (
+
+    select * from {{ ref('int_audience_base') }}
+
+),
+
+occasions as (
+
+    select * from {{ ref('int_action_occasions') }}
+
+),
+
+rules as (
+
+    select * from {{ ref('int_action_rules') }}
+
+),
+
+recommendations as (
+
+    select * from {{ ref('product_recommendations') }}
+
+),
+
+purchases as (
+
+    select
+        customer_id,
+        product_id,
+        category,
+        amount,
+    from {{ ref('customer_timeline') }}
+    where activity = 'purchase'
+
+),
+
+bought as (
+
+    select distinct
+        customer_id,
+        product_id,
+    from purchases
+    where product_id is not null
+
+),
+
+typical_amounts as (
+
+    select
+        category,
+        cast(avg(amount) as decimal(18, 4)) as typical_amount,
+    from purchases
+    where category is not null
+    group by category
+
+),
+
+typical_amount as (
+
+    select cast(avg(amount) as decimal(18, 4)) as typical_amount
+    from purchases
+
+),
+
+needs as (
+
+    select
+        stage,
+        need as content,
+    from {{ ref('stage_needs') }}
+    where
+        need_kind = 'content'
+        and is_significant
+        and lift > 1
+    qualify row_number() over (partition by stage order by lift desc, need) = 1
+
+),
+
+sensitivity as (
+
+    select median(discount_share) as usual_discount_share
+    from customers
+    where discount_share is not null
+
+),
+
+known as (
+
+    select
+        customers.customer_id,
+        customers.lifecycle_stage,
+        customers.top_category,
+        customers.scores,
+        occasions.open_issue,
+        occasions.cart_product_id,
+        occasions.cart_product_name,
+        occasions.cart_category,
+        needs.content,
+        coalesce(customers.discount_share > sensitivity.usual_discount_share, false) as is_price_sensitive,
+        {{ matching_rules(var('action_rules'), 'rule_id') | indent(8) }} as rule_ids,
+    from (
+        select
+            customers.*,
+            occasions.has_open_issue,
+            occasions.has_abandoned_cart,
+            occasions.messages_sent,
+        from customers
+        inner join occasions
+            on customers.customer_id = occasions.customer_id
+    ) as customers
+    inner join occasions
+        on customers.customer_id = occasions.customer_id
+    cross join sensitivity
+    left join needs
+        on customers.lifecycle_stage = needs.stage
+
+),
+
+asked as (
+
+    select
+        known.* exclude (rule_ids),
+        rules.rule_id,
+        rules.offer,
+        rules.promotion as promotion_rule,
+        rules.words,
+        rules.priority,
+    from (select *, unnest(rule_ids) as matching_rule_id from known) as known
+    inner join rules
+        on known.matching_rule_id = rules.rule_id
+
+),
+
+offered as (
+
+    select
+        asked.*,
+        case when asked.offer = 'service' then asked.open_issue end as topic,
+        case when asked.offer = 'cart' then asked.cart_product_id end as product_id,
+        case when asked.offer = 'cart' then asked.cart_product_name end as product_name,
+        case
+            when asked.offer = 'cart' then asked.cart_category
+            when asked.offer = 'category' then asked.top_category
+        end as category,
+        cast(null as varchar) as why,
+        0 as place,
+    from asked
+    where
+        asked.offer in ('service', 'content')
+        or (asked.offer = 'cart' and asked.cart_product_id is not null)
+        or (asked.offer = 'category' and asked.top_category is not null)
+
+    union all
+
+    select
+        asked.*,
+        cast(null as varchar) as topic,
+        recommendations.product_id,
+        recommendations.product_name,
+        recommendations.category,
+        recommendations.reason as why,
+        recommendations.rank as place,
+    from asked
+    inner join recommendations
+        on asked.customer_id = recommendations.customer_id
+    left join bought
+        on
+            recommendations.customer_id = bought.customer_id
+            and recommendations.product_id = bought.product_id
+    where
+        asked.offer = 'product'
+        or (asked.offer = 'repeat' and bought.customer_id is not null)
+        or (asked.offer = 'new' and bought.customer_id is null)
+
+),
+
+-- A category's own propensity where there is one, else the propensity to buy at all; later places count for less.
+final as (
+
+    select
+        offered.customer_id,
+        offered.rule_id,
+        offered.offer,
+        offered.priority,
+        offered.topic,
+        offered.product_id,
+        offered.product_name,
+        offered.category,
+        offered.content,
+        offered.words,
+        offered.why,
+        offered.place,
+        case
+            when offered.promotion_rule = 'always' then true
+            when offered.promotion_rule = 'if_sensitive'
+                then
+                    offered.is_price_sensitive
+                    and coalesce(offered.scores['purchase_probability'] < 0.5, true)
+            else false
+        end as with_promotion,
+        coalesce(
+            offered.scores['purchase_probability:' || offered.category], offered.scores['purchase_probability'], 0
+        ) as probability,
+        coalesce(
+            offered.scores['purchase_probability:' || offered.category], offered.scores['purchase_probability'], 0
+        )
+        * coalesce(typical_amounts.typical_amount, typical_amount.typical_amount, 0)
+        / ln(2 + offered.place) as expected_gain,
+    from offered
+    cross join typical_amount
+    left join typical_amounts
+        on offered.category = typical_amounts.category
+
+)
+
+select * from final

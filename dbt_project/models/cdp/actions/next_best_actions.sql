@@ -1,0 +1,163 @@
+with
+
+customers as (
+
+    select
+        customer_id,
+        {{ is_control('customer_id') }} as is_control,
+    from {{ ref('customers') }}
+
+),
+
+offers as (
+
+    select * from {{ ref('int_action_offers') }}
+
+),
+
+channels as (
+
+    select * from {{ ref('int_action_channels') }}
+
+),
+
+occasions as (
+
+    select * from {{ ref('int_action_occasions') }}
+
+),
+
+triggers as (
+
+    select * from {{ ref('int_action_triggers') }}
+
+),
+
+-- What has just happened to the customer and makes people buy raises what an offer is expected to bring.
+raised as (
+
+    select
+        offers.* exclude (expected_gain),
+        triggers.meaning as trigger_words,
+        offers.expected_gain * coalesce(triggers.effect, 1) as expected_gain,
+    from offers
+    left join triggers
+        on
+            offers.customer_id = triggers.customer_id
+            and offers.category = triggers.category
+
+),
+
+-- A thing is offered once, by the rule that comes first.
+distinct_offers as (
+
+    select *
+    from raised
+    qualify
+        row_number() over (
+            partition by customer_id, offer in ('service', 'content'), coalesce(product_id, category, offer)
+            order by priority, expected_gain desc, rule_id
+        ) = 1
+
+),
+
+best_channels as (
+
+    select
+        distinct_offers.*,
+        channels.contact_channel,
+        channels.usual_hour,
+        channels.usual_weekday,
+    from distinct_offers
+    inner join channels
+        on
+            distinct_offers.customer_id = channels.customer_id
+            and (not channels.is_service_only or distinct_offers.offer = 'service')
+    qualify
+        row_number() over (
+            partition by
+                distinct_offers.customer_id, distinct_offers.rule_id, distinct_offers.product_id, distinct_offers.category
+            order by
+                (distinct_offers.offer = 'service' and channels.contact_channel = 'call') desc,
+                channels.answer_count desc,
+                channels.contact_channel
+        ) = 1
+
+),
+
+ranked as (
+
+    select
+        *,
+        row_number() over (
+            partition by customer_id
+            order by priority, expected_gain desc, place, rule_id, product_id, category
+        ) as rank,
+    from best_channels
+
+),
+
+kept as (
+
+    select *
+    from ranked
+    where rank <= {{ var('action_per_customer') }}
+
+),
+
+reachable as (
+
+    select distinct customer_id
+    from channels
+    where not is_service_only
+
+),
+
+final as (
+
+    select
+        customers.customer_id,
+        case
+            when kept.customer_id is null then 'none'
+            when kept.offer in ('service', 'content') then kept.offer
+            when kept.product_id is not null then 'product'
+            else 'category'
+        end as action,
+        kept.rule_id,
+        kept.product_id,
+        kept.product_name,
+        kept.category,
+        coalesce(kept.topic, kept.content) as content,
+        case when kept.with_promotion then 'discount' else 'none' end as promotion,
+        kept.contact_channel as channel,
+        kept.usual_weekday as weekday,
+        case
+            when customers.is_control
+                then 'Control group: nothing is offered, so that what offers bring can be measured.'
+            when kept.customer_id is not null
+                then concat_ws(' ', kept.words || '.', kept.why || '.', kept.trigger_words)
+            when reachable.customer_id is null and occasions.messages_sent >= {{ var('action_max_messages') }}
+                then 'Has had enough messages lately, and comes to no other channel.'
+            when reachable.customer_id is null
+                then 'May not be written to, and comes to no channel of the brand.'
+            else 'No rule has anything to offer.'
+        end as reason,
+        coalesce(kept.rank, 1) as rank,
+        kept.usual_hour as hour,
+        cast(kept.probability as double) as probability,
+        cast(kept.expected_gain as double) as expected_gain,
+        customers.is_control,
+        {{ as_of_date() }} as as_of_date,
+    from customers
+    inner join occasions
+        on customers.customer_id = occasions.customer_id
+    left join reachable
+        on customers.customer_id = reachable.customer_id
+    left join kept
+        on
+            customers.customer_id = kept.customer_id
+            and not customers.is_control
+
+)
+
+select * from final
