@@ -63,8 +63,8 @@ def customer_audiences():
         return _call("extract", day, channel)
 
     @task
-    def run(function: str, day: str) -> str:
-        return _call(function, day)
+    def run(function: str, day: str, *arguments: str) -> str:
+        return _call(function, day, *arguments)
 
     @task.short_circuit
     def anything_new(day: str, params: dict | None = None) -> bool:
@@ -101,11 +101,11 @@ def customer_audiences():
 
     @task_group
     def learn():
-        models = [
-            run.override(task_id="segmentation")("learn_segments", DAY),
-            run.override(task_id="propensity")("learn_propensity", DAY),
-        ]
-        models >> gate("learn", DAY)
+        names = ("value", "segmentation", "recommendation", "product_profiles", "propensity", "triggers", "needs")
+        tasks = {name: run.override(task_id=name)("learn", DAY, name) for name in names}
+        value, segmentation, recommendation, profiles, *others = tasks.values()
+        value >> segmentation >> [recommendation, profiles]
+        [recommendation, profiles, *others] >> gate("learn", DAY)
 
     @task_group
     def segment():

@@ -11,6 +11,7 @@ import json
 import logging
 from datetime import date
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 
 from include import ledger
@@ -20,6 +21,17 @@ from include.ledger import StepFailed
 from include.settings import pseudonym_key, settings
 
 logger = logging.getLogger(__name__)
+
+# The tasks of learn by name: the module of each, and the function that does it.
+LEARNING = {
+    "value": ("ml.value", "value_customers"),
+    "segmentation": ("ml.segmentation", "segment_customers"),
+    "propensity": ("ml.propensity", "score_customers"),
+    "recommendation": ("ml.recommendation", "recommend_products"),
+    "product_profiles": ("ml.product_profiles", "profile_products"),
+    "triggers": ("ml.triggers", "find_triggers"),
+    "needs": ("ml.needs", "find_needs"),
+}
 
 
 def open_run(day: date) -> list[str]:
@@ -151,23 +163,16 @@ def plan_identity(day: date, config: str) -> str:
     return str(page)
 
 
-def learn_segments(day: date) -> str:
-    """Group the customers by behaviour."""
-    from ml.segmentation import segment_customers
+def learn(day: date, what: str) -> str:
+    """Run one of the tasks of `LEARNING`, which say what the company learns about its customers.
 
+    A task without input writes empty tables, and its model card says why. Returns one line.
+    """
+    module, function = LEARNING[what]
+    run = getattr(import_module(module), function)
     lake = _lake()
-    with ledger.recorded(lake, day, "learn", "segmentation") as entry:
-        summary = segment_customers(lake, day, _configuration(day).models)
-        return _tell(entry, summary)
-
-
-def learn_propensity(day: date) -> str:
-    """Score how likely each customer is to buy within the horizon."""
-    from ml.propensity import score_customers
-
-    lake = _lake()
-    with ledger.recorded(lake, day, "learn", "propensity") as entry:
-        return _tell(entry, score_customers(lake, day, _configuration(day).models))
+    with ledger.recorded(lake, day, "learn", what) as entry:
+        return _tell(entry, run(lake, day, _configuration(day).models))
 
 
 def expand(day: date) -> str:
