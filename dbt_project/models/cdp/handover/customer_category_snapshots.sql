@@ -89,12 +89,13 @@ measured as (
         date_diff('day', max(known.occurred_at) filter (
             where known.is_purchase and known.occurred_at < cutoffs.cutoff_at
         ), cutoffs.cutoff_at) - 1 as days_since_category_order,
-        case when not cutoffs.is_current
-            then bool_or(
-                known.is_purchase
-                and known.occurred_at >= cutoffs.cutoff_at
-                and known.occurred_at < cutoffs.cutoff_at + interval {{ var('horizon_days') }} day
-            )
+        case
+            when not cutoffs.is_current
+                then bool_or(
+                    known.is_purchase
+                    and known.occurred_at >= cutoffs.cutoff_at
+                    and known.occurred_at < cutoffs.cutoff_at + interval {{ var('horizon_days') }} day
+                )
         end as bought_in_horizon,
     from known
     cross join cutoffs

@@ -10,12 +10,6 @@ cutoffs as (
 
 ),
 
-timeline as (
-
-    select * from {{ ref('customer_timeline') }}
-
-),
-
 happened as (
 
     {% for propensity in var('propensities') %}
@@ -23,7 +17,7 @@ happened as (
         {{ text_literal(propensity.score) }} as score,
         customer_id,
         occurred_at,
-    from timeline
+    from {{ ref('customer_timeline') }}
     where
         activity = {{ text_literal(propensity.activity) }}
         and {{ propensity.predicate }}

@@ -90,50 +90,59 @@ sensitivity as (
 
 ),
 
+on_occasion as (
+
+    select
+        customers.*,
+        occasions.* exclude (customer_id),
+    from customers
+    inner join occasions
+        on customers.customer_id = occasions.customer_id
+
+),
+
 known as (
 
     select
-        customers.customer_id,
-        customers.lifecycle_stage,
-        customers.top_category,
-        customers.scores,
-        occasions.open_issue,
-        occasions.cart_product_id,
-        occasions.cart_product_name,
-        occasions.cart_category,
+        on_occasion.customer_id,
+        on_occasion.lifecycle_stage,
+        on_occasion.top_category,
+        on_occasion.scores,
+        on_occasion.open_issue,
+        on_occasion.cart_product_id,
+        on_occasion.cart_product_name,
+        on_occasion.cart_category,
         needs.content,
-        coalesce(customers.discount_share > sensitivity.usual_discount_share, false) as is_price_sensitive,
+        coalesce(on_occasion.discount_share > sensitivity.usual_discount_share, false) as is_price_sensitive,
         {{ matching_rules(var('action_rules'), 'rule_id') | indent(8) }} as rule_ids,
-    from (
-        select
-            customers.*,
-            occasions.has_open_issue,
-            occasions.has_abandoned_cart,
-            occasions.messages_sent,
-        from customers
-        inner join occasions
-            on customers.customer_id = occasions.customer_id
-    ) as customers
-    inner join occasions
-        on customers.customer_id = occasions.customer_id
+    from on_occasion
     cross join sensitivity
     left join needs
-        on customers.lifecycle_stage = needs.stage
+        on on_occasion.lifecycle_stage = needs.stage
+
+),
+
+matched as (
+
+    select
+        *,
+        unnest(rule_ids) as matching_rule_id,
+    from known
 
 ),
 
 asked as (
 
     select
-        known.* exclude (rule_ids),
+        matched.* exclude (rule_ids, matching_rule_id),
         rules.rule_id,
         rules.offer,
         rules.promotion as promotion_rule,
         rules.words,
         rules.priority,
-    from (select *, unnest(rule_ids) as matching_rule_id from known) as known
+    from matched
     inner join rules
-        on known.matching_rule_id = rules.rule_id
+        on matched.matching_rule_id = rules.rule_id
 
 ),
 
