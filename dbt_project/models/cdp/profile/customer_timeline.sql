@@ -49,9 +49,23 @@ customer_identifiers as (
 
 ),
 
-stage_points as (
+-- The first stage reaches back to whatever came first; before a customer who begins with an order was a lead.
+stages as (
 
-    select * from {{ ref('int_customer_stage_points') }}
+    select
+        customer_id,
+        stage,
+        entered_at,
+    from {{ ref('customer_stages') }}
+
+    union all
+
+    select
+        customer_id,
+        case when orders = 0 then stage else 'lead' end as stage,
+        cast('0001-01-01' as timestamp) as entered_at,
+    from {{ ref('customer_stages') }}
+    where stage_number = 1
 
 ),
 
@@ -203,18 +217,14 @@ final as (
         united.order_id,
         united.product_id,
         united.category,
-        {{ lifecycle_stage(
-            'stage_points.orders',
-            "date_diff('day', stage_points.ordered_at, united.occurred_at)",
-            'stage_points.average_gap_days'
-        ) }} as stage,
+        stages.stage,
         cast(united.amount as decimal(18, 4)) as amount,
         united.occurred_at,
     from united
-    asof left join stage_points
+    asof left join stages
         on
-            united.customer_id = stage_points.customer_id
-            and united.occurred_at > stage_points.ordered_at
+            united.customer_id = stages.customer_id
+            and united.occurred_at > stages.entered_at
 
 )
 
