@@ -45,7 +45,9 @@ counted as (
         orders_then,
         cast(sum(orders_then) over so_far as bigint) as orders,
         count(gap_days) over so_far as gaps,
-        sum(least(gap_days, {{ var('lifecycle_lapsed_after') * default_gap }})) over so_far as gap_days_so_far,
+        sum(least(gap_days, {{ var('lifecycle_lapsed_after') * default_gap }})) filter (
+            where gap_days is not null
+        ) over so_far as gap_days_so_far,
     from paused
     window so_far as (
         partition by customer_id
