@@ -575,9 +575,12 @@ class Segmentation(Model):
 
 class Lifecycle(Model):
     """The stages of a customer's life, judged by their own rhythm: the average of the days between their orders, among
-    which `default_gap_days` counts as `default_gap_weight` gaps, and at least `minimum_gap_days`. `loyal_orders` make an active customer loyal; a silence of
-    `at_risk_after` and `lapsed_after` times the rhythm ends it; who comes back is won back until their
-    `won_back_orders`th order since. Stages that fewer than `minimum_support` stays entered are not in the funnel."""
+    which `default_gap_days` counts as `default_gap_weight` gaps, and at least `minimum_gap_days`.
+
+    `loyal_orders` make an active customer loyal; a silence of `at_risk_after` and `lapsed_after` times the rhythm ends
+    it; who comes back is won back until their `won_back_orders`th order since. Stages that fewer than `minimum_support`
+    stays entered are not in the funnel.
+    """
 
     default_gap_days: StrictInt = Field(default=60, ge=1, le=3650)
     default_gap_weight: Times = Field(default=0.5, gt=0, le=20)

@@ -80,6 +80,8 @@ purchases_by_line as (
         order_id,
         product_id,
         category,
+        cast(null as varchar) as content_category,
+        'orders' as kind,
         amount,
     from customer_order_lines
 
@@ -96,6 +98,8 @@ purchases_without_lines as (
         order_id,
         cast(null as varchar) as product_id,
         cast(null as varchar) as category,
+        cast(null as varchar) as content_category,
+        'orders' as kind,
         total_amount as amount,
     from customer_orders
     anti join customer_order_lines
@@ -116,6 +120,8 @@ contacts as (
         cast(null as varchar) as order_id,
         cast(null as varchar) as product_id,
         interactions.reason as category,
+        cast(null as varchar) as content_category,
+        'interactions' as kind,
         cast(null as decimal(18, 4)) as amount,
     from interactions
     inner join node_customers
@@ -135,6 +141,8 @@ message_actions as (
         cast(null as varchar) as order_id,
         cast(null as varchar) as product_id,
         messages.campaign_id as category,
+        cast(null as varchar) as content_category,
+        'messages' as kind,
         cast(null as decimal(18, 4)) as amount,
     from messages
     inner join node_customers
@@ -155,6 +163,8 @@ consent_statements as (
         cast(null as varchar) as order_id,
         cast(null as varchar) as product_id,
         consents.purpose as category,
+        cast(null as varchar) as content_category,
+        'consents' as kind,
         cast(null as decimal(18, 4)) as amount,
     from consents
     inner join customer_identifiers
@@ -176,6 +186,8 @@ behaviours as (
         order_id,
         product_id,
         category,
+        content_category,
+        'events' as kind,
         cast(null as decimal(18, 4)) as amount,
     from customer_events
 
@@ -217,6 +229,8 @@ final as (
         united.order_id,
         united.product_id,
         united.category,
+        united.content_category,
+        united.kind,
         stages.stage,
         cast(united.amount as decimal(18, 4)) as amount,
         united.occurred_at,
