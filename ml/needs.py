@@ -1,9 +1,9 @@
 """What customers of each lifecycle stage need: what they buy, look at, contact the service about, and how they do it.
 
 Customers are watched in a stage for a day or for months, and some are ten times as active as others. So each counts
-once per stage and kind of need: of the days in the stage on which they did something of the kind, one is drawn, and
-what they did on that day is compared with what customers in other stages did on theirs. Neither the length of the stay
-nor the number of active days makes a difference then.
+once per stage and kind of need: of the times in the stage at which they did something of the kind, one is drawn, and
+what they did then is compared with what customers in other stages did at theirs. Neither the length of the stay nor the
+number of visits makes a difference then.
 """
 
 from __future__ import annotations
@@ -67,25 +67,65 @@ STAGE_WORDS = {
 }
 
 
+# A message that was sent is no doing of the customer's; one that was opened is.
+OWN_DOING = f"(kind <> 'messages' or regexp_matches(activity, '{OWN_MESSAGES}'))"
+MOMENT, OF_DAY = "occurred_at", "date_trunc('day', occurred_at)"
+
+
 @dataclass(frozen=True)
 class NeedKind:
-    """A kind of need: which rows of the timeline speak of it, the SQL of what is needed, and the words around it."""
+    """A kind of need: which rows of the timeline speak of it, the SQL of what is needed and of what is one time (the
+    lines of an order are), and the words around it."""
 
     name: str
     where: str
     need: str
+    time: str
     occasion: str
     verb: str
 
 
-# A message that was sent is no doing of the customer's; one that was opened is.
-OWN_DOING = f"(kind <> 'messages' or regexp_matches(activity, '{OWN_MESSAGES}'))"
 NEED_KINDS = (
-    NeedKind("category", "kind = 'orders' and activity = 'purchase'", "category", "buy", "buy {}"),
-    NeedKind("content", "kind = 'events'", "coalesce(content_category, category)", "browse", "look at {}"),
-    NeedKind("service_reason", "kind = 'interactions'", "category", "contact the service", "ask about {}"),
-    NeedKind("activity", OWN_DOING, "activity", "are active", "have {} on their timeline"),
-    NeedKind("channel", f"{OWN_DOING} and kind <> 'consents'", "channel", "are active", "use {}"),
+    NeedKind(
+        "category",
+        "kind = 'orders' and activity = 'purchase'",
+        "category",
+        MOMENT,
+        "When {} buy",
+        "buy {}",
+    ),
+    NeedKind(
+        "content",
+        "kind = 'events'",
+        "coalesce(content_category, category)",
+        MOMENT,
+        "When {} look at something",
+        "look at {}",
+    ),
+    NeedKind(
+        "service_reason",
+        "kind = 'interactions'",
+        "category",
+        MOMENT,
+        "When {} contact the service",
+        "ask about {}",
+    ),
+    NeedKind(
+        "activity",
+        OWN_DOING,
+        "activity",
+        OF_DAY,
+        "On a day on which {} are active",
+        "have {} on their timeline",
+    ),
+    NeedKind(
+        "channel",
+        f"{OWN_DOING} and kind <> 'consents'",
+        "channel",
+        OF_DAY,
+        "On a day on which {} are active",
+        "use {}",
+    ),
     NeedKind(
         "part_of_day",
         f"{OWN_DOING} and kind <> 'consents'",
@@ -93,7 +133,8 @@ NEED_KINDS = (
             when hour(occurred_at) < 6 then 'night' when hour(occurred_at) < 12 then 'morning'
             when hour(occurred_at) < 18 then 'afternoon' else 'evening'
         end""",
-        "are active",
+        OF_DAY,
+        "On a day on which {} are active",
         "are so in the {} (UTC)",
     ),
 )
@@ -155,7 +196,7 @@ def read_doings(connection: duckdb.DuckDBPyConnection, timeline: Path, begin: da
 
 
 def count_needs(connection: duckdb.DuckDBPyConnection, begin: date, end: date, seed: int) -> pd.DataFrame:
-    """Customers of each stage who did something of each kind on the day drawn for them, and who had each need then.
+    """Customers of each stage who did something of each kind at the time drawn for them, and who had each need then.
 
     Returns a frame of stage, need_kind, need, customers and with_need, one row per combination that occurs, ordered.
     """
@@ -176,7 +217,7 @@ def _count_kind(
             select distinct
                 customer_id,
                 stage,
-                cast(occurred_at as date) as done_on,
+                {kind.time} as done_at,
                 {kind.need} as need
             from doings
             where
@@ -192,9 +233,9 @@ def _count_kind(
 
         ),
 
-        active_days as (
+        times as (
 
-            select distinct customer_id, stage, done_on from named
+            select distinct customer_id, stage, done_at from named
 
         ),
 
@@ -204,10 +245,10 @@ def _count_kind(
                 customer_id,
                 stage,
                 arg_min(
-                    done_on,
-                    (md5_number_lower('{seed} ' || stage || ' ' || done_on || ' ' || customer_id), done_on)
-                ) as done_on
-            from active_days
+                    done_at,
+                    (md5_number_lower('{seed} ' || stage || ' ' || done_at || ' ' || customer_id), done_at)
+                ) as done_at
+            from times
             group by customer_id, stage
 
         ),
@@ -222,7 +263,7 @@ def _count_kind(
 
             select named.stage, named.need, count(*) as with_need
             from named
-            inner join drawn using (customer_id, stage, done_on)
+            inner join drawn using (customer_id, stage, done_at)
             group by named.stage, named.need
 
         )
@@ -317,7 +358,7 @@ def _sentence(row: object) -> str:
     kind = next(kind for kind in NEED_KINDS if kind.name == row.need_kind)
     need = row.need.replace("_", " ") if kind.name == "activity" else row.need
     sentence = (
-        f"On a day on which {STAGE_WORDS.get(row.stage, row.stage)} {kind.occasion}, {row.share:.0%} "
+        f"{kind.occasion.format(STAGE_WORDS.get(row.stage, row.stage))}, {row.share:.0%} "
         f"{kind.verb.format(need)}, against {row.share_elsewhere:.0%} in other stages: {row.lift:.1f} times the rate "
         f"of all (95 % interval {row.low:.1f} to {row.high:.1f})"
     )
