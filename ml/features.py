@@ -118,9 +118,11 @@ class FeatureSpace:
         return np.column_stack([*columns, *missing]) if columns or missing else np.zeros((len(frame), 0))
 
 
-def read_snapshots(lake: Lake, filters: list[tuple] | None = None) -> pd.DataFrame | None:
+def read_snapshots(
+    lake: Lake, filters: list[tuple] | None = None, columns: list[str] | None = None
+) -> pd.DataFrame | None:
     """Read the snapshots (one row per customer and cutoff) ordered by cutoff and customer, or None without any."""
-    frame = read_table(lake.staged(SNAPSHOTS), filters)
+    frame = read_table(lake.staged(SNAPSHOTS), filters, columns)
     if frame is None:
         return None
     frame["as_of_date"] = pd.to_datetime(frame["as_of_date"]).dt.date

@@ -1,14 +1,16 @@
-"""Groups of customers who behave alike, as many as the data bears, named by what sets them apart.
+"""Groups of customers in two schemes: who behaves alike, and the well-known ones of recency, frequency and money.
 
 Customers who have bought are grouped by k-means on robustly scaled behaviour; the others are one segment of
 their own. Of the numbers of segments that are stable under resampling and leave no segment tiny, the largest is
 taken whose silhouette comes near the best: more segments say more, as long as they are as real. A segment keeps
-its id from one day to the next.
+its id from one day to the next, and its name for as long as the name is true. How it has grown is told by the customers
+of the cutoff before, who are put into today's segments by what was known of them then.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -23,6 +25,7 @@ from sklearn.metrics import adjusted_rand_score, silhouette_samples
 
 from include.lake import Lake
 from include.ledger import StepFailed
+from ml import rfm
 from ml.evaluation import Estimate
 from ml.features import (
     FREQUENCY_NAMES,
@@ -37,16 +40,19 @@ from ml.features import (
 from ml.registry import CardLine, ModelCard, Summary, model_version, skipped_card, write_model_cards
 from ml.tables import CUSTOMER_SEGMENTS, SEGMENTS, read_table, stable_uniform, write_table
 from ml.threads import single_threaded
-from ml.wording import name_group, phrase, plain, strongest_first, trait_of
+from ml.wording import name_group, name_holds, phrase, plain, strongest_first, trait_of
 
 MODEL = "segments"
 TASK = "segmentation"
+BEHAVIOUR, RFM = "behaviour", "rfm"
 NO_PURCHASE = "no_purchase_yet"
+NUMBERED = re.compile(r"s(\d+)")
 MIN_SHARE = 0.02
 MIN_STABILITY = 0.6
 NEAR_BEST = 0.90  # of the best silhouette is near enough to prefer more segments
 NEAR_YESTERDAY = 0.80  # of the best silhouette is enough to keep the number of the day before
 SILHOUETTE_ROWS = 2_000
+STABILITY_ROWS = 50_000
 RESAMPLES = 6
 RESTARTS = 4
 CUSTOMERS_PER_SEGMENT = 20
@@ -103,50 +109,168 @@ class Trial:
 
 @dataclass(frozen=True)
 class Yesterday:
-    """The segments of the last day before: ids, raw centroids, and the highest number ever given."""
+    """The segments of the last day before: raw centroids and names by id, and the highest number ever given."""
 
     centroids: dict[str, dict[str, float]]
+    names: dict[str, str]
     last_number: int
 
 
-def segment_customers(lake: Lake, day: date, models: Any) -> Summary:
-    """Write `segments`, `customer_segments` and their model card as of `day`.
+@dataclass(frozen=True)
+class People:
+    """Customers as of one cutoff: those to group, and those who have not bought while others have."""
 
-    Uses `models.segmentation.k_min`, `.k_max`, `.sample_rows` and `models.seed`. With too few buyers the tables
-    are written empty and the card says why. Raises StepFailed when the snapshots are those of another day.
+    day: date
+    grouped: pd.DataFrame
+    others: pd.DataFrame
+
+    @property
+    def total(self) -> int:
+        return len(self.grouped) + len(self.others)
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """The segments of one scheme, one row each, the segment of every customer, and what is to say of them."""
+
+    segments: pd.DataFrame
+    members: pd.DataFrame
+    card: ModelCard
+    note: str
+
+
+def segment_customers(lake: Lake, day: date, models: Any) -> Summary:
+    """Write `segments`, `customer_segments` and their model cards as of `day`, in the schemes behaviour and rfm.
+
+    Uses `models.segmentation.k_min`, `.k_max`, `.sample_rows` and `models.seed`, and of the day the score
+    expected_value, if it is written already. A scheme with too few buyers has no rows and its card says why. Raises
+    StepFailed when the snapshots are those of another day.
     """
     with single_threaded():
         snapshots = read_snapshots(lake, filters=[("is_current", "=", True)])
-        reason, buyers = _buyers(snapshots, day, models.segmentation.k_min)
-        if reason:
-            return _write_nothing(lake, day, reason)
-        customers = snapshots[buyers].reset_index(drop=True)
-        sample = _sample(customers, models.segmentation.sample_rows, models.seed)
-        space = learn_plane(sample)
-        if not len(space.columns):
-            return _write_nothing(lake, day, "no behaviour varies between customers")
-        before = _yesterday(lake, day)
-        trials = try_numbers(
-            space.transform(sample), models.segmentation.k_min, models.segmentation.k_max, models.seed
+        if snapshots is None or snapshots.empty:
+            return _write(lake, day, ["there are no customer features"] * 2)
+        today = _people(snapshots, day)
+        past = _people_before(lake, snapshots)
+        worth = _expected_value(lake, day)
+        return _write(
+            lake,
+            day,
+            [
+                group_by_behaviour(lake, today, past, worth, models),
+                group_by_rfm(today, past, worth, models.seed),
+            ],
         )
-        trial = choose_number(trials, len(before.centroids))
-        ids = match_ids(space, trial.centers, before, sample)
-        labels, distances = _assign(space, customers, trial.centers)
-        version = model_version(
-            {"task": TASK, "k": trial.k, "seed": models.seed, "ids": ids}, space.transform(sample)
+
+
+def group_by_behaviour(
+    lake: Lake, today: People, past: People | None, worth: pd.Series | None, models: Any
+) -> Scheme | str:
+    """The segments of customers who behave alike, or why there are none."""
+    customers = today.grouped
+    needed = models.segmentation.k_min * CUSTOMERS_PER_SEGMENT
+    if len(customers) < needed:
+        return f"{len(customers):,} customers have bought, at least {needed} are needed"
+    sample = _sample(customers, models.segmentation.sample_rows, models.seed)
+    space = learn_plane(sample)
+    if not len(space.columns):
+        return "no behaviour varies between customers"
+    before = _yesterday(lake, today.day)
+    trials = try_numbers(
+        space.transform(sample), models.segmentation.k_min, models.segmentation.k_max, models.seed
+    )
+    if not trials:
+        return "too few customers differ from one another"
+    trial = choose_number(trials, len(before.centroids))
+    ids = match_ids(space, trial.centers, before, sample)
+    labels, distances = _assign(space, customers, trial.centers)
+    version = model_version(
+        {"task": TASK, "k": trial.k, "seed": models.seed, "ids": ids}, space.transform(sample)
+    )
+    segments = _describe(today, labels, ids, trial, space, before.names)
+    names = np.array(ids, dtype=object)
+    members = _members(today, names[labels], NO_PURCHASE, BEHAVIOUR, {"distance": distances})
+    earlier = None
+    if past is not None:
+        earlier = _members(
+            past, names[_assign(space, past.grouped, trial.centers)[0]], NO_PURCHASE, BEHAVIOUR, {}
         )
-        segments = _describe(customers, snapshots[~buyers], labels, ids, trial, space, day, version)
-        members = _members(customers, snapshots[~buyers], labels, distances, ids, day)
-        card = _card(trial, trials, space, sample, version, models.seed)
-        write_table(segments, SEGMENTS, ["segment_id"], lake.ml(day, "segments"))
-        rows = write_table(members, CUSTOMER_SEGMENTS, ["customer_id"], lake.ml(day, "customer_segments"))
-        write_model_cards(lake, day, TASK, [card])
-    return Summary(
-        TASK,
-        "reported",
-        rows,
-        f"{len(segments)} segments of {rows:,} customers; silhouette {trial.silhouette.value:.2f}, "
+    return Scheme(
+        _measure(segments, BEHAVIOUR, today, members, past, earlier, worth).assign(model_version=version),
+        members,
+        _card(trial, trials, space, sample, version, models.seed),
+        f"{len(segments)} by behaviour, silhouette {trial.silhouette.value:.2f}, "
         f"stability {trial.stability.value:.2f}",
+    )
+
+
+def group_by_rfm(today: People, past: People | None, worth: pd.Series | None, seed: int) -> Scheme | str:
+    """The segments of recency, frequency and money, or why there are none."""
+    values = _rfm_values(today.grouped)
+    if values is None:
+        return "there are no orders"
+    if len(today.grouped) < rfm.MIN_BUYERS:
+        return f"{len(today.grouped):,} customers have bought, at least {rfm.MIN_BUYERS} are needed"
+    reference = rfm.learn_reference(*values)
+    scores = rfm.score(reference, *values)
+    named = rfm.name_segments(scores)
+    members = _members(
+        today,
+        named,
+        rfm.NO_PURCHASE,
+        RFM,
+        {
+            "recency_score": scores.recency,
+            "frequency_score": scores.frequency,
+            "money_score": scores.money,
+        },
+    )
+    earlier = None
+    if past is not None:
+        values_then = _rfm_values(past.grouped)
+        named_then = (
+            rfm.name_segments(rfm.score(reference, *values_then))
+            if values_then
+            else np.array([], dtype=object)
+        )
+        earlier = _members(past, named_then, rfm.NO_PURCHASE, RFM, {})
+    segments = pd.DataFrame(
+        [
+            {
+                "segment_id": segment.segment_id,
+                "name": segment.name,
+                "description": f"{int((named == segment.segment_id).sum()):,} customers "
+                f"({(named == segment.segment_id).sum() / today.total:.1%}) who {segment.meaning}.",
+                "differences": "{}",
+                "centroid": "{}",
+            }
+            for segment in rfm.NAMED
+            if (named == segment.segment_id).any()
+        ]
+        + _nobody_bought(today, rfm.NO_PURCHASE)
+    )
+    generator = np.random.default_rng(seed)
+    kept = rfm.stability(*(part[:STABILITY_ROWS] for part in values), generator, RESAMPLES)
+    version = model_version({"task": TASK, "scheme": RFM, "seed": seed}, np.column_stack(values))
+    card = ModelCard(
+        f"{MODEL}_rfm",
+        version,
+        TASK,
+        (
+            CardLine("segments", _exact(len(segments))),
+            CardLine(
+                "stability",
+                Estimate(float(kept.mean()), float(kept.min()), float(kept.max())),
+                note=f"share of buyers who keep their segment when scored against {RESAMPLES} random halves; low and "
+                "high are the extremes",
+            ),
+        ),
+    )
+    return Scheme(
+        _measure(segments, RFM, today, members, past, earlier, worth).assign(model_version=version),
+        members,
+        card,
+        f"{len(segments)} by recency, frequency and money",
     )
 
 
@@ -258,59 +382,100 @@ def _assign(space: Space, customers: pd.DataFrame, centers: np.ndarray) -> tuple
 
 
 def _describe(
-    customers: pd.DataFrame,
-    others: pd.DataFrame,
+    today: People,
     labels: np.ndarray,
     ids: list[str],
     trial: Trial,
     space: Space,
-    day: date,
-    version: str,
+    names_before: dict[str, str],
 ) -> pd.DataFrame:
-    columns = {
-        "mean_recency_days": find_column(customers, RECENCY_NAMES),
-        "mean_orders": find_column(customers, FREQUENCY_NAMES),
-        "mean_spend": find_column(customers, SPEND_NAMES),
-    }
-    total = len(customers) + len(others)
+    customers = today.grouped
     matrix = space.transform(customers)
     mean, deviation = matrix.mean(axis=0), np.maximum(matrix.std(axis=0), 1e-9)
-    names: dict[str, int] = {}
-    rows = []
-    for center in sorted(range(len(ids)), key=lambda center: ids[center]):
-        inside = labels == center
-        differences = (
-            dict(zip(space.names, (matrix[inside].mean(axis=0) - mean) / deviation, strict=True))
-            if inside.any()
-            else {}
+    differences = {
+        name: dict(zip(space.names, (matrix[labels == center].mean(axis=0) - mean) / deviation, strict=True))
+        for center, name in enumerate(ids)
+        if (labels == center).any()
+    }
+    names = _name(differences, names_before)
+    rows = [
+        {
+            "segment_id": ids[center],
+            "name": names[ids[center]],
+            "description": _sentence(customers, labels == center, differences[ids[center]], today.total),
+            "differences": json.dumps(
+                {key: round(float(value), 4) for key, value in differences[ids[center]].items()}
+            ),
+            "centroid": json.dumps(space.raw(trial.centers[center])),
+        }
+        for center in sorted(range(len(ids)), key=lambda center: ids[center])
+        if ids[center] in differences
+    ]
+    return pd.DataFrame(rows + _nobody_bought(today, NO_PURCHASE))
+
+
+def _nobody_bought(today: People, segment_id: str) -> list[dict[str, str]]:
+    """The row of the segment of those who have not bought, if there are any."""
+    if today.others.empty:
+        return []
+    share = len(today.others) / today.total
+    return [
+        {
+            "segment_id": segment_id,
+            "name": "No purchase yet",
+            "description": f"{len(today.others):,} customers ({share:.1%}) who have not bought yet.",
+            "differences": "{}",
+            "centroid": "{}",
+        }
+    ]
+
+
+def _measure(
+    segments: pd.DataFrame,
+    scheme: str,
+    today: People,
+    members: pd.DataFrame,
+    past: People | None,
+    earlier: pd.DataFrame | None,
+    worth: pd.Series | None,
+) -> pd.DataFrame:
+    """Add sizes and means of today and of the cutoff before, by the customers in each segment then."""
+    ids = members["segment_id"].to_numpy()
+    size = segments["segment_id"].map(members["segment_id"].value_counts()).astype(np.int64)
+    measured = segments.assign(scheme=scheme, as_of_date=today.day, size=size, share=size / today.total)
+    for name, patterns in (
+        ("mean_recency_days", RECENCY_NAMES),
+        ("mean_orders", FREQUENCY_NAMES),
+        ("mean_spend", SPEND_NAMES),
+    ):
+        measured[name] = measured["segment_id"].map(_means(today, ids, patterns)).astype(float)
+        # Who has not bought has no recency, orders or spend to speak of.
+        measured.loc[measured["segment_id"].isin([NO_PURCHASE, rfm.NO_PURCHASE]), name] = np.nan
+    expected = None if worth is None else members["customer_id"].map(worth).groupby(ids).mean()
+    measured["mean_expected_value"] = (
+        np.nan if expected is None else measured["segment_id"].map(expected).astype(float)
+    )
+    measured["compared_with"] = past.day if past is not None else None
+    if past is None or earlier is None:
+        return measured.assign(
+            size_before=pd.array([pd.NA] * len(measured), dtype="Int64"),
+            mean_spend_before=np.nan,
+            trend=np.nan,
         )
-        name = _unique_name(differences, names)
-        rows.append(
-            {
-                "segment_id": ids[center],
-                "name": name,
-                "description": _sentence(customers, inside, differences, total),
-                "size": int(inside.sum()),
-                **{key: _mean(customers, inside, column) for key, column in columns.items()},
-                "differences": json.dumps(
-                    {key: round(float(value), 4) for key, value in differences.items()}
-                ),
-                "centroid": json.dumps(space.raw(trial.centers[center])),
-            }
-        )
-    if len(others):
-        rows.append(
-            {
-                "segment_id": NO_PURCHASE,
-                "name": "No purchase yet",
-                "description": f"{len(others):,} customers ({len(others) / total:.1%}) who have not bought yet.",
-                "size": len(others),
-                "differences": "{}",
-                "centroid": "{}",
-            }
-        )
-    frame = pd.DataFrame(rows).reindex(columns=SEGMENTS.names)
-    return frame.assign(as_of_date=day, share=frame["size"] / total, model_version=version)
+    before = measured["segment_id"].map(earlier["segment_id"].value_counts()).fillna(0).astype("Int64")
+    spend_before = measured["segment_id"].map(_means(past, earlier["segment_id"].to_numpy(), SPEND_NAMES))
+    spend_before = spend_before.where(measured["mean_spend"].notna())
+    growth = size / before.astype(float).replace(0, np.nan) - 1
+    return measured.assign(size_before=before, mean_spend_before=spend_before.astype(float), trend=growth)
+
+
+def _means(people: People, ids: np.ndarray, patterns: tuple[str, ...]) -> dict[str, float]:
+    """The mean, for each segment, of the column that the patterns describe; `ids` are of the grouped and the others."""
+    column = find_column(people.grouped, patterns)
+    if column is None:
+        return {}
+    values = pd.Series(numbers(people.grouped[column]))
+    return values.groupby(ids[: len(values)]).mean().to_dict()
 
 
 def _sentence(customers: pd.DataFrame, inside: np.ndarray, differences: dict[str, float], total: int) -> str:
@@ -327,7 +492,21 @@ def _sentence(customers: pd.DataFrame, inside: np.ndarray, differences: dict[str
     return f"{int(inside.sum()):,} customers ({inside.sum() / total:.1%}): " + "; ".join(parts) + "."
 
 
-def _unique_name(differences: dict[str, float], taken: dict[str, int]) -> str:
+def _name(differences: dict[str, dict[str, float]], before: dict[str, str]) -> dict[str, str]:
+    """A name for each segment: that of the day before while it is true, otherwise a new one that no other has."""
+    names = {
+        segment_id: before[segment_id]
+        for segment_id, apart in sorted(differences.items())
+        if segment_id in before and name_holds(before[segment_id], apart)
+    }
+    taken = set(names.values())
+    for segment_id, apart in sorted(differences.items()):
+        if segment_id not in names:
+            names[segment_id] = _unique_name(apart, taken)
+    return names
+
+
+def _unique_name(differences: dict[str, float], taken: set[str]) -> str:
     """A name that no other segment of the day has: one more phrase, or a number, when it is taken."""
     name = name_group(differences)
     if name in taken:
@@ -337,31 +516,27 @@ def _unique_name(differences: dict[str, float], taken: dict[str, int]) -> str:
             if trait_of(feature).topic not in topics and longer not in taken:
                 name = longer
                 break
-    taken[name] = taken.get(name, 0) + 1
-    return name if taken[name] == 1 else f"{name} ({taken[name]})"
+    plain_name, number = name, 1
+    while name in taken:
+        number += 1
+        name = f"{plain_name} ({number})"
+    taken.add(name)
+    return name
 
 
 def _members(
-    customers: pd.DataFrame,
-    others: pd.DataFrame,
-    labels: np.ndarray,
-    distances: np.ndarray,
-    ids: list[str],
-    day: date,
+    people: People, ids: np.ndarray, others_id: str, scheme: str, values: dict[str, np.ndarray]
 ) -> pd.DataFrame:
-    grouped = pd.DataFrame(
-        {
-            "customer_id": customers["customer_id"],
-            "segment_id": np.array(ids, dtype=object)[labels],
-            "distance": distances,
-        }
+    """The segment of each customer: of the grouped (customers,) with their `values`, then of the others."""
+    grouped = pd.DataFrame({"customer_id": people.grouped["customer_id"].to_numpy(), "segment_id": ids})
+    for name in ("distance", "recency_score", "frequency_score", "money_score"):
+        kind = "Float64" if name == "distance" else "Int64"
+        grouped[name] = pd.array(values[name] if name in values else [pd.NA] * len(grouped), dtype=kind)
+    others = pd.DataFrame({"customer_id": people.others["customer_id"].to_numpy()}).assign(
+        segment_id=others_id
     )
-    ungrouped = pd.DataFrame(
-        {"customer_id": others["customer_id"], "segment_id": NO_PURCHASE, "distance": np.nan}
-    )
-    return pd.concat([part for part in (grouped, ungrouped) if len(part)], ignore_index=True).assign(
-        as_of_date=day, distance=lambda frame: frame["distance"].astype("Float64")
-    )[CUSTOMER_SEGMENTS.names]
+    members = pd.concat([part for part in (grouped, others) if len(part)] or [grouped], ignore_index=True)
+    return members.assign(scheme=scheme, as_of_date=people.day)
 
 
 def _card(
@@ -417,28 +592,70 @@ def _silhouette(matrix: np.ndarray, labels: np.ndarray) -> Estimate:
     return Estimate(float(values.mean()), float(values.mean() - error), float(values.mean() + error))
 
 
-def _buyers(snapshots: pd.DataFrame | None, day: date, k_min: int) -> tuple[str | None, np.ndarray]:
-    """Why there is nothing to group, or a mask (customers,) of those who have bought."""
-    if snapshots is None or snapshots.empty:
-        return "there are no customer features", np.zeros(0, dtype=bool)
+def _people(snapshots: pd.DataFrame, day: date) -> People:
+    """Split the customers of one cutoff. While nobody has bought, everybody is grouped by what else they do.
+
+    Raises StepFailed when the cutoff is not `day`.
+    """
     current = snapshots["as_of_date"].max()
     if current != day:
         raise StepFailed(
             f"learn: customer_feature_snapshots is of {current:%Y-%m-%d}, the run of {day:%Y-%m-%d}: "
             "run the step unify of this day first"
         )
+    buyers = _buyers(snapshots)
+    if not buyers.any():
+        buyers[:] = True
+    return People(day, *(snapshots[mask].reset_index(drop=True) for mask in (buyers, ~buyers)))
+
+
+def _people_before(lake: Lake, snapshots: pd.DataFrame) -> People | None:
+    """The customers of the last cutoff before, None without one; columns that are not compared are left out."""
+    names = [
+        name
+        for name in snapshots.columns
+        if name in ("customer_id", "as_of_date") or pd.api.types.is_numeric_dtype(snapshots[name].dtype)
+    ]
+    past = read_snapshots(lake, filters=[("is_current", "=", False)], columns=names)
+    if past is None or past.empty:
+        return None
+    day = past["as_of_date"].max()
+    past = past[past["as_of_date"] == day].reset_index(drop=True)
+    # Columns that are numbers today may all be unknown then.
+    past = past.assign(**{name: snapshots[name].iloc[:0] for name in snapshots.columns if name not in past})
+    buyers = _buyers(past)
+    if not _buyers(snapshots).any():
+        buyers[:] = True
+    return People(day, *(past[mask].reset_index(drop=True) for mask in (buyers, ~buyers)))
+
+
+def _buyers(snapshots: pd.DataFrame) -> np.ndarray:
+    """A mask (customers,) of those who have bought."""
     frequency, recency = find_column(snapshots, FREQUENCY_NAMES), find_column(snapshots, RECENCY_NAMES)
     buyers = np.zeros(len(snapshots), dtype=bool)
     if frequency:
         buyers |= np.nan_to_num(numbers(snapshots[frequency])) > 0
     if recency:
         buyers |= ~np.isnan(numbers(snapshots[recency]))
-    if not frequency and not recency:
-        buyers[:] = True  # a company without orders: everybody is grouped by what else they do
-    needed = k_min * CUSTOMERS_PER_SEGMENT
-    if buyers.sum() < needed:
-        return f"{int(buyers.sum()):,} customers have bought, at least {needed} are needed", buyers
-    return None, buyers
+    return buyers
+
+
+def _rfm_values(buyers: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Days since the last order, orders and money of buyers (buyers,), None when they have not bought anything."""
+    columns = [find_column(buyers, names) for names in (RECENCY_NAMES, FREQUENCY_NAMES, SPEND_NAMES)]
+    if buyers.empty or columns[0] is None or columns[1] is None or not _buyers(buyers).any():
+        return None
+    recency, frequency = numbers(buyers[columns[0]]), numbers(buyers[columns[1]])
+    return recency, frequency, numbers(buyers[columns[2]]) if columns[2] else frequency
+
+
+def _expected_value(lake: Lake, day: date) -> pd.Series | None:
+    """The score expected_value by customer_id, None when no model of the day has written it."""
+    for path in sorted(lake.ml(day, "any").parent.glob("customer_scores*.parquet")):
+        scores = read_table(path, [("score", "=", "expected_value")], ["customer_id", "value"])
+        if scores is not None and not scores.empty:
+            return scores.set_index("customer_id")["value"]
+    return None
 
 
 def _sample(customers: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
@@ -456,32 +673,47 @@ def _yesterday(lake: Lake, day: date) -> Yesterday:
         for path in sorted(today.parent.parent.glob(f"date=*/{today.name}"))
         if path.parent.name < today.parent.name
     ]
-    centroids: dict[str, dict[str, float]] = {}
     last_number = 0
     for path in earlier:
         ids = pq.read_table(path, columns=["segment_id"])["segment_id"].to_pylist()
-        last_number = max([last_number, *(int(name[1:]) for name in ids if name != NO_PURCHASE)])
+        last_number = max(
+            [last_number, *(int(found[1]) for name in ids if (found := NUMBERED.fullmatch(name)))]
+        )
     for path in reversed(earlier):
-        frame = read_table(path)
-        if frame is not None and not frame.empty:
-            grouped = frame[frame["segment_id"] != NO_PURCHASE]
-            centroids = dict(zip(grouped["segment_id"], grouped["centroid"].map(json.loads), strict=True))
-            break
-    return Yesterday(centroids, last_number)
+        frame = read_table(path, columns=["segment_id", "name", "centroid"])
+        grouped = frame[frame["segment_id"].map(lambda name: bool(NUMBERED.fullmatch(name)))]
+        if not grouped.empty:
+            return Yesterday(
+                dict(zip(grouped["segment_id"], grouped["centroid"].map(json.loads), strict=True)),
+                dict(zip(grouped["segment_id"], grouped["name"], strict=True)),
+                last_number,
+            )
+    return Yesterday({}, {}, last_number)
 
 
-def _write_nothing(lake: Lake, day: date, reason: str) -> Summary:
-    write_table(None, SEGMENTS, ["segment_id"], lake.ml(day, "segments"))
-    write_table(None, CUSTOMER_SEGMENTS, ["customer_id"], lake.ml(day, "customer_segments"))
-    write_model_cards(lake, day, TASK, [skipped_card(MODEL, TASK, reason)])
-    return Summary(TASK, "skipped", 0, reason)
-
-
-def _mean(customers: pd.DataFrame, inside: np.ndarray, column: str | None) -> float | None:
-    if column is None:
-        return None
-    values = numbers(customers[column])[inside]
-    return float(np.nanmean(values)) if (~np.isnan(values)).any() else None
+def _write(lake: Lake, day: date, schemes: list[Scheme | str]) -> Summary:
+    """Write what the schemes found, behaviour before rfm, and for each that found nothing a card that says why."""
+    found = [scheme for scheme in schemes if isinstance(scheme, Scheme)]
+    segments = pd.concat([scheme.segments for scheme in found], ignore_index=True) if found else None
+    members = pd.concat([scheme.members for scheme in found], ignore_index=True) if found else None
+    write_table(segments, SEGMENTS, ["segment_id"], lake.ml(day, "segments"))
+    rows = write_table(
+        members, CUSTOMER_SEGMENTS, ["customer_id", "scheme"], lake.ml(day, "customer_segments")
+    )
+    write_model_cards(
+        lake,
+        day,
+        TASK,
+        [
+            scheme.card if isinstance(scheme, Scheme) else skipped_card(model, TASK, scheme)
+            for model, scheme in zip((MODEL, f"{MODEL}_rfm"), schemes, strict=True)
+        ],
+    )
+    note = "; ".join(
+        scheme.note if isinstance(scheme, Scheme) else f"none in {name}: {scheme}"
+        for name, scheme in zip((BEHAVIOUR, RFM), schemes, strict=True)
+    )
+    return Summary(TASK, "reported" if found else "skipped", rows, note)
 
 
 def _figure(value: float) -> str:

@@ -28,6 +28,7 @@ CUSTOMER_SCORES = pa.schema(
 SEGMENTS = pa.schema(
     [
         ("segment_id", pa.string()),
+        ("scheme", pa.string()),
         ("as_of_date", pa.date32()),
         ("name", pa.string()),
         ("description", pa.string()),
@@ -36,6 +37,11 @@ SEGMENTS = pa.schema(
         ("mean_recency_days", pa.float64()),
         ("mean_orders", pa.float64()),
         ("mean_spend", pa.float64()),
+        ("mean_expected_value", pa.float64()),
+        ("compared_with", pa.date32()),
+        ("size_before", pa.int64()),
+        ("mean_spend_before", pa.float64()),
+        ("trend", pa.float64()),
         ("differences", pa.string()),
         ("centroid", pa.string()),
         ("model_version", pa.string()),
@@ -45,8 +51,12 @@ CUSTOMER_SEGMENTS = pa.schema(
     [
         ("customer_id", pa.string()),
         ("as_of_date", pa.date32()),
+        ("scheme", pa.string()),
         ("segment_id", pa.string()),
         ("distance", pa.float64()),
+        ("recency_score", pa.int64()),
+        ("frequency_score", pa.int64()),
+        ("money_score", pa.int64()),
     ]
 )
 MODEL_CARDS = pa.schema(
@@ -104,14 +114,16 @@ class KeyRepeated(ValueError):
     """A table was about to be written with the same key twice."""
 
 
-def read_table(path: Path, filters: list[tuple] | None = None) -> pd.DataFrame | None:
-    """Read a hand-over, or None when dbt has not exported it.
+def read_table(
+    path: Path, filters: list[tuple] | None = None, columns: list[str] | None = None
+) -> pd.DataFrame | None:
+    """Read a hand-over, or some columns of it, or None when dbt has not exported it.
 
     Decimals become floats, for learning works on floats; the order of rows is that of the file.
     """
     if not path.exists():
         return None
-    return _frame(pq.read_table(path, filters=filters, use_threads=False))
+    return _frame(pq.read_table(path, filters=filters, columns=columns, use_threads=False))
 
 
 def read_blocks(path: Path, rows: int, condition: str) -> Iterator[pd.DataFrame]:

@@ -54,6 +54,7 @@ VOCABULARY: tuple[tuple[str, Trait], ...] = (
 )
 
 
+AVERAGE = "Close to the average"
 WINDOW = re.compile(r"_(?:in_)?(?:last_)?(\d+)_?d(?:ays)?$", re.IGNORECASE)
 
 
@@ -85,9 +86,22 @@ def name_group(differences: dict[str, float], weakest: float = 0.3, words: int =
         if abs(difference) >= weakest and topic not in phrases and len(phrases) < words:
             phrases[topic] = phrase(feature, difference)
     if not phrases:
-        return "Close to the average"
+        return AVERAGE
     name = ", ".join(phrases.values())
     return name[0].upper() + name[1:]
+
+
+def name_holds(name: str, differences: dict[str, float], weakest: float = 0.15) -> bool:
+    """Whether a name that was once given still says what is so, if less strongly than a new name would have to."""
+    name = re.sub(r" \(\d+\)$", "", name)
+    if name == AVERAGE:
+        return all(abs(difference) < 0.45 for difference in differences.values())
+    said = {
+        phrase(feature, difference).lower()
+        for feature, difference in differences.items()
+        if abs(difference) >= weakest
+    }
+    return {part.lower() for part in name.split(", ")} <= said
 
 
 def strongest_first(differences: dict[str, float]) -> list[tuple[str, float]]:

@@ -175,27 +175,26 @@
     max(effective_at) filter (where purpose in ({{ names_of_purpose(purpose) }}))
 {%- endmacro %}
 
-{#
-    Where a customer stands, judged by their own rhythm: the average days between their orders, at least
-    `lifecycle_minimum_gap_days`, and `lifecycle_default_gap_days` while there is one order only.
-    lead: no order. Up to twice the rhythm since the last order: first_time (one order), active, or loyal (from
-    `lifecycle_loyal_orders` orders). Up to four times: at_risk. Longer: lapsed.
-#}
-{% macro lifecycle_stage(orders, days_since_last_order, average_gap_days) -%}
-    {%- set rhythm -%}
-        case
-            when {{ orders }} = 1 then {{ var('lifecycle_default_gap_days') }}
-            else greatest({{ average_gap_days }}, {{ var('lifecycle_minimum_gap_days') }})
-        end
-    {%- endset -%}
+{# The stage that an order leads to; it lasts until the rhythm is exceeded or another order changes it. #}
+{% macro stage_after_order(orders, orders_since_return) -%}
     case
-        when coalesce({{ orders }}, 0) = 0 then 'lead'
-        when {{ days_since_last_order }} > 4 * ({{ rhythm }}) then 'lapsed'
-        when {{ days_since_last_order }} > 2 * ({{ rhythm }}) then 'at_risk'
+        when {{ orders_since_return }} < {{ var('lifecycle_won_back_orders') }} then 'won_back'
         when {{ orders }} = 1 then 'first_time'
         when {{ orders }} < {{ var('lifecycle_loyal_orders') }} then 'active'
         else 'loyal'
     end
+{%- endmacro %}
+
+{# The beginning of the first day on which the silence since an order is longer than so many times the rhythm. #}
+{% macro silent_since(ordered_at, rhythm_days, times) -%}
+    cast(
+        cast({{ ordered_at }} as date) + cast(floor({{ times }} * {{ rhythm_days }}) + 1 as integer) as timestamp
+    )
+{%- endmacro %}
+
+{# Every stage that a customer may be in, from the first on. #}
+{% macro lifecycle_stages() -%}
+    {{ return(['visitor', 'lead', 'first_time', 'active', 'loyal', 'at_risk', 'lapsed', 'won_back']) }}
 {%- endmacro %}
 
 {# True in the given number of days that end with the cut-off, which the relation `eligible` names. #}

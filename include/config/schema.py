@@ -85,6 +85,7 @@ def _text_of(value: Any) -> Any:
 Name = Annotated[str, AfterValidator(_name)]
 Line = Annotated[str, AfterValidator(_printable)]
 Share = Annotated[float, Field(strict=True)]
+Times = Annotated[float, Field(strict=True)]
 BlockedValue = Annotated[str, BeforeValidator(_text_of)]
 ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
 KindName = Annotated[str, _one_of(kinds)]
@@ -594,6 +595,40 @@ class Segmentation(Model):
         return self
 
 
+class Lifecycle(Model):
+    """The stages of a customer's life, judged by their own rhythm: the average of the days between their orders, among
+    which `default_gap_days` counts as `default_gap_weight` gaps, and at least `minimum_gap_days`.
+
+    `loyal_orders` make an active customer loyal; a silence of `at_risk_after` and `lapsed_after` times the rhythm ends
+    it; who comes back is won back until their `won_back_orders`th order since. Stages that fewer than `minimum_support`
+    stays entered are not in the funnel.
+    """
+
+    default_gap_days: StrictInt = Field(default=60, ge=1, le=3650)
+    default_gap_weight: Times = Field(default=0.5, gt=0, le=20)
+    minimum_gap_days: StrictInt = Field(default=7, ge=1, le=3650)
+    loyal_orders: StrictInt = Field(default=5, ge=2, le=1000)
+    at_risk_after: Times = Field(default=2.0, ge=1, le=20)
+    lapsed_after: Times = Field(default=4.0, ge=1, le=20)
+    won_back_orders: StrictInt = Field(default=2, ge=1, le=1000)
+    minimum_support: StrictInt = Field(default=20, ge=5)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Lifecycle:
+        if self.lapsed_after <= self.at_risk_after:
+            raise _problem(
+                refusal(self.lapsed_after, f"lapsed_after above at_risk_after, which is {self.at_risk_after}")
+            )
+        if self.default_gap_days < self.minimum_gap_days:
+            raise _problem(
+                refusal(
+                    self.default_gap_days,
+                    f"default_gap_days of at least minimum_gap_days, which is {self.minimum_gap_days}",
+                )
+            )
+        return self
+
+
 class Recommendation(Model):
     """The next best products: `products` for each customer, learned from the last `history_days`."""
 
@@ -675,6 +710,7 @@ class Models(Model):
     propensities: tuple[Propensity, ...] = ()
     value: Value = Value()
     segmentation: Segmentation = Segmentation()
+    lifecycle: Lifecycle = Lifecycle()
     recommendation: Recommendation = Recommendation()
     product_profiles: ProductProfiles = ProductProfiles()
     triggers: Triggers = Triggers()

@@ -21,7 +21,7 @@ from include.config.conditions import (
     compile_row_condition,
     compile_visitor_condition,
 )
-from include.config.schema import ATTRIBUTES, Audience, Channel, Configuration, Profile
+from include.config.schema import ATTRIBUTES, Audience, Channel, Configuration, Lifecycle, Profile
 from include.lake import Lake
 from include.normalise.versions import normalisation_version
 
@@ -82,6 +82,7 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         "action_cart_days": actions.cart_days,
         "session_timeout_minutes": configuration.normalisation.sessions.inactivity_minutes,
         **profile_variables(configuration.profile),
+        **lifecycle_variables(configuration.models.lifecycle),
         "secret_parameters": [
             re.escape(name.lower()) for name in configuration.normalisation.secret_parameters
         ],
@@ -126,6 +127,11 @@ def profile_variables(profile: Profile) -> dict[str, Any]:
         },
         "shared_device_gap_days": profile.shared_devices.longest_gap_days,
     }
+
+
+def lifecycle_variables(lifecycle: Lifecycle) -> dict[str, Any]:
+    """What dbt is told of the lifecycle: `lifecycle_<key>` for each key of the section in models.yml."""
+    return {f"lifecycle_{key}": value for key, value in lifecycle.model_dump(mode="json").items()}
 
 
 def definition_version(

@@ -229,13 +229,24 @@ def learn(lake: Lake) -> None:
     )
     _write(
         lake.ml(DAY, "segments"),
-        f"""select 's1' as segment_id, {day} as as_of_date, 'One' as name, 'Only Ann' as description,
-            1::bigint as size, 1.0 as share, 0.0 as mean_recency_days, 0.0 as mean_orders, 0.0 as mean_spend,
-            '[]' as differences, '[]' as centroid, 'v1' as model_version""",
+        f"""select 's1' as segment_id, 'behaviour' as scheme, {day} as as_of_date, 'One' as name,
+            'Only Ann' as description, 1::bigint as size, 1.0 as share, 0.0 as mean_recency_days, 0.0 as mean_orders,
+            0.0 as mean_spend, null::double as mean_expected_value, null::date as compared_with,
+            null::bigint as size_before, null::double as mean_spend_before, null::double as trend,
+            '{{}}' as differences, '{{}}' as centroid, 'v1' as model_version""",
     )
     _write(
         lake.ml(DAY, "customer_segments"),
-        f"select 'c_u-ann' as customer_id, {day} as as_of_date, 's1' as segment_id, 0.0 as distance",
+        f"""select 'c_u-ann' as customer_id, {day} as as_of_date, 'behaviour' as scheme, 's1' as segment_id,
+            0.0 as distance, null::bigint as recency_score, null::bigint as frequency_score,
+            null::bigint as money_score""",
+    )
+    _write(
+        lake.ml(DAY, "stage_needs"),
+        f"""select 'lead' as stage, 'channel' as need_kind, 'web' as need, {day} as as_of_date, 40 as in_stage,
+            30 as customers, 20 as with_need, 0.6 as share, 0.2 as share_elsewhere, 2.0 as lift, 1.5 as low,
+            2.5 as high, 0.01 as p_value, 0.02 as q_value, true as is_significant, 1 as rank, '' as meaning,
+            'v1' as model_version""",
     )
     _write(
         lake.ml(DAY, "model_cards"),

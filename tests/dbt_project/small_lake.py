@@ -129,11 +129,20 @@ def learn_small_lake(lake: Lake, day: date = DAY) -> None:
             select customer_id, date '{day}' as as_of_date, 'purchase_probability' as score, 0.5 as value,
                 50.0 as percentile, 0.4 as low, 0.6 as high, 'v1' as model_version from {customers}""",
         "segments": f"""
-            select 'segment_1' as segment_id, date '{day}' as as_of_date, 'All' as name, 'Everyone' as description,
-                4 as size, 1.0 as share, 'v1' as model_version""",
+            select 'segment_1' as segment_id, 'behaviour' as scheme, date '{day}' as as_of_date, 'All' as name,
+                'Everyone' as description, 4 as size, 1.0 as share, 2.0 as mean_recency_days, 1.5 as mean_orders,
+                20.0 as mean_spend, 5.0 as mean_expected_value, date '{day}' - 28 as compared_with, 2 as size_before,
+                10.0 as mean_spend_before, 1.0 as trend, '{{}}' as differences, 'v1' as model_version""",
         "customer_segments": f"""
-            select customer_id, date '{day}' as as_of_date, 'segment_1' as segment_id, 0.1 as distance
+            select customer_id, date '{day}' as as_of_date, 'behaviour' as scheme, 'segment_1' as segment_id,
+                0.1 as distance, null::bigint as recency_score, null::bigint as frequency_score,
+                null::bigint as money_score
             from {customers}""",
+        "stage_needs": f"""
+            select 'lead' as stage, 'category' as need_kind, 'coffee' as need, date '{day}' as as_of_date,
+                40 as in_stage, 30 as customers, 20 as with_need, 0.6 as share, 0.2 as share_elsewhere, 2.0 as lift,
+                1.5 as low, 2.5 as high, 0.01 as p_value, 0.02 as q_value, true as is_significant, 1 as rank,
+                'Leads buy coffee.' as meaning, 'v1' as model_version""",
     }
     for table, query in tables.items():
         path = lake.ml(day, table)
@@ -143,7 +152,12 @@ def learn_small_lake(lake: Lake, day: date = DAY) -> None:
 
 def variables(day: date = DAY) -> dict:
     profile = load_configuration(DEFAULT_CONFIG, PROMISED_COLUMNS).profile
-    return {"as_of_date": f"{day:%Y-%m-%d}", "horizon_days": HORIZON_DAYS, **profile_variables(profile)}
+    return {
+        "as_of_date": f"{day:%Y-%m-%d}",
+        "horizon_days": HORIZON_DAYS,
+        "lifecycle_minimum_support": 1,
+        **profile_variables(profile),
+    }
 
 
 def rows(path: Path, query: str = "from this") -> list[tuple]:

@@ -31,6 +31,9 @@ PUBLISHED = (
     "identity_changes",
     "customer_id_history",
     "customer_timeline",
+    "customer_stages",
+    "lifecycle_funnel",
+    "stage_needs",
     "sessions",
     "customer_features",
     "customer_scores",
@@ -181,6 +184,41 @@ def test_the_stage_then_is_the_stage_before_the_moment(small: Lake) -> None:
     ]
 
 
+def test_a_life_is_one_row_of_stages_from_the_first_moment_to_the_last(small: Lake) -> None:
+    lives = """
+        select customer_id, list((stage_number, stage, previous_stage, entered_at, left_at) order by stage_number)
+        from this where customer_id in ('c_ann', 'c_cy', 'c_dee') group by all order by all"""
+    assert cdp(small, "customer_stages", lives) == [
+        ("c_ann", [
+            (1, "lead", None, datetime(2024, 1, 5, 9), datetime(2024, 1, 9, 12)),
+            (2, "first_time", "lead", datetime(2024, 1, 9, 12), datetime(2024, 3, 10, 10, 25)),
+            (3, "active", "first_time", datetime(2024, 3, 10, 10, 25), None),
+        ]),
+        ("c_cy", [(1, "lead", None, datetime(2024, 1, 7, 9), None)]),
+        ("c_dee", [(1, "first_time", None, datetime(2024, 1, 9, 13), None)]),
+    ]  # fmt: skip
+    gaps = """
+        select count(*) from (
+            select left_at, lead(entered_at) over (partition by customer_id order by stage_number) as next_at from this
+        ) where left_at is distinct from next_at"""
+    assert cdp(small, "customer_stages", gaps) == [(0,)]
+
+
+def test_the_golden_record_and_the_timeline_tell_the_stages_of_the_history(small: Lake) -> None:
+    stages = f"read_parquet('{small.table('cdp', 'customer_stages')}')"
+    current = f"""
+        select count(*), count(*) filter (where lifecycle_stage = stage)
+        from this inner join {stages} using (customer_id) where is_current"""
+    customers = cdp(small, "customers", "select count(*), count(*) from this")
+    assert cdp(small, "customers", current) == customers
+    then = f"""
+        select count(*) > 0, bool_and(this.stage = stages.stage)
+        from this inner join {stages} as stages
+            on this.customer_id = stages.customer_id and this.occurred_at > stages.entered_at
+            and (stages.left_at is null or this.occurred_at <= stages.left_at)"""
+    assert cdp(small, "customer_timeline", then) == [(True, True)]
+
+
 def test_consent_given_and_refused_is_on_the_timeline(small: Lake) -> None:
     statements = """
         select occurred_at, activity, category, stage from this
@@ -261,7 +299,7 @@ def test_the_same_rows_in_another_order_give_the_same_tables(small: Lake, tmp_pa
         if other.exists():
             assert rows(path) == rows(other), path.name
             compared += 1
-    assert compared == 12
+    assert compared == 14
 
 
 def test_the_key_is_in_no_file_that_dbt_writes(small: Lake) -> None:

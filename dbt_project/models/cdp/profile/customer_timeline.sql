@@ -49,9 +49,23 @@ customer_identifiers as (
 
 ),
 
-stage_points as (
+-- The first stage reaches back to whatever came first; before a customer who begins with an order was a lead.
+stages as (
 
-    select * from {{ ref('int_customer_stage_points') }}
+    select
+        customer_id,
+        stage,
+        entered_at,
+    from {{ ref('customer_stages') }}
+
+    union all
+
+    select
+        customer_id,
+        case when orders = 0 then stage else 'lead' end as stage,
+        cast('0001-01-01' as timestamp) as entered_at,
+    from {{ ref('customer_stages') }}
+    where stage_number = 1
 
 ),
 
@@ -66,6 +80,8 @@ purchases_by_line as (
         order_id,
         product_id,
         category,
+        cast(null as varchar) as content_category,
+        'orders' as kind,
         amount,
     from customer_order_lines
 
@@ -82,6 +98,8 @@ purchases_without_lines as (
         order_id,
         cast(null as varchar) as product_id,
         cast(null as varchar) as category,
+        cast(null as varchar) as content_category,
+        'orders' as kind,
         total_amount as amount,
     from customer_orders
     anti join customer_order_lines
@@ -102,6 +120,8 @@ contacts as (
         cast(null as varchar) as order_id,
         cast(null as varchar) as product_id,
         interactions.reason as category,
+        cast(null as varchar) as content_category,
+        'interactions' as kind,
         cast(null as decimal(18, 4)) as amount,
     from interactions
     inner join node_customers
@@ -121,6 +141,8 @@ message_actions as (
         cast(null as varchar) as order_id,
         cast(null as varchar) as product_id,
         messages.campaign_id as category,
+        cast(null as varchar) as content_category,
+        'messages' as kind,
         cast(null as decimal(18, 4)) as amount,
     from messages
     inner join node_customers
@@ -141,6 +163,8 @@ consent_statements as (
         cast(null as varchar) as order_id,
         cast(null as varchar) as product_id,
         consents.purpose as category,
+        cast(null as varchar) as content_category,
+        'consents' as kind,
         cast(null as decimal(18, 4)) as amount,
     from consents
     inner join customer_identifiers
@@ -162,6 +186,8 @@ behaviours as (
         order_id,
         product_id,
         category,
+        content_category,
+        'events' as kind,
         cast(null as decimal(18, 4)) as amount,
     from customer_events
 
@@ -203,18 +229,16 @@ final as (
         united.order_id,
         united.product_id,
         united.category,
-        {{ lifecycle_stage(
-            'stage_points.orders',
-            "date_diff('day', stage_points.ordered_at, united.occurred_at)",
-            'stage_points.average_gap_days'
-        ) }} as stage,
+        united.content_category,
+        united.kind,
+        stages.stage,
         cast(united.amount as decimal(18, 4)) as amount,
         united.occurred_at,
     from united
-    asof left join stage_points
+    asof left join stages
         on
-            united.customer_id = stage_points.customer_id
-            and united.occurred_at > stage_points.ordered_at
+            united.customer_id = stages.customer_id
+            and united.occurred_at > stages.entered_at
 
 )
 

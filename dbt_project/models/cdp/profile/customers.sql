@@ -33,10 +33,10 @@ consents as (
 
 ),
 
-stage_points as (
+stages as (
 
-    select * from {{ ref('int_customer_stage_points') }}
-    where ordered_at < {{ end_of_day() }}
+    select * from {{ ref('customer_stages') }}
+    where is_current
 
 ),
 
@@ -106,14 +106,6 @@ permissions as (
 
 ),
 
-latest_points as (
-
-    select *
-    from stage_points
-    qualify row_number() over (partition by customer_id order by ordered_at desc) = 1
-
-),
-
 final as (
 
     select
@@ -138,11 +130,7 @@ final as (
         {%- endfor %}
         people.channels,
         people.confidence_tier,
-        {{ lifecycle_stage(
-            'latest_points.orders',
-            "date_diff('day', latest_points.ordered_at, " ~ as_of_date() ~ ")",
-            'latest_points.average_gap_days'
-        ) }} as lifecycle_stage,
+        stages.stage as lifecycle_stage,
         people.record_count,
         coalesce(permissions.consent_email, false) as consent_email,
         coalesce(permissions.consent_advertising, false) as consent_advertising,
@@ -164,8 +152,8 @@ final as (
         on people.customer_id = devices.customer_id
     left join permissions
         on people.customer_id = permissions.customer_id
-    left join latest_points
-        on people.customer_id = latest_points.customer_id
+    left join stages
+        on people.customer_id = stages.customer_id
 
 )
 

@@ -38,6 +38,7 @@ named as (
         json_extract_string(properties, '$.order_id') as order_id,
         json_extract_string(properties, '$.product_id') as product_id,
         json_extract_string(properties, '$.category') as event_category,
+        content_category,
         occurred_at,
     from events
     where
@@ -57,6 +58,7 @@ final as (
         named.order_id,
         named.product_id,
         coalesce(products.category, named.event_category) as category,
+        named.content_category,
         named.occurred_at,
     from named
     left join node_customers
