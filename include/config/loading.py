@@ -12,7 +12,14 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from include.config.checks import check_audiences, check_channels, check_identity, check_ids, check_profile
+from include.config.checks import (
+    check_audiences,
+    check_channels,
+    check_features,
+    check_identity,
+    check_ids,
+    check_profile,
+)
 from include.config.columns import customer_columns as columns_of_contract
 from include.config.conditions import binding
 from include.config.document import Document, KeyPath, read_document
@@ -22,6 +29,8 @@ from include.config.schema import (
     ChannelsFile,
     Configuration,
     DestinationsFile,
+    FeatureRule,
+    FeaturesFile,
     IdentityRules,
     Model,
     Models,
@@ -41,6 +50,7 @@ FILES: dict[str, type[Model]] = {
     "privacy.yml": Privacy,
     "normalisation.yml": Normalisation,
     "profile.yml": Profile,
+    "features.yml": FeaturesFile,
 }
 # Entries of these are objects with a name, which is their key in the file.
 NAMED_ENTRIES = {"channels.yml": "channels", "identity.yml": "id_types"}
@@ -91,6 +101,8 @@ def load_configuration(folder: Path, customer_columns: Mapping[str, str] | None 
 
 def _configuration(folder: Path, loaded: dict[str, Any], columns: dict[str, str]) -> Configuration:
     privacy: Privacy = loaded["privacy.yml"]
+    features: dict[str, FeatureRule] = loaded["features.yml"].features
+    default_features = _default_features()
     audiences: AudiencesFile = loaded["audiences.yml"]
     return Configuration(
         folder=folder,
@@ -106,6 +118,8 @@ def _configuration(folder: Path, loaded: dict[str, Any], columns: dict[str, str]
         privacy=privacy,
         normalisation=loaded["normalisation.yml"],
         profile=_with_default_attributes(loaded["profile.yml"]),
+        features=default_features | features,
+        own_features=tuple(name for name in features if name not in default_features),
         customer_columns=columns,
     )
 
@@ -114,6 +128,11 @@ def _with_default_attributes(profile: Profile) -> Profile:
     """The rules of every attribute: those that a file does not list are as in the project's default."""
     defaults = Profile.model_validate(_default_document("profile.yml").data).attributes
     return profile.model_copy(update={"attributes": defaults | profile.attributes})
+
+
+def _default_features() -> dict[str, FeatureRule]:
+    """The features that every company has; a company's own file adds to them."""
+    return FeaturesFile.model_validate(_default_document("features.yml").data).features
 
 
 def _with_common_rules(rules: IdentityRules) -> IdentityRules:
@@ -173,6 +192,10 @@ def _disagreements(
             problems += check_identity(document, connection)
         if (document := usable.get("profile.yml")) and (channels := loaded.get("channels.yml")):
             problems += check_profile(document, tuple(channels.channels))
+        if document := usable.get("features.yml"):
+            is_own = document is not _default_document("features.yml")
+            taken = tuple(_default_features()) if is_own else ()
+            problems += check_features(document, taken, tuple(columns), connection)
         if document := usable.get("destinations.yml"):
             problems += check_ids(document, "destinations")
         if document := usable.get("audiences.yml"):

@@ -18,6 +18,7 @@ from include.config.conditions import (
     compile_event_condition,
     compile_visitor_condition,
 )
+from include.config.features import compile_features
 from include.config.schema import ATTRIBUTES, Audience, Channel, Configuration, Profile
 from include.lake import Lake
 from include.normalise.versions import normalisation_version
@@ -43,6 +44,7 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
             else compile_visitor_condition(audience.where, connection)
             for audience in configuration.audiences
         }
+        features = compile_features(configuration.features, configuration.own_features, connection)
     aliases = atom_aliases(list(conditions.values()))
     privacy = configuration.privacy
     return {
@@ -50,6 +52,8 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         "lake": str(lake.root.resolve()),
         "staging_rules": _staging_rules(configuration),
         "horizon_days": configuration.models.purchase.horizon_days,
+        "past_cutoffs": configuration.models.purchase.cutoffs,
+        "features": features,
         "session_timeout_minutes": configuration.normalisation.sessions.inactivity_minutes,
         **profile_variables(configuration.profile),
         "secret_parameters": [
