@@ -214,6 +214,7 @@
 
 {# A feature with what stands for no row, as its type. #}
 {% macro feature_value(feature) -%}
-    {%- set value = feature.name if feature.missing is none else 'coalesce(' ~ feature.name ~ ', ' ~ feature.missing ~ ')' -%}
+    {%- set missing = '[]' if feature.measure == 'top_five' else feature.missing -%}
+    {%- set value = feature.name if missing is none else 'coalesce(' ~ feature.name ~ ', ' ~ missing ~ ')' -%}
     cast({{ value }} as {{ feature.type }})
 {%- endmacro %}
