@@ -215,6 +215,19 @@ def compile_customer_condition(
     return Condition(normalised, (), _columns(tree), _bound(text, tree, types, connection))
 
 
+def compile_row_condition(
+    text: str, columns: Mapping[str, str], connection: duckdb.DuckDBPyConnection
+) -> Condition:
+    """Compile a condition over the rows of a table with `columns` (name to DuckDB type), and nothing else.
+
+    Raises ConditionError with every reason.
+    """
+    tree = _parsed(text, _CONDITION_FUNCTIONS, own={})
+    normalised = _sql(tree)
+    tree = _with_known_columns(tree, columns, allows_none=False)
+    return Condition(normalised, (), _columns(tree), _bound(text, tree, dict(columns), connection))
+
+
 def compile_event_condition(text: str, connection: duckdb.DuckDBPyConnection) -> Condition:
     """Compile the rule of a trait: a condition over the columns of events but those that say who somebody is.
 
@@ -233,12 +246,6 @@ def compile_event_condition(text: str, connection: duckdb.DuckDBPyConnection) ->
         raise ConditionError([refusal(name, allowed) for name in named])
     tree = _with_known_columns(tree, columns)
     return Condition(normalised, (), _columns(tree), _bound(text, tree, columns, connection))
-
-
-def compile_row_condition(text: str, columns: Mapping[str, str], connection: duckdb.DuckDBPyConnection) -> str:
-    """The SQL, in parentheses, of a condition over the columns of one row. Raises ConditionError with every reason."""
-    tree = _with_known_columns(_parsed(text, _CONDITION_FUNCTIONS), columns)
-    return Condition("", _tree=_bound(text, tree, columns, connection)).predicate()
 
 
 def compile_row_value(

@@ -139,7 +139,7 @@ def compile_feature(name: str, rule: FeatureRule, connection: duckdb.DuckDBPyCon
         option: compile_row_value(text, columns, connection) if text else (None, None)
         for option, text in (("of", rule.of), ("per", rule.per), ("by", rule.by))
     }
-    where = compile_row_condition(rule.where, columns, connection) if rule.where else None
+    where = compile_row_condition(rule.where, columns, connection).predicate() if rule.where else None
     return {
         "name": name,
         "table": source.table,

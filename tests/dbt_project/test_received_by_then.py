@@ -169,4 +169,7 @@ def test_what_happened_after_the_cutoff_is_the_label_alone(snapshots: duckdb.Duc
     labels = """
         select attributes['gender'], bought_in_horizon, value_in_horizon
         from now_snapshots where as_of_date = '2024-03-08' order by all"""
-    assert snapshots.execute(labels).fetchall() == [("f", True, Decimal("7.0000")), ("m", False, Decimal("0.0000"))]
+    assert snapshots.execute(labels).fetchall() == [
+        ("f", True, Decimal("7.0000")),
+        ("m", False, Decimal("0.0000")),
+    ]
