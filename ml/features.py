@@ -156,7 +156,8 @@ def read_snapshots(lake: Lake, filters: list[tuple[str, str, Any]] | None = None
     with _engine() as connection:
         condition = " and ".join(f'"{name}" {operator} ?' for name, operator, _ in filters or []) or "true"
         values = [value for _, _, value in filters or []]
-        frame = connection.execute(f"{_spread(connection, path)} where {condition}", values).df()
+        table = connection.execute(f"{_spread(connection, path)} where {condition}", values).to_arrow_table()
+    frame = table.to_pandas(use_threads=False)
     return _dated(frame).sort_values(["as_of_date", "customer_id"], kind="stable").reset_index(drop=True)
 
 

@@ -44,7 +44,6 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
             else compile_visitor_condition(audience.where, connection)
             for audience in configuration.audiences
         }
-        features = compile_features(configuration.features, configuration.own_features, connection)
     aliases = atom_aliases(list(conditions.values()))
     privacy = configuration.privacy
     return {
@@ -52,8 +51,7 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         "lake": str(lake.root.resolve()),
         "staging_rules": _staging_rules(configuration),
         "horizon_days": configuration.models.purchase.horizon_days,
-        "past_cutoffs": configuration.models.purchase.cutoffs,
-        "features": features,
+        **feature_variables(configuration),
         "session_timeout_minutes": configuration.normalisation.sessions.inactivity_minutes,
         **profile_variables(configuration.profile),
         "secret_parameters": [
@@ -100,6 +98,13 @@ def profile_variables(profile: Profile) -> dict[str, Any]:
         },
         "shared_device_gap_days": profile.shared_devices.longest_gap_days,
     }
+
+
+def feature_variables(configuration: Configuration) -> dict[str, Any]:
+    """What dbt is told of features: how each is computed, and at how many days before the business day they are too."""
+    with binding() as connection:
+        features = compile_features(configuration.features, configuration.own_features, connection)
+    return {"past_cutoffs": configuration.models.purchase.cutoffs, "features": features}
 
 
 def definition_version(
