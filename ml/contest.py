@@ -13,7 +13,7 @@ from ml.champions import Champion
 from ml.classifier import NAIVE, Classifier, choose_algorithm, learn
 from ml.drift import MAJOR, drift, population_stability
 from ml.evaluation import Estimate, auc, evaluate
-from ml.features import LABEL, FeatureSpace, cutoffs, learn_space, numbers
+from ml.features import LABEL, Choice, FeatureSpace, cutoffs, learn_space, numbers
 from ml.registry import CardLine, model_version
 
 BOOTSTRAP_ROUNDS = 400
@@ -61,7 +61,7 @@ class BaseRate:
 @dataclass(frozen=True)
 class Target:
     """What is to be foreseen: the score's name, what happens in words, labelled snapshots (several cutoffs, `LABEL` of
-    0 and 1), the columns that may be learned from, the naive guesses to beat, and how many refits give intervals."""
+    0 and 1), which features may be learned from, the naive guesses to beat, and how many refits give intervals."""
 
     score: str
     event: str
@@ -69,6 +69,7 @@ class Target:
     naive: tuple[NaiveGuess, ...]
     horizon_days: int
     bags: int
+    choice: Choice | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def hold_contest(
     measured = _measure(judged, guess, later, outcome, seed)
     holds = "champion" in judged and measured["champion - naive"]["auc"].value > 0
     due = not holds or champion.is_due(day, retrain_days)
-    space = learn_space(older, known_labels) if due else None
+    space = learn_space(older, known_labels, target.choice) if due else None
     if space is not None and space.names:
         algorithm = choose_algorithm(older, known_labels, space, seed)
         judged["challenger"] = learn(
@@ -128,7 +129,7 @@ def hold_contest(
     until = known[-1] + timedelta(days=target.horizon_days)
     if wins and beaten:
         name, verdict = "challenger", "promoted"
-        design = learn_space(everything, labels)
+        design = learn_space(everything, labels, target.choice)
         scoring = learn(
             everything,
             labels,

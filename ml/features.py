@@ -9,17 +9,26 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Protocol
 
+import duckdb
 import numpy as np
 import pandas as pd
 
 from include.lake import Lake
+from include.settings import settings
 from ml.evaluation import auc
-from ml.tables import read_blocks, read_table
 
 SNAPSHOTS = "customer_feature_snapshots"
 LABEL = "bought_in_horizon"
-BOOKKEEPING = ("customer_id", "as_of_date", "is_current", LABEL)
+VALUE_LABEL = "value_in_horizon"
+BOOKKEEPING = ("customer_id", "as_of_date", "is_current", LABEL, VALUE_LABEL)
+# Maps that become columns, with what their names begin with.
+MAPS = {"own_features": "", "attributes": "attribute_"}
+# An attribute is a number when so many of its values are written as one; the others are missing then.
+SHARE_OF_NUMBERS = 0.95
 # Columns that say who somebody is, or when, and not how they behave.
 IDENTIFYING_NAME = re.compile(
     r"(^|_)(id|ids|uuid|key|hash|code|email|phone|name|street|address|postcode|ip|row|version)$"
@@ -31,10 +40,20 @@ TELLING_NAME = re.compile(
     r"(^|_)(label|target|future|next|will|upcoming|horizon)(_|$)|in_horizon|_after_cutoff", re.IGNORECASE
 )
 TELLING_AUC = 0.99
+# A column of few values has no other way to be this good than to be a copy of the label with some mistakes.
+TELLING_AUC_OF_FEW_VALUES = 0.975
+FEW_VALUES = 10
+BINS = 50
 # Below so many rows of either class a single feature can separate them by chance.
 ROWS_TO_JUDGE = 30
 DISTINCT_SHARE_OF_AN_ID = 0.99
-UNIFORM_DISTANCE_OF_AN_ID = 0.25
+# How far whole numbers that never repeat may be from evenly spread, to be ids; further when all have as many digits.
+UNIFORM_DISTANCE_OF_AN_ID = 0.15
+UNIFORM_DISTANCE_OF_A_CODE = 0.3
+SHARE_OF_EQUAL_STEPS = 0.5
+ROWS_TO_JUDGE_FRACTIONS = 500
+DATE_TEXT = re.compile(r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{4}")
+SHARE_OF_DATES = 0.95
 MAX_CATEGORIES = 12
 MIN_CATEGORY_SHARE = 0.01
 SCALED_LIMIT = 8.0
@@ -118,21 +137,83 @@ class FeatureSpace:
         return np.column_stack([*columns, *missing]) if columns or missing else np.zeros((len(frame), 0))
 
 
+class Choice(Protocol):
+    """Which features a model may learn from, as models.yml says: names, where * stands for anything."""
+
+    only: tuple[str, ...]
+    except_: tuple[str, ...]
+
+
 def read_snapshots(
-    lake: Lake, filters: list[tuple] | None = None, columns: list[str] | None = None
+    lake: Lake, filters: list[tuple[str, str, Any]] | None = None, columns: list[str] | None = None
 ) -> pd.DataFrame | None:
-    """Read the snapshots (one row per customer and cutoff) ordered by cutoff and customer, or None without any."""
-    frame = read_table(lake.staged(SNAPSHOTS), filters, columns)
-    if frame is None:
+    """Read the snapshots (one row per customer and cutoff) ordered by cutoff and customer, or None without any.
+
+    Own features and attributes become columns, those in which numbers are written numbers; lists are left out.
+    `filters` are conditions that all hold, each column, operator and value; `columns` are those that are wanted, all
+    when not given.
+    """
+    path = lake.staged(SNAPSHOTS)
+    if not path.exists():
         return None
-    frame["as_of_date"] = pd.to_datetime(frame["as_of_date"]).dt.date
-    return frame.sort_values(["as_of_date", "customer_id"], kind="stable").reset_index(drop=True)
+    with _engine() as connection:
+        condition = " and ".join(f'"{name}" {operator} ?' for name, operator, _ in filters or []) or "true"
+        values = [value for _, _, value in filters or []]
+        wanted = ", ".join(f'"{name}"' for name in columns) if columns else "*"
+        query = f"select {wanted} from ({_spread(connection, path)} where {condition})"
+        table = connection.execute(query, values).to_arrow_table()
+    frame = table.to_pandas(use_threads=False)
+    return _dated(frame).sort_values(["as_of_date", "customer_id"], kind="stable").reset_index(drop=True)
 
 
 def read_current(lake: Lake, rows: int) -> Iterator[pd.DataFrame]:
-    """Yield the snapshots of the business day in blocks of at most about `rows`, in the order of customers."""
-    for block in read_blocks(lake.staged(SNAPSHOTS), rows, "is_current"):
-        yield block.assign(as_of_date=pd.to_datetime(block["as_of_date"]).dt.date)
+    """Yield the snapshots of the business day in blocks of about `rows`, in the order of customers, like
+    `read_snapshots`."""
+    path = lake.staged(SNAPSHOTS)
+    with _engine() as connection:
+        reader = connection.execute(f"{_spread(connection, path)} where is_current").to_arrow_reader(rows)
+        for batch in reader:
+            if batch.num_rows:
+                yield _dated(batch.to_pandas(use_threads=False))
+
+
+def _engine() -> duckdb.DuckDBPyConnection:
+    """One thread reads a file in its order, which is that of customers."""
+    return duckdb.connect(config={"threads": 1, "memory_limit": settings().memory_limit})
+
+
+def _spread(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
+    """The query of the snapshots with maps as columns and decimals as numbers, for learning works on floats."""
+    source = f"read_parquet('{path}')"
+    types = {name: kind for name, kind, *_ in connection.execute(f"describe from {source}").fetchall()}
+    columns = [
+        f'cast("{name}" as double) as "{name}"' if kind.startswith("DECIMAL") else f'"{name}"'
+        for name, kind in types.items()
+        if not kind.endswith("[]") and not kind.startswith(("MAP", "STRUCT", "NULL"))
+    ]
+    for column, prefix in MAPS.items():
+        if not types.get(column, "").startswith("MAP"):
+            continue
+        keys = connection.execute(f"""
+            select entry.key, count(*), count(try_cast(entry.value as double))
+            from (select unnest(map_entries("{column}")) as entry from {source})
+            where entry.value is not null
+            group by all
+            order by all
+        """).fetchall()
+        for key, known, written_as_number in keys:
+            name = f"{prefix}{key}"
+            if name in types:
+                continue
+            value = f""""{column}"['{key.replace("'", "''")}']"""
+            if written_as_number >= SHARE_OF_NUMBERS * known:
+                value = f"try_cast({value} as double)"
+            columns.append(f'{value} as "{name.replace(chr(34), "")}"')
+    return f"select {', '.join(columns)} from {source}"
+
+
+def _dated(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(as_of_date=pd.to_datetime(frame["as_of_date"]).dt.date)
 
 
 def cutoffs(snapshots: pd.DataFrame) -> list[date]:
@@ -140,13 +221,15 @@ def cutoffs(snapshots: pd.DataFrame) -> list[date]:
     return sorted(snapshots.loc[snapshots[LABEL].notna(), "as_of_date"].unique())
 
 
-def learn_space(frame: pd.DataFrame, labels: np.ndarray | None = None) -> FeatureSpace:
+def learn_space(
+    frame: pd.DataFrame, labels: np.ndarray | None = None, choice: Choice | None = None
+) -> FeatureSpace:
     """Choose and scale the features of `frame`, the training rows; `labels` (rows,) let it look for leaks.
 
-    A column is allowed by its type (numbers, booleans, categories) and refused when it identifies a row, tells
-    the label, or does not vary.
+    A column is allowed by its type (numbers, booleans, categories) and refused when `choice` leaves it out, when it
+    identifies a row, tells the label, or does not vary.
     """
-    refused = refuse_features(frame, labels)
+    refused = refuse_features(frame, labels, choice)
     numeric, categorical = [], []
     for name in feature_columns(frame):
         if name in refused:
@@ -175,19 +258,41 @@ def feature_columns(frame: pd.DataFrame) -> list[str]:
     return sorted(name for name in frame.columns if name not in BOOKKEEPING)
 
 
-def refuse_features(frame: pd.DataFrame, labels: np.ndarray | None = None) -> dict[str, str]:
+def refuse_features(
+    frame: pd.DataFrame, labels: np.ndarray | None = None, choice: Choice | None = None
+) -> dict[str, str]:
     """Say for every column that must not be learned from why not: the leak guard.
 
-    Refused are names of identifiers, dates and of the label; types that are neither numbers nor categories;
-    columns that are different in every row as an id is; and, given `labels` (rows,) of 0 and 1, columns that
-    alone order the rows with an AUC above 0.99, by value or by being missing: no honest feature foresees so well.
+    Refused are names of identifiers, dates and of the label; types that are neither numbers nor categories; dates
+    under any name; and columns that differ in every row of a cutoff as an id does. Given `labels` (rows,) of 0 and 1,
+    columns too that alone foresee them with an AUC above 0.99, 0.975 for columns of at most 10 values: by their order,
+    by the rate of each value or range of values as other rows have it, or by being missing. No honest feature foresees
+    so well. A value that only a few rows have tells nothing, so it takes 30 rows of either class to judge.
     """
     refused = {}
+    once = _rows_of_one_cutoff(frame)
     for name in feature_columns(frame):
-        reason = _refusal(frame[name], labels)
+        reason = _left_out(name, choice) or _refusal(frame[name], frame.loc[once, name], labels)
         if reason:
             refused[name] = reason
     return refused
+
+
+def _left_out(name: str, choice: Choice | None) -> str | None:
+    if choice is None:
+        return None
+    is_chosen = not choice.only or any(fnmatchcase(name, pattern) for pattern in choice.only)
+    if is_chosen and not any(fnmatchcase(name, pattern) for pattern in choice.except_):
+        return None
+    return "left out by models.yml"
+
+
+def _rows_of_one_cutoff(frame: pd.DataFrame) -> np.ndarray:
+    """The rows of the cutoff with most of them: over several, even an id repeats."""
+    if "as_of_date" not in frame or frame.empty:
+        return np.ones(len(frame), dtype=bool)
+    cutoff = frame["as_of_date"].astype(str)
+    return (cutoff == cutoff.value_counts().sort_index(ascending=False).idxmax()).to_numpy()
 
 
 def find_column(frame: pd.DataFrame, patterns: tuple[str, ...]) -> str | None:
@@ -232,7 +337,7 @@ def _is_boolean_object(column: pd.Series) -> bool:
     return column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) in ("boolean", "empty")
 
 
-def _refusal(column: pd.Series, labels: np.ndarray | None) -> str | None:
+def _refusal(column: pd.Series, once: pd.Series, labels: np.ndarray | None) -> str | None:
     name = str(column.name)
     if IDENTIFYING_NAME.search(name):
         return "named like an identifier or a date"
@@ -240,46 +345,95 @@ def _refusal(column: pd.Series, labels: np.ndarray | None) -> str | None:
         return "named like the label or the time after the cutoff"
     if not _is_allowed(column):
         return f"type {column.dtype} is neither number nor category"
-    if _is_like_an_id(column):
+    if _is_like_a_date(once):
+        return "holds dates"
+    if _is_like_an_id(once):
         return "different in every row, as an identifier is"
     if labels is not None and min(labels.sum(), (1 - labels).sum()) >= ROWS_TO_JUDGE:
         telling = _telling_auc(column, np.asarray(labels, dtype=np.float64))
-        if telling > TELLING_AUC:
+        limit = TELLING_AUC_OF_FEW_VALUES if column.nunique() <= FEW_VALUES else TELLING_AUC
+        if telling > limit:
             return f"alone it tells the label (AUC {telling:.3f}), as only the future can"
     return None
 
 
+def _is_like_a_date(column: pd.Series) -> bool:
+    """Texts that begin with a date, and numbers that are dates as 20240131 or seconds or milliseconds since 1970."""
+    known = column.dropna()
+    if known.empty or _is_boolean_object(column) or pd.api.types.is_bool_dtype(column.dtype):
+        return False
+    if is_categorical(column):
+        return bool(known.astype(str).str.match(DATE_TEXT).mean() >= SHARE_OF_DATES)
+    values = numbers(known)
+    values = values[~np.isnan(values)]
+    if not len(values) or len(np.unique(values)) < 2 or (values != np.floor(values)).any():
+        return False
+    year, month, day = values // 10_000, values // 100 % 100, values % 100
+    is_written = (year >= 1900) & (year < 2100) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    is_epoch = [(values >= 3e8 * unit) & (values < 2.5e9 * unit) for unit in (1, 1_000, 1_000_000)]
+    return any(found.mean() >= SHARE_OF_DATES for found in [is_written, *is_epoch])
+
+
 def _is_like_an_id(column: pd.Series) -> bool:
-    """Text or whole numbers that hardly ever repeat; numbers only when spread evenly, as amounts never are."""
+    """Text, or numbers spread evenly or counted on as amounts never are, that hardly ever repeat."""
     known = column.dropna()
     if len(known) < ROWS_TO_JUDGE or known.nunique() < DISTINCT_SHARE_OF_AN_ID * len(known):
         return False
     if is_categorical(column):
         return True
     values = np.sort(numbers(known))
-    if np.isnan(values).any() or (values != np.floor(values)).any():
+    if np.isnan(values).any():
         return False
+    steps = np.round(np.diff(values), 9)
+    most_common = np.unique(steps, return_counts=True)[1].max()
+    if most_common >= SHARE_OF_EQUAL_STEPS * len(steps):
+        return True
     spread = (values - values[0]) / (values[-1] - values[0])
-    return float(np.abs(spread - np.linspace(0, 1, len(spread))).max()) <= UNIFORM_DISTANCE_OF_AN_ID
+    distance = float(np.abs(spread - np.linspace(0, 1, len(spread))).max())
+    if (values != np.floor(values)).any():
+        # A fraction is no id unless it is as even as only chance makes it: within the 1 % limit of Kolmogorov's test.
+        return len(values) >= ROWS_TO_JUDGE_FRACTIONS and distance <= 1.63 / np.sqrt(len(values))
+    digits = np.floor(np.log10(np.maximum(np.abs(values[[0, -1]]), 1)))
+    is_code = digits[0] == digits[1] and digits[0] >= 4
+    return distance <= (UNIFORM_DISTANCE_OF_A_CODE if is_code else UNIFORM_DISTANCE_OF_AN_ID)
 
 
 def _telling_auc(column: pd.Series, labels: np.ndarray) -> float:
-    """The larger AUC of the column's value and of its being there, in whichever direction."""
-    known = column.notna().to_numpy()
+    """The largest AUC of the column's order, of the rates of its values, and of its being there, in any direction."""
+    found = [auc(labels, column.notna().to_numpy().astype(np.float64))]
     if is_categorical(column):
-        values = categories(column)
-        rates = pd.Series(labels).groupby(values).mean()
-        # A category seen once always tells its only row: judge by those seen often enough.
-        counts = pd.Series(labels).groupby(values).size()
-        rates[counts < ROWS_TO_JUDGE] = labels.mean()
-        by_value = auc(labels, pd.Series(values).map(rates).to_numpy(dtype=np.float64))
+        codes = np.unique(categories(column).astype(str), return_inverse=True)[1]
     else:
         values = numbers(column)
         if np.isnan(values).all():
             return 0.5
-        by_value = auc(labels, np.where(np.isnan(values), np.nanmedian(values), values))
-    by_presence = auc(labels, known.astype(np.float64))
-    return max(by_value, 1 - by_value, by_presence, 1 - by_presence)
+        filled = np.where(np.isnan(values), np.nanmedian(values), values)
+        found.append(auc(labels, filled))
+        codes = _ranges(values)
+    found.append(auc(labels, _rates_of_others(codes, labels)))
+    return max(max(value, 1 - value) for value in found)
+
+
+def _ranges(values: np.ndarray) -> np.ndarray:
+    """The number of the range of each value: of the value itself when there are few, missing as a range of its own."""
+    known = np.unique(values[~np.isnan(values)])
+    edges = (
+        known if len(known) <= BINS else np.unique(np.nanquantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
+    )
+    return np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, side="left")).astype(int)
+
+
+def _rates_of_others(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """For each row the rate of its code among the rows of the other half: a value must tell of rows it was not told."""
+    guesses = np.full(len(labels), labels.mean())
+    half = np.arange(len(labels)) % 2
+    for side in (0, 1):
+        told = half != side
+        counts = np.bincount(codes[told], minlength=codes.max() + 1)
+        sums = np.bincount(codes[told], weights=labels[told], minlength=codes.max() + 1)
+        rates = np.where(counts >= ROWS_TO_JUDGE / 2, sums / np.maximum(counts, 1), labels.mean())
+        guesses[~told] = rates[codes[~told]]
+    return guesses
 
 
 def _learn_numeric(name: str, raw: np.ndarray) -> NumericFeature | None:

@@ -129,7 +129,9 @@ def _target(
         return reason, None
     naive = _naive_guesses(labelled, question)
     bags = BAGS if question.score == MODEL else CATEGORY_BAGS
-    return "", Target(question.score, question.event, labelled, naive, horizon, bags)
+    return "", Target(
+        question.score, question.event, labelled, naive, horizon, bags, models.purchase.features
+    )
 
 
 def _for_question(lake: Lake, snapshots: pd.DataFrame, question: Question, *, current: bool) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -124,21 +123,6 @@ def read_table(
     if not path.exists():
         return None
     return _frame(pq.read_table(path, filters=filters, columns=columns, use_threads=False))
-
-
-def read_blocks(path: Path, rows: int, condition: str) -> Iterator[pd.DataFrame]:
-    """Yield the rows of a hand-over whose boolean column `condition` holds, about `rows` at a time, in its order.
-
-    Decimals become floats. Nothing is yielded when there is no such row.
-    """
-    waiting: list[pa.Table] = []
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=rows, use_threads=False):
-        waiting.append(pa.Table.from_batches([batch]).filter(batch[condition]))
-        if sum(table.num_rows for table in waiting) >= rows:
-            yield _frame(pa.concat_tables(waiting))
-            waiting = []
-    if any(table.num_rows for table in waiting):
-        yield _frame(pa.concat_tables(waiting))
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

@@ -241,6 +241,14 @@ deleted_{{ kind }} as (
     )
 {%- endmacro %}
 
+{# Whether an order was placed in a store. #}
+{% macro is_store_order(orders) -%}
+    coalesce(
+        lower(trim({{ orders }}.sales_channel)) in ('store', 'shop', 'pos', 'branch', 'offline', 'in_store', 'in-store'),
+        {{ orders }}.store_id is not null
+    )
+{%- endmacro %}
+
 {# An address without query and fragment, which may hold names, e-mail addresses or tokens. #}
 {% macro bare_url(url) -%}
     split_part(split_part({{ url }}, '?', 1), '#', 1)
@@ -267,4 +275,59 @@ deleted_{{ kind }} as (
 {# The first of some keys of a JSON object, as an amount; what is no number is none. #}
 {% macro first_json_amount(object, keys) -%}
     try_cast({{ first_json_text(object, keys) }} as decimal(18, 4))
+{%- endmacro %}
+
+{#
+    CTEs that end in `judged_orders`: what the reports of a relation make of each order, or of whatever `keys` say. The
+    event that completed the order says where and by whom; what was ordered is as the last event describes it, and what
+    became of it as the last event that tells.
+#}
+{% macro orders_of_events(relation, keys) -%}
+summed_orders as (
+
+    select
+        {{ keys | join(',\n        ') }},
+        coalesce(
+            arg_min(node_key, report_number) filter (where report = 'completed' and node_key is not null),
+            arg_min(node_key, report_number) filter (where node_key is not null)
+        ) as node_key,
+        coalesce(
+            arg_min(channel, report_number) filter (where report = 'completed'),
+            arg_min(channel, report_number)
+        ) as channel,
+        coalesce(
+            arg_min(party, report_number) filter (where report = 'completed'),
+            arg_min(party, report_number)
+        ) as party,
+        {%- for column in ['currency', 'coupon', 'total', 'discount', 'shipping', 'tax'] %}
+        arg_max({{ column }}, report_number) filter (where is_content and {{ column }} is not null) as {{ column }},
+        {%- endfor %}
+        arg_max(
+            {'report': report, 'status': status, 'total': total, 'has_items': len(items) > 0}, report_number
+        ) filter (where report <> 'updated' or status is not null) as outcome,
+        bool_or(is_content) as has_content,
+        arg_max(source_file, report_number) as source_file,
+        arg_max(source_row, report_number) as source_row,
+        coalesce(min(occurred_at) filter (where report = 'completed'), min(occurred_at)) as ordered_at,
+        max(occurred_at) as updated_at,
+        max(landed_on) as landed_on,
+        min(first_landed_on) as first_landed_on,
+    from {{ relation }}
+    group by {{ keys | join(', ') }}
+
+),
+
+-- A refund that names products and is not of all the money leaves the order valid.
+judged_orders as (
+
+    select
+        *,
+        case
+            when outcome.report <> 'refunded' then coalesce(outcome.status, outcome.report)
+            when has_content and outcome.has_items and coalesce(outcome.total < total, true) then 'partially_refunded'
+            else 'refunded'
+        end as status,
+    from summed_orders
+
+)
 {%- endmacro %}

@@ -19,12 +19,14 @@ from include.config.conditions import (
     compile_customer_condition,
     compile_event_condition,
     compile_row_condition,
+    compile_row_value,
     compile_source,
     compile_visitor_condition,
     text_literal,
 )
 from include.config.document import Document, KeyPath
 from include.config.errors import Problem, refusal, refusal_of
+from include.config.features import ALLOWED, NEEDED, OPTIONS, SOURCES, TEXTS, source_columns
 from include.config.schema import CONTACTS, PATH_PLACEHOLDERS
 from include.extract.kinds import Kind, kinds
 
@@ -229,6 +231,74 @@ def check_profile(document: Document, channels: tuple[str, ...]) -> Iterator[Pro
                 if isinstance(channel, str) and channel not in channels:
                     message = refusal_of(channel, channels, "the channel")
                     yield document.problem((*path, key, index), f"{message}; see channels.yml")
+
+
+def check_features(
+    document: Document,
+    taken: tuple[str, ...],
+    columns: tuple[str, ...],
+    connection: duckdb.DuckDBPyConnection,
+) -> Iterator[Problem]:
+    """Each feature has what its measure needs and no more, its expressions compile, and its name is its own.
+
+    `taken` are the features of the project, empty for its own file; `columns` those that conditions know already.
+    """
+    for name, rule in _entries(document.data, "features"):
+        path = ("features", name)
+        if taken and name in (*taken, *columns):
+            yield document.problem(path, refusal(name, "a name that no feature or column has yet"))
+        if not isinstance(rule, dict):
+            continue
+        measure, over = rule.get("measure"), rule.get("over")
+        if taken and measure in TEXTS:
+            message = refusal(measure, "a measure that is a number, for a feature of your own")
+            yield document.problem((*path, "measure"), message)
+        if isinstance(measure, str) and measure in {**ALLOWED, **NEEDED}:
+            yield from _check_options_of(document, path, rule, measure)
+        if isinstance(over, str) and over in SOURCES:
+            yield from _check_expressions(document, path, rule, source_columns(over), connection)
+
+
+def _check_options_of(document: Document, path: KeyPath, rule: dict, measure: str) -> Iterator[Problem]:
+    needed, allowed = NEEDED.get(measure, ()), ALLOWED.get(measure, ())
+    for option in needed:
+        if rule.get(option) is None:
+            yield document.problem(path, f"found no {option}, allowed: {measure} with {' and '.join(needed)}")
+    for option in OPTIONS:
+        if option in rule and option not in (*needed, *allowed):
+            words = ", ".join((*needed, *allowed)) or "nothing more"
+            yield document.problem((*path, option), f"found with {measure}, allowed: {measure} with {words}")
+
+
+def _check_expressions(
+    document: Document,
+    path: KeyPath,
+    rule: dict,
+    columns: Mapping[str, str],
+    connection: duckdb.DuckDBPyConnection,
+) -> Iterator[Problem]:
+    for option in ("of", "per", "by", "where"):
+        text = rule.get(option)
+        if not isinstance(text, str):
+            continue
+        try:
+            if option == "where":
+                compile_row_condition(text, columns, connection)
+            else:
+                _require_kind(option, text, compile_row_value(text, columns, connection)[1], rule)
+        except ConditionError as error:
+            for reason in error.reasons:
+                yield document.problem((*path, option), reason)
+
+
+def _require_kind(option: str, text: str, kind: str, rule: dict) -> None:
+    """Raise ConditionError when a sum is asked of what is no number, or groups of what is no text."""
+    is_text = option == "by" or rule.get("measure") == "most_frequent"
+    if is_text and kind != "VARCHAR":
+        raise ConditionError([refusal(text, f"a text; this is {kind.lower()}")])
+    is_number = kind.startswith(("DECIMAL", "DOUBLE", "FLOAT")) or kind.endswith("INT") or kind == "INTEGER"
+    if not is_text and rule.get("measure") != "distinct" and not is_number:
+        raise ConditionError([refusal(text, f"a number; this is {kind.lower()}")])
 
 
 def check_audiences(

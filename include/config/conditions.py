@@ -262,6 +262,19 @@ def compile_event_condition(text: str, connection: duckdb.DuckDBPyConnection) ->
     return Condition(normalised, (), _columns(tree), _bound(text, tree, columns, connection))
 
 
+def compile_row_value(
+    text: str, columns: Mapping[str, str], connection: duckdb.DuckDBPyConnection
+) -> tuple[str, str]:
+    """The SQL, in parentheses, and the DuckDB type of a value over the columns of one row. Raises ConditionError."""
+    tree = _with_known_columns(_parsed(text, _CONDITION_FUNCTIONS), columns).transform(_harmless_cast)
+    used = {name: columns[name] for name in _columns(tree)}
+    sql = _sql(tree)
+    reason = _bind(connection, sql, used)
+    if reason:
+        raise ConditionError([refusal(text, f"an expression that DuckDB can evaluate: {reason}")])
+    return f"({sql})", _type_of(connection, sql, used) or ""
+
+
 def compile_visitor_condition(text: str, connection: duckdb.DuckDBPyConnection) -> Condition:
     """Compile a condition of the dmp side over `trait('…')`, `frequency('…', days)` and `recency('…')`.
 

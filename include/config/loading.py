@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from include.config.checks import (
     check_audiences,
     check_channels,
+    check_features,
     check_identity,
     check_ids,
     check_models,
@@ -29,6 +30,8 @@ from include.config.schema import (
     ChannelsFile,
     Configuration,
     DestinationsFile,
+    FeatureRule,
+    FeaturesFile,
     IdentityRules,
     Model,
     Models,
@@ -48,6 +51,7 @@ FILES: dict[str, type[Model]] = {
     "privacy.yml": Privacy,
     "normalisation.yml": Normalisation,
     "profile.yml": Profile,
+    "features.yml": FeaturesFile,
 }
 # Entries of these are objects with a name, which is their key in the file.
 NAMED_ENTRIES = {"channels.yml": "channels", "identity.yml": "id_types"}
@@ -98,6 +102,8 @@ def load_configuration(folder: Path, customer_columns: Mapping[str, str] | None 
 
 def _configuration(folder: Path, loaded: dict[str, Any], columns: dict[str, str]) -> Configuration:
     privacy: Privacy = loaded["privacy.yml"]
+    features: dict[str, FeatureRule] = loaded["features.yml"].features
+    default_features = _default_features()
     audiences: AudiencesFile = loaded["audiences.yml"]
     return Configuration(
         folder=folder,
@@ -113,6 +119,8 @@ def _configuration(folder: Path, loaded: dict[str, Any], columns: dict[str, str]
         privacy=privacy,
         normalisation=loaded["normalisation.yml"],
         profile=_with_default_attributes(loaded["profile.yml"]),
+        features=default_features | features,
+        own_features=tuple(name for name in features if name not in default_features),
         customer_columns=columns,
     )
 
@@ -121,6 +129,11 @@ def _with_default_attributes(profile: Profile) -> Profile:
     """The rules of every attribute: those that a file does not list are as in the project's default."""
     defaults = Profile.model_validate(_default_document("profile.yml").data).attributes
     return profile.model_copy(update={"attributes": defaults | profile.attributes})
+
+
+def _default_features() -> dict[str, FeatureRule]:
+    """The features that every company has; a company's own file adds to them."""
+    return FeaturesFile.model_validate(_default_document("features.yml").data).features
 
 
 def _with_common_rules(rules: IdentityRules) -> IdentityRules:
@@ -180,6 +193,10 @@ def _disagreements(
             problems += check_identity(document, connection)
         if (document := usable.get("profile.yml")) and (channels := loaded.get("channels.yml")):
             problems += check_profile(document, tuple(channels.channels))
+        if document := usable.get("features.yml"):
+            is_own = document is not _default_document("features.yml")
+            taken = tuple(_default_features()) if is_own else ()
+            problems += check_features(document, taken, tuple(columns), connection)
         if document := usable.get("destinations.yml"):
             problems += check_ids(document, "destinations")
         if document := usable.get("audiences.yml"):

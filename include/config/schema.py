@@ -87,6 +87,7 @@ Line = Annotated[str, AfterValidator(_printable)]
 Share = Annotated[float, Field(strict=True)]
 Times = Annotated[float, Field(strict=True)]
 BlockedValue = Annotated[str, BeforeValidator(_text_of)]
+FeaturePattern = Annotated[str, Field(pattern=r"^[a-z*][a-z0-9_*]{0,62}$")]
 ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
 KindName = Annotated[str, _one_of(kinds)]
 Days = Annotated[StrictInt, Field(ge=1, le=3650)]
@@ -547,11 +548,21 @@ class AudiencesFile(Model):
 # models.yml
 
 
+class FeatureChoice(Model):
+    """Which features a model learns from: `only` these, or all but those `except`; patterns with * are names too."""
+
+    only: tuple[FeaturePattern, ...] = ()
+    except_: tuple[FeaturePattern, ...] = Field(default=(), alias="except")
+
+
 class Purchase(Model):
     """The propensity to buy within `horizon_days` after the day: at all, and in each of the `categories` that sell
-    to most customers. A champion is challenged again after `retrain_days`."""
+    to most customers. Learned on `cutoffs` days before it, each a horizon apart, from the chosen `features`. A champion
+    is challenged again after `retrain_days`."""
 
     horizon_days: StrictInt = Field(default=28, ge=1, le=365)
+    cutoffs: StrictInt = Field(default=2, ge=2, le=6)
+    features: FeatureChoice = FeatureChoice()
     categories: StrictInt = Field(default=10, ge=0, le=100)
     retrain_days: StrictInt = Field(default=7, ge=1, le=365)
 
@@ -910,10 +921,40 @@ class Profile(Model):
         )
 
 
+# features.yml
+
+
+class FeatureRule(Model):
+    """A feature of customers: a `measure` of the rows of `over` that are known as of a day."""
+
+    over: Literal[
+        "orders", "placed_orders", "order_lines", "behaviours", "visits", "messages", "contacts", "consents"
+    ]
+    measure: Literal[
+        "count", "distinct", "sum", "mean", "median", "min", "max", "share", "ratio", "change",
+        "days_since_last", "days_since_first", "gap_mean", "gap_median", "gap_spread", "days_overdue",
+        "most_frequent", "top", "top_five", "top_share", "new",
+    ]  # fmt: skip
+    of: str | None = None
+    per: str | None = None
+    by: str | None = None
+    where: str | None = None
+    days: Days | None = None
+    missing: StrictInt | Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = None
+    description: Line = ""
+
+
+class FeaturesFile(Model):
+    """`features.yml`. What a company's own file declares is added to the project's default."""
+
+    features: dict[Name, FeatureRule] = {}
+
+
 class Configuration(Model):
     """Everything that one folder says, checked. Files that it does not have are the project's defaults.
 
-    `folder` is what relative paths are relative to; `customer_columns` are the columns that conditions of the cdp
+    `folder` is what relative paths are relative to; `own_features` are the names of `features` that the company added
+    to the project's; `customer_columns` are the columns that conditions of the cdp
     side were checked against, name to DuckDB type.
     """
 
@@ -927,6 +968,8 @@ class Configuration(Model):
     privacy: Privacy
     normalisation: Normalisation
     profile: Profile
+    features: dict[str, FeatureRule]
+    own_features: tuple[str, ...]
     customer_columns: dict[str, str]
 
     @property

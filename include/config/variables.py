@@ -21,6 +21,7 @@ from include.config.conditions import (
     compile_row_condition,
     compile_visitor_condition,
 )
+from include.config.features import compile_features
 from include.config.schema import ATTRIBUTES, Audience, Channel, Configuration, Lifecycle, Profile
 from include.lake import Lake
 from include.normalise.versions import normalisation_version
@@ -80,6 +81,7 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         "action_fatigue_days": actions.fatigue_days,
         "action_service_days": actions.service_days,
         "action_cart_days": actions.cart_days,
+        **feature_variables(configuration),
         "session_timeout_minutes": configuration.normalisation.sessions.inactivity_minutes,
         **profile_variables(configuration.profile),
         **lifecycle_variables(configuration.models.lifecycle),
@@ -132,6 +134,13 @@ def profile_variables(profile: Profile) -> dict[str, Any]:
 def lifecycle_variables(lifecycle: Lifecycle) -> dict[str, Any]:
     """What dbt is told of the lifecycle: `lifecycle_<key>` for each key of the section in models.yml."""
     return {f"lifecycle_{key}": value for key, value in lifecycle.model_dump(mode="json").items()}
+
+
+def feature_variables(configuration: Configuration) -> dict[str, Any]:
+    """What dbt is told of features: how each is computed, and at how many days before the business day they are too."""
+    with binding() as connection:
+        features = compile_features(configuration.features, configuration.own_features, connection)
+    return {"past_cutoffs": configuration.models.purchase.cutoffs, "features": features}
 
 
 def definition_version(

@@ -59,6 +59,12 @@ def run_dbt(step: str, lake: Lake, variables: dict[str, Any], key: bytes) -> Dbt
     return _invoke(step, lake, variables, key, command)
 
 
+def run_models(names: list[str], lake: Lake, variables: dict[str, Any], key: bytes) -> DbtResult:
+    """Build some models alone, without tests and without what they read, which is in the warehouse already; `+name` is
+    a model with all that it reads. Raises StepFailed like `run_dbt`."""
+    return _invoke("models", lake, variables, key, ["run", "--select", *names])
+
+
 def run_unit_tests(lake: Lake, variables: dict[str, Any], key: bytes) -> DbtResult:
     """Run dbt's unit tests and the tests of macros. The lake must have been built once: dbt takes the types of the
     rows given from the relations in the warehouse. Raises StepFailed like `run_dbt`."""

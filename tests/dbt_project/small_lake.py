@@ -15,7 +15,7 @@ import duckdb
 
 from include.config import Normalisation, load_configuration
 from include.config.columns import PROMISED_COLUMNS
-from include.config.variables import profile_variables
+from include.config.variables import feature_variables, profile_variables
 from include.extract.kinds import Kind, kinds
 from include.lake import Lake
 from include.normalise.landing import normalise_landing
@@ -151,12 +151,13 @@ def learn_small_lake(lake: Lake, day: date = DAY) -> None:
 
 
 def variables(day: date = DAY) -> dict:
-    profile = load_configuration(DEFAULT_CONFIG, PROMISED_COLUMNS).profile
+    configuration = load_configuration(DEFAULT_CONFIG, PROMISED_COLUMNS)
     return {
         "as_of_date": f"{day:%Y-%m-%d}",
         "horizon_days": HORIZON_DAYS,
         "lifecycle_minimum_support": 1,
-        **profile_variables(profile),
+        **profile_variables(configuration.profile),
+        **feature_variables(configuration),
     }
 
 

@@ -1,13 +1,70 @@
+{%- set cutoffs = feature_cutoffs() -%}
 {%- set horizon = var('horizon_days') -%}
+{%- set tables = {
+    'int_known_orders': 'known_orders',
+    'int_known_order_lines': 'known_order_lines',
+    'int_customer_events': 'customer_events',
+    'int_known_visits': 'known_visits',
+    'int_known_messages': 'known_messages',
+    'int_known_contacts': 'known_contacts',
+    'int_known_consents': 'known_consents',
+} -%}
+{%- set groups = feature_groups() -%}
+{%- set joined = tables.values() | map('replace', 'known_', '') | map('replace', 'customer_', '') | list -%}
 
 with
 
-customers as (
+known_customers as (
 
-    select
-        customer_id,
-        first_seen_at,
-    from {{ ref('customers') }}
+    select * from {{ ref('int_known_customers') }}
+
+),
+
+known_orders as (
+
+    select * from {{ ref('int_known_orders') }}
+
+),
+
+known_order_lines as (
+
+    select * from {{ ref('int_known_order_lines') }}
+
+),
+
+customer_events as (
+
+    select * from {{ ref('int_customer_events') }}
+
+),
+
+known_visits as (
+
+    select * from {{ ref('int_known_visits') }}
+
+),
+
+known_messages as (
+
+    select * from {{ ref('int_known_messages') }}
+
+),
+
+known_contacts as (
+
+    select * from {{ ref('int_known_contacts') }}
+
+),
+
+known_consents as (
+
+    select * from {{ ref('int_known_consents') }}
+
+),
+
+known_attributes as (
+
+    select * from {{ ref('int_known_attributes') }}
 
 ),
 
@@ -18,235 +75,198 @@ customer_orders as (
 
 ),
 
-customer_order_lines as (
+-- From so many customers as many can be learned as from all of them; their hash says who, so they stay the same.
+learners as (
 
-    select * from {{ ref('int_customer_order_lines') }}
-    where is_valid
-
-),
-
-customer_timeline as (
-
-    select * from {{ ref('customer_timeline') }}
-
-),
-
-sessions as (
-
-    select * from {{ ref('sessions') }}
+    select customer_id
+    from (
+        select
+            customer_id,
+            count(*) over () as customers,
+        from known_customers
+        group by customer_id
+    ) as everybody
+    where
+        customers <= {{ var('learners') }}
+        or md5_number_upper(customer_id) % 1000000 < 1000000.0 * {{ var('learners') }} / customers
 
 ),
 
-cutoffs as (
-
-    select
-        {{ as_of_date() }} - horizons.days_before as as_of_date,
-        horizons.days_before = 0 as is_current,
-        {{ end_of_day(as_of_date() ~ ' - horizons.days_before') }} as cutoff_at,
-    from (values ({{ 2 * horizon }}), ({{ horizon }}), (0)) as horizons (days_before)
-
-),
-
--- Whoever had been seen by the cut-off; what came later is no feature, only the label.
 eligible as (
 
+    {% for cutoff in cutoffs -%}
+    {%- set day = "date '" ~ cutoff ~ "'" -%}
     select
-        customers.customer_id,
-        cutoffs.as_of_date,
-        cutoffs.is_current,
-        cutoffs.cutoff_at,
-        date_diff('day', customers.first_seen_at, cutoffs.as_of_date) as days_observed,
-    from customers
-    inner join cutoffs
-        on customers.first_seen_at < cutoffs.cutoff_at
+        known_customers.customer_id,
+        {{ day }} as as_of_date,
+        {{ 'true' if loop.first else 'false' }} as is_current,
+        date_diff('day', min(known_customers.occurred_at), {{ day }}) as days_observed,
+    from known_customers
+    {%- if not loop.first %}
+    semi join learners
+        on known_customers.customer_id = learners.customer_id
+    {%- endif %}
+    where {{ is_known('known_customers', day, has_versions=false) | indent(8) }}
+    group by known_customers.customer_id
+    {%- if not loop.last %}
+
+    union all
+
+    {% endif %}
+    {%- endfor %}
 
 ),
 
-order_features as (
+{%- for table, relation in tables.items() %}
 
+{{ relation | replace('known_', '') | replace('customer_', '') }}_features as (
+
+    {{ features_at_cutoffs(table, relation) }}
+
+),
+{%- endfor %}
+{%- for group in groups %}
+
+{{ group.name }}_features as (
+
+    {{ group_features_at_cutoffs(group.table, group.by, group.of, tables[group.table]) }}
+
+),
+{%- endfor %}
+
+-- What person records say differs from company to company: the attributes that most customers have.
+attribute_names as (
+
+    select attribute
+    from known_attributes
+    group by attribute
+    order by
+        count(distinct customer_id) desc,
+        attribute
+    limit {{ var('learned_attributes') }}
+
+),
+
+attributes_then as (
+
+    {% for cutoff in cutoffs -%}
+    {%- set day = "date '" ~ cutoff ~ "'" -%}
     select
-        eligible.customer_id,
-        eligible.as_of_date,
-        date_diff('day', max(customer_orders.ordered_at), eligible.as_of_date) as recency_days,
-        count(*) as frequency_orders,
-        sum(customer_orders.total_amount) as monetary_total,
-        date_diff('day', min(customer_orders.ordered_at), eligible.as_of_date) as tenure_days,
-        count(*) filter (where {{ within_days('customer_orders.ordered_at', 28) }}) as orders_28d,
-        count(*) filter (where {{ within_days('customer_orders.ordered_at', 84) }}) as orders_84d,
-        sum(customer_orders.total_amount) filter (
-            where {{ within_days('customer_orders.ordered_at', 28) }}
-        ) as spend_28d,
-        sum(customer_orders.total_amount) filter (
-            where {{ within_days('customer_orders.ordered_at', 84) }}
-        ) as spend_84d,
-        date_diff('day', min(customer_orders.ordered_at), max(customer_orders.ordered_at))
-        / nullif(count(*) - 1, 0) as average_days_between_orders,
-        count(*) filter (where customer_orders.is_store_order) as store_orders,
-        count(*) filter (where not customer_orders.is_store_order) as online_orders,
-        cast(sum(customer_orders.discount_amount) as double)
-        / nullif(
-            cast(sum(customer_orders.total_amount + customer_orders.discount_amount) as double), 0
-        ) as discount_share,
-    from eligible
-    inner join customer_orders
-        on
-            eligible.customer_id = customer_orders.customer_id
-            and eligible.cutoff_at > customer_orders.ordered_at
+        known.customer_id,
+        {{ day }} as as_of_date,
+        known.attribute,
+        arg_max(known.value, known.version_number) as value,
+    from known_attributes as known
+    semi join attribute_names
+        on known.attribute = attribute_names.attribute
+    {%- if not loop.first %}
+    semi join learners
+        on known.customer_id = learners.customer_id
+    {%- endif %}
+    where {{ is_known('known', day, has_versions=false) | indent(8) }}
     group by
-        eligible.customer_id,
-        eligible.as_of_date,
-        eligible.cutoff_at
+        known.customer_id,
+        known.attribute
+    {%- if not loop.last %}
+
+    union all
+
+    {% endif %}
+    {%- endfor %}
 
 ),
 
-category_spend as (
-
-    select
-        eligible.customer_id,
-        eligible.as_of_date,
-        customer_order_lines.category,
-        sum(customer_order_lines.amount) as spend,
-    from eligible
-    inner join customer_order_lines
-        on
-            eligible.customer_id = customer_order_lines.customer_id
-            and eligible.cutoff_at > customer_order_lines.ordered_at
-    where customer_order_lines.category is not null
-    group by all
-
-),
-
-category_features as (
+attribute_features as (
 
     select
         customer_id,
         as_of_date,
-        list(category order by spend desc nulls last, category)[1:5] as top_categories,
-        count(*) as category_count,
-    from category_spend
-    group by all
-
-),
-
-activity_features as (
-
-    select
-        eligible.customer_id,
-        eligible.as_of_date,
-        count(*) filter (
-            where customer_timeline.activity in ('call', 'phone', 'phone_call')
-            and {{ within_days('customer_timeline.occurred_at', 84) }}
-        ) as calls_84d,
-        count(*) filter (
-            where customer_timeline.activity = 'email_opened'
-            and {{ within_days('customer_timeline.occurred_at', 84) }}
-        ) as emails_opened_84d,
-        count(*) filter (
-            where customer_timeline.activity = 'email_clicked'
-            and {{ within_days('customer_timeline.occurred_at', 84) }}
-        ) as emails_clicked_84d,
-        count(*) filter (
-            where customer_timeline.activity in ('page_viewed', 'screen_viewed')
-            and {{ within_days('customer_timeline.occurred_at', 28) }}
-        ) as web_page_views_28d,
-        count(*) filter (
-            where customer_timeline.activity = 'product_viewed'
-            and {{ within_days('customer_timeline.occurred_at', 28) }}
-        ) as product_views_28d,
-    from eligible
-    inner join customer_timeline
-        on
-            eligible.customer_id = customer_timeline.customer_id
-            and eligible.cutoff_at > customer_timeline.occurred_at
-            and eligible.cutoff_at - interval 84 day <= customer_timeline.occurred_at
-    group by
-        eligible.customer_id,
-        eligible.as_of_date
-
-),
-
-session_features as (
-
-    select
-        eligible.customer_id,
-        eligible.as_of_date,
-        count(*) as web_sessions_28d,
-    from eligible
-    inner join sessions
-        on
-            eligible.customer_id = sessions.customer_id
-            and eligible.cutoff_at > sessions.started_at
-            and eligible.cutoff_at - interval 28 day <= sessions.started_at
+        map_from_entries(list(
+            {
+                'key': if(attribute = 'born_on', 'age_years', attribute),
+                'value': if(
+                    attribute = 'born_on', cast(date_diff('year', try_cast(value as date), as_of_date) as varchar), value
+                )
+            }
+            order by attribute
+        )) as attributes,
+    from attributes_then
     group by all
 
 ),
 
 labels as (
 
-    select distinct
+    {% for cutoff in cutoffs[1:] -%}
+    {%- set day = "date '" ~ cutoff ~ "'" -%}
+    select
+        customer_id,
+        {{ day }} as as_of_date,
+        sum(total_amount) as value_in_horizon,
+    from customer_orders
+    where
+        ordered_at >= {{ end_of_day(day) }}
+        and ordered_at < {{ end_of_day(day) }} + interval {{ horizon }} day
+    group by customer_id
+    {%- if not loop.last %}
+
+    union all
+
+    {% endif %}
+    {%- endfor %}
+
+),
+
+united as (
+
+    select
         eligible.customer_id,
+        eligible.days_observed,
+        {%- for feature in var('features') if not feature.is_own %}
+        {{ feature_value(feature) }} as {{ feature.name }},
+        {%- endfor %}
+        map_from_entries(list_filter(
+            [
+                {%- for feature in var('features') if feature.is_own %}
+                {'key': '{{ feature.name }}', 'value': cast({{ feature_value(feature) }} as double)},
+                {%- endfor %}
+                {'key': '', 'value': cast(null as double)}
+            ],
+            lambda entry: entry.value is not null
+        )) as own_features,
+        coalesce(attribute_features.attributes, map {}) as attributes,
+        eligible.is_current,
+        case when not eligible.is_current then labels.customer_id is not null end as bought_in_horizon,
+        case
+            when not eligible.is_current then cast(coalesce(labels.value_in_horizon, 0) as decimal(18, 4))
+        end as value_in_horizon,
         eligible.as_of_date,
     from eligible
-    inner join customer_orders
+    {%- for name in joined + groups | map(attribute='name') | list + ['attribute'] %}
+    left join {{ name }}_features
         on
-            eligible.customer_id = customer_orders.customer_id
-            and eligible.cutoff_at <= customer_orders.ordered_at
-            and eligible.cutoff_at + interval {{ horizon }} day > customer_orders.ordered_at
+            eligible.customer_id = {{ name }}_features.customer_id
+            and eligible.as_of_date = {{ name }}_features.as_of_date
+    {%- endfor %}
+    left join labels
+        on
+            eligible.customer_id = labels.customer_id
+            and eligible.as_of_date = labels.as_of_date
 
 ),
 
 final as (
 
     select
-        eligible.customer_id,
-        category_features.top_categories[1] as top_category,
-        coalesce(category_features.top_categories, []) as top_categories,
-        eligible.days_observed,
-        order_features.recency_days,
-        coalesce(order_features.frequency_orders, 0) as frequency_orders,
-        cast(coalesce(order_features.monetary_total, 0) as decimal(18, 4)) as monetary_total,
-        order_features.tenure_days,
-        coalesce(order_features.orders_28d, 0) as orders_28d,
-        coalesce(order_features.orders_84d, 0) as orders_84d,
-        cast(coalesce(order_features.spend_28d, 0) as decimal(18, 4)) as spend_28d,
-        cast(coalesce(order_features.spend_84d, 0) as decimal(18, 4)) as spend_84d,
-        cast(order_features.monetary_total / order_features.frequency_orders as decimal(18, 4))
-            as average_order_value,
-        order_features.average_days_between_orders,
-        coalesce(order_features.store_orders, 0) as store_orders,
-        coalesce(order_features.online_orders, 0) as online_orders,
-        coalesce(category_features.category_count, 0) as category_count,
-        order_features.discount_share,
-        coalesce(activity_features.calls_84d, 0) as calls_84d,
-        coalesce(activity_features.emails_opened_84d, 0) as emails_opened_84d,
-        coalesce(activity_features.emails_clicked_84d, 0) as emails_clicked_84d,
-        coalesce(session_features.web_sessions_28d, 0) as web_sessions_28d,
-        coalesce(activity_features.web_page_views_28d, 0) as web_page_views_28d,
-        coalesce(activity_features.product_views_28d, 0) as product_views_28d,
-        eligible.is_current,
-        case when not eligible.is_current then labels.customer_id is not null end as bought_in_horizon,
-        eligible.as_of_date,
-    from eligible
-    left join order_features
-        on
-            eligible.customer_id = order_features.customer_id
-            and eligible.as_of_date = order_features.as_of_date
-    left join category_features
-        on
-            eligible.customer_id = category_features.customer_id
-            and eligible.as_of_date = category_features.as_of_date
-    left join activity_features
-        on
-            eligible.customer_id = activity_features.customer_id
-            and eligible.as_of_date = activity_features.as_of_date
-    left join session_features
-        on
-            eligible.customer_id = session_features.customer_id
-            and eligible.as_of_date = session_features.as_of_date
-    left join labels
-        on
-            eligible.customer_id = labels.customer_id
-            and eligible.as_of_date = labels.as_of_date
+        * exclude (own_features, attributes, is_current, bought_in_horizon, value_in_horizon, as_of_date),
+        own_features,
+        attributes,
+        {{ lifecycle_stage('frequency_orders', 'recency_days', 'average_days_between_orders') }} as stage_then,
+        is_current,
+        bought_in_horizon,
+        value_in_horizon,
+        as_of_date,
+    from united
 
 )
 

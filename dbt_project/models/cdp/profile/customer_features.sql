@@ -7,9 +7,10 @@ snapshots as (
 
 ),
 
+-- What person records say is in `customers`; here it would be said twice.
 final as (
 
-    select * exclude (is_current, bought_in_horizon)
+    select * exclude (attributes, stage_then, is_current, bought_in_horizon, value_in_horizon)
     from snapshots
 
 )

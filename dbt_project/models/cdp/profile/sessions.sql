@@ -52,6 +52,7 @@ behaviours as (
         campaign_source,
         campaign_medium,
         campaign_name,
+        first_landed_on,
         occurred_at,
     from events
     where
@@ -143,6 +144,7 @@ summed as (
         bool_or(is_order) as has_order_event,
         min(occurred_at) as started_at,
         max(occurred_at) as ended_at,
+        min(first_landed_on) as landed_on,
     from numbered
     group by all
 
@@ -188,6 +190,7 @@ final as (
         summed.page_views,
         summed.events,
         summed.has_order_event or sessions_with_orders.first_event_id is not null as converted,
+        summed.landed_on,
         summed.started_at,
         summed.ended_at,
     from summed

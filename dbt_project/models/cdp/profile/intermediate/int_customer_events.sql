@@ -24,12 +24,17 @@ products as (
 
 ),
 
+{{ channel_starts_of('events') }},
+
 named as (
 
     select
         event_id,
         node_key,
         channel,
+        platform,
+        first_landed_on,
+        coalesce(received_at, occurred_at) as received_at,
         case type
             when 'page' then 'page_viewed'
             when 'screen' then 'screen_viewed'
@@ -59,8 +64,12 @@ final as (
         named.product_id,
         coalesce(products.category, named.event_category) as category,
         named.content_category,
+        named.platform,
         named.occurred_at,
+        {{ known_on('named', 'named.received_at') }} as known_on,
     from named
+    inner join channel_starts
+        on named.channel = channel_starts.channel
     left join node_customers
         on named.node_key = node_customers.node_key
     left join owned_events

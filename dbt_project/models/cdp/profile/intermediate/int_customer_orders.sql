@@ -50,10 +50,7 @@ final as (
         coalesce(orders.discount, 0) as discount_amount,
         coalesce(line_totals.line_count, 0) as line_count,
         orders.is_valid,
-        coalesce(
-            lower(trim(orders.sales_channel)) in ('store', 'shop', 'pos', 'branch', 'offline', 'in_store', 'in-store'),
-            orders.store_id is not null
-        ) as is_store_order,
+        {{ is_store_order('orders') }} as is_store_order,
         orders.ordered_at,
     from orders
     inner join node_customers
