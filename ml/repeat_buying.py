@@ -12,18 +12,22 @@ Times are in any unit, from a customer's first purchase on. Rows are customers.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 from scipy.special import betainc, betaln, digamma, gammaln
 
 # Bounds of the logarithms of the parameters, times being in units of the mean age: beyond them the curves are flat.
 LOWEST, HIGHEST = -6.0, 8.0
 STARTS = ((0.0, 0.0, 0.0, 0.0), (-1.0, -1.0, -0.5, 1.0), (1.0, -1.0, -1.0, 1.5))
 REGULARITIES = (1, 2, 3, 4, 6, 8, 12)
-GAMMA_STARTS = ((1.5, 1.2, 0.0), (0.5, 1.0, 0.5), (2.5, 0.7, -1.0))
+GAMMA_STARTS = ((1.5, 1.2, 0.0), (0.5, 1.0, 0.5))
+STEP = 1e-4  # of a logarithm, for slopes by differences
 NEGLIGIBLE = 1e-9  # of a purchase; terms below it are left out of a sum
+SMALLEST_LOG = 600.0  # below its negative a float is nearly 0
 BLOCK_ROWS = 20_000
 
 
@@ -60,6 +64,19 @@ class RepeatBuying:
     log_likelihood: float
 
     @property
+    def parameters(self) -> np.ndarray:
+        return np.array([self.shape, self.scale, self.a, self.b])
+
+    def moved(self, steps: np.ndarray) -> RepeatBuying:
+        """The same model with the logarithms of its parameters moved by `steps` (4,)."""
+        return replace(
+            self,
+            **dict(
+                zip(("shape", "scale", "a", "b"), map(float, self.parameters * np.exp(steps)), strict=True)
+            ),
+        )
+
+    @property
     def name(self) -> str:
         core = f"CNBD-{self.regularity}" if self.regularity > 1 else "NBD"
         return ("MBG/" if self.may_stop_at_once else "BG/") + core
@@ -93,9 +110,16 @@ def summarise(repeats: np.ndarray, last: np.ndarray, age: np.ndarray, log_pauses
 
 
 def fit_repeat_buying(
-    history: History, *, may_stop_at_once: bool = False, regularity: int = 1
+    history: History,
+    *,
+    may_stop_at_once: bool = False,
+    regularity: int = 1,
+    near: RepeatBuying | None = None,
 ) -> RepeatBuying:
-    """Maximum likelihood from several starts. Raises NotFitted without repeat purchases or without a finite optimum."""
+    """Maximum likelihood from several starts, or from the parameters of a model `near`.
+
+    Raises NotFitted without repeat purchases or without a finite optimum.
+    """
     if not len(history) or history.repeats.sum() < 1 or history.age.max() <= 0:
         raise NotFitted("nobody has bought again")
     unit = float(np.average(history.age, weights=history.weight)) or 1.0
@@ -108,20 +132,12 @@ def fit_repeat_buying(
         value, slopes = _log_likelihood(np.exp(logs), scaled, may_stop_at_once, regularity)
         return -float(value @ scaled.weight) / total, -(slopes @ scaled.weight) / total * np.exp(logs)
 
-    found = None
-    for start in STARTS:
-        tried = minimize(
-            loss,
-            np.array(start),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=[(LOWEST, HIGHEST)] * 4,
-            options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-8},
-        )
-        if np.isfinite(tried.fun) and (found is None or tried.fun < found.fun - 1e-9):
-            found = tried
-    if found is None:
-        raise NotFitted("the likelihood is nowhere finite")
+    starts = np.array(STARTS)
+    if near is not None:
+        # More events to a purchase come at a higher rate.
+        pace = near.regularity / regularity / unit
+        starts = np.log(near.parameters * [1.0, pace, 1.0, 1.0])[None, :]
+    found = _search(loss, starts, [(LOWEST, HIGHEST)] * 4)
     shape, scale, a, b = np.exp(found.x)
     # What changes with the unit and the regularity, so that models of different regularity compare.
     constants = (
@@ -140,6 +156,24 @@ def fit_repeat_buying(
     )
 
 
+def _search(
+    loss: Callable[[np.ndarray], tuple[float, np.ndarray]],
+    starts: np.ndarray,
+    bounds: list[tuple[float, float]],
+) -> OptimizeResult:
+    """The lowest of the minima that `starts` lead to. Raises NotFitted when none of them is finite."""
+    options = {"maxiter": 300, "ftol": 1e-12, "gtol": 1e-7}
+    low, high = np.array(bounds).T
+    tried = [
+        minimize(loss, np.clip(start, low, high), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        for start in starts
+    ]
+    finite = [result for result in tried if np.isfinite(result.fun)]
+    if not finite:
+        raise NotFitted("the likelihood is nowhere finite")
+    return min(finite, key=lambda result: round(float(result.fun), 9))
+
+
 def choose_repeat_buying(history: History) -> RepeatBuying:
     """The likeliest model of those in which anybody may stop, from purchases by chance to even rhythms.
 
@@ -147,34 +181,46 @@ def choose_repeat_buying(history: History) -> RepeatBuying:
     """
     best = None
     for regularity in REGULARITIES:
-        fitted = fit_repeat_buying(history, may_stop_at_once=True, regularity=regularity)
+        fitted = fit_repeat_buying(history, may_stop_at_once=True, regularity=regularity, near=best)
         if best is not None and fitted.log_likelihood <= best.log_likelihood:
             break
         best = fitted
     return best
 
 
-def draw_parameters(model: RepeatBuying, history: History, count: int, seed: int) -> list[RepeatBuying]:
-    """Models that the `history` it was fitted to allows as well: normal draws of the logarithms of the parameters,
-    with the inverse of the observed information as their covariance."""
-    logs = np.log([model.shape, model.scale, model.a, model.b])
+def uncertainty(model: RepeatBuying, history: History) -> np.ndarray:
+    """A root (4, 4) of the covariance of the logarithms of shape, scale, a and b, fitted to `history`: that of the
+    inverse of the observed information."""
 
     def slopes(at: np.ndarray) -> np.ndarray:
         values = _log_likelihood(np.exp(at), history, model.may_stop_at_once, model.regularity)[1]
         return (values @ history.weight) * np.exp(at)
 
-    step = 1e-4
+    logs = np.log(model.parameters)
     information = np.stack(
-        [(slopes(logs - step * unit) - slopes(logs + step * unit)) / (2 * step) for unit in np.eye(4)]
+        [(slopes(logs - STEP * unit) - slopes(logs + STEP * unit)) / (2 * STEP) for unit in np.eye(4)]
     )
     values, vectors = np.linalg.eigh((information + information.T) / 2)
     # A direction that the data say nothing of is as uncertain as one parameter by the factor e.
-    spread = vectors / np.sqrt(np.maximum(values, 1.0))
-    drawn = logs + np.random.default_rng(seed).standard_normal((count, 4)) @ spread.T
-    return [
-        replace(model, **dict(zip(("shape", "scale", "a", "b"), map(float, np.exp(row)), strict=True)))
-        for row in np.clip(drawn, logs - 5, logs + 5)
-    ]
+    return vectors / np.sqrt(np.maximum(values, 1.0))
+
+
+def active_interval(
+    model: RepeatBuying, root: np.ndarray, history: History, deviations: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """How low and how high the probabilities (n,) of being active may be, so many standard deviations away: the delta
+    method on their log-odds, with the `root` of the parameters' covariance."""
+
+    def log_odds(at: RepeatBuying) -> np.ndarray:
+        held = np.clip(probability_active(at, history), 1e-9, 1 - 1e-9)
+        return np.log(held) - np.log1p(-held)
+
+    center, variance = log_odds(model), np.zeros(len(history))
+    for direction in root.T:
+        up, down = model.moved(STEP * direction), model.moved(-STEP * direction)
+        variance += ((log_odds(up) - log_odds(down)) / (2 * STEP)) ** 2
+    spread = deviations * np.sqrt(variance)
+    return 1 / (1 + np.exp(spread - center)), 1 / (1 + np.exp(-spread - center))
 
 
 def _log_likelihood(
@@ -250,8 +296,7 @@ def probability_active(model: RepeatBuying, history: History) -> np.ndarray:
     """The probability (n,) of not having stopped at the last purchase, given the pause since."""
     events = model.shape + model.regularity * history.repeats
     log_active = np.logaddexp.reduce(_log_phases(events, history, model.scale, model.regularity), axis=0)
-    parameters = np.array([model.shape, model.scale, model.a, model.b])
-    log_stopped = _log_stopped(parameters, history, model.may_stop_at_once, model.regularity)
+    log_stopped = _log_stopped(model.parameters, history, model.may_stop_at_once, model.regularity)
     return np.exp(log_active - np.logaddexp(log_active, log_stopped))
 
 
@@ -274,21 +319,41 @@ def forecast(model: RepeatBuying, history: History, ahead: float) -> Forecast:
         phases = _log_phases(events, block, model.scale, model.regularity)
         in_phase = np.exp(phases - np.logaddexp.reduce(phases, axis=0))
         share = ahead / (model.scale + block.age + ahead)
+        # Phase j has j events behind it, which also say more of the rate.
+        chances = [
+            _reached(events + step, share, model.regularity - step, model.regularity)
+            for step in range(model.regularity)
+        ]
         remain, total, term, number = active[rows].copy(), np.zeros(len(rows)), np.ones(1), 0
         while term.max() > NEGLIGIBLE:
-            number += 1
-            # Phase j has j events behind it, which also say more of the rate.
-            reached = sum(
-                in_phase[step] * betainc(number * model.regularity - step, events + step, share)
-                for step in range(model.regularity)
+            term = remain * sum(
+                weight * next(chance) for weight, chance in zip(in_phase, chances, strict=True)
             )
-            term = remain * reached
             total += term
-            if number == 1:
+            if number == 0:
                 any_purchase[rows] = term
-            remain *= (model.b + survived + number - 1) / (model.a + model.b + survived + number - 1)
+            remain *= (model.b + survived + number) / (model.a + model.b + survived + number)
+            number += 1
         purchases[rows] = total
     return Forecast(active, any_purchase, purchases)
+
+
+def _reached(size: np.ndarray, share: np.ndarray, first: int, every: int) -> Iterator[np.ndarray]:
+    """The probabilities (n,) that a negative binomial of `size` (n,) is at least `first`, then each `every` more.
+
+    Summing one term after the other is ten times as fast as the incomplete beta function, which is taken where the
+    first term is too small for a float.
+    """
+    if (size * -np.log1p(-share)).max() > SMALLEST_LOG:
+        for least in count(first, every):
+            yield betainc(least, size, share)
+    term, fewer, events = np.exp(size * np.log1p(-share)), np.zeros(len(size)), 0
+    for least in count(first, every):
+        while events < least:
+            fewer += term
+            term = term * (size + events) / (events + 1) * share
+            events += 1
+        yield np.maximum(1 - fewer, 0.0)
 
 
 def fit_spending(orders: np.ndarray, mean_amount: np.ndarray, weight: np.ndarray | None = None) -> Spending:
@@ -322,20 +387,8 @@ def fit_spending(orders: np.ndarray, mean_amount: np.ndarray, weight: np.ndarray
         slopes = np.stack([by_p, by_q, by_scale]) @ weights
         return -float(value @ weights) / total, -slopes / total * np.exp(logs)
 
-    found = None
-    for start in GAMMA_STARTS:
-        tried = minimize(
-            loss,
-            np.array(start),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=[(LOWEST, HIGHEST), (np.log(1.01), HIGHEST), (LOWEST, HIGHEST)],
-            options={"maxiter": 500, "ftol": 1e-13, "gtol": 1e-8},
-        )
-        if np.isfinite(tried.fun) and (found is None or tried.fun < found.fun - 1e-9):
-            found = tried
-    if found is None:
-        raise NotFitted("the likelihood is nowhere finite")
+    bounds = [(LOWEST, HIGHEST), (np.log(1.01), HIGHEST), (LOWEST, HIGHEST)]
+    found = _search(loss, np.array(GAMMA_STARTS), bounds)
     p, q, scale = np.exp(found.x)
     return Spending(float(p), float(q), float(scale * unit), -float(found.fun) * total - total * np.log(unit))
 

@@ -21,7 +21,7 @@ from scipy.stats import beta, rankdata
 
 from include.lake import Lake
 from ml.evaluation import Estimate, auc, calibration_metrics
-from ml.expectation import Quality, bootstrapped_gini, deviances, gain, measure
+from ml.expectation import Quality, bootstrapped_gini, deviances, gain, measure, without_extremes
 from ml.purchase_history import (
     Cutoff,
     Leads,
@@ -36,13 +36,13 @@ from ml.repeat_buying import (
     NotFitted,
     RepeatBuying,
     Spending,
+    active_interval,
     choose_repeat_buying,
-    draw_parameters,
     expected_amount,
     fit_spending,
     forecast,
-    probability_active,
     summarise,
+    uncertainty,
 )
 from ml.tables import CUSTOMER_SCORES, stable_uniform, write_table
 from ml.threads import single_threaded
@@ -57,8 +57,12 @@ MIN_LATER_BUYERS = 30
 MIN_AHEAD_DAYS = 7
 SHRINKAGE = 0.02
 CONFIDENCE = 0.90
+NEARLY_COVERED = (
+    0.88  # of a later period by intervals of one; today's are of three and so contain more of time
+)
+LEVELS = (CONFIDENCE, 0.92, 0.94, 0.96, 0.98)
 MAX_BINS, CUSTOMERS_PER_BIN = 10, 50
-DRAWS = 40
+DEVIATIONS = 1.645  # of a normal distribution, for 90 %
 LEAD_AGES = (30, 90)
 MIN_LEADS = 50  # in an age band, to have a rate of its own
 
@@ -70,7 +74,7 @@ class Models:
     buying: RepeatBuying | None
     spending: Spending | None
     orders_per_purchase: float
-    draws: tuple[RepeatBuying, ...]
+    uncertainty: np.ndarray  # of the buying model, as the root of a covariance
     reason: str | None
 
 
@@ -140,6 +144,7 @@ class Judgement:
 
     way: str  # corrected, model or naive
     promoted: bool
+    level: float  # of the intervals
     lines: tuple[CardLine, ...]
     note: str
 
@@ -179,7 +184,7 @@ def value_customers(lake: Lake, day: date, models: Any) -> Summary:
         chosen = stable_uniform(customers, "value fit", models.seed)
         days = (cutoffs[-1].ahead or horizon, horizon)
         periods = [
-            _look(cutoff, purchases, leads, chosen, days, models.seed)
+            _look(cutoff, purchases, leads, chosen, days)
             for cutoff, (purchases, leads) in zip(cutoffs, read, strict=True)
         ]
         scored, cards, note = learn_and_score(periods, len(customers), horizon, models.seed)
@@ -206,7 +211,7 @@ def choose_cutoffs(day: date, started: date, horizon_days: int) -> list[Cutoff]:
     return [now, *(Cutoff(day - timedelta(days=days), ahead) for days in (ahead, ahead * 3 // 2, 2 * ahead))]
 
 
-def fit_models(purchases: Purchases, drawn: np.ndarray, seed: int) -> Models:
+def fit_models(purchases: Purchases, drawn: np.ndarray) -> Models:
     """Fit both models on the customers with the lowest of `drawn` (n,), uniform numbers of their own."""
     rows = np.sort(np.argsort(drawn, kind="stable")[:FITTED_CUSTOMERS])
     sample = purchases.take(rows)
@@ -218,14 +223,14 @@ def fit_models(purchases: Purchases, drawn: np.ndarray, seed: int) -> Models:
         spending = None
     if repeaters < MIN_REPEATERS:
         reason = f"{repeaters} customers have bought again, at least {MIN_REPEATERS} are needed"
-        return Models(None, spending, ratio, (), reason)
+        return Models(None, spending, ratio, np.zeros((4, 4)), reason)
     history = sample.history
     summary = summarise(history.repeats, history.last, history.age, history.log_pauses)
     try:
         buying = choose_repeat_buying(summary)
     except NotFitted as problem:
-        return Models(None, spending, ratio, (), str(problem))
-    return Models(buying, spending, ratio, tuple(draw_parameters(buying, summary, DRAWS, seed)), None)
+        return Models(None, spending, ratio, np.zeros((4, 4)), str(problem))
+    return Models(buying, spending, ratio, uncertainty(buying, summary), None)
 
 
 def expect(models: Models, purchases: Purchases, ahead: int) -> Expected:
@@ -295,7 +300,8 @@ def learn_correction(periods: list[Period], score: str) -> Correction | None:
     standard = (matrix - center) / np.where(scale > 1e-9, scale, 1.0)
     of = np.repeat(np.arange(len(usable)), [len(period.purchases) for period in usable])
     level = np.eye(len(usable))[of]
-    outcome = np.concatenate([period.outcome(score) / period.outcome(score).mean() for period in usable])
+    came = [without_extremes(period.outcome(score)) for period in usable]
+    outcome = np.concatenate([outcome / outcome.mean() for outcome in came])
     base = np.concatenate([_share(_model(period.short, score)) for period in usable])
     design = np.column_stack([level, standard])
     ridge = np.r_[np.zeros(len(usable)), np.full(standard.shape[1], SHRINKAGE)]
@@ -337,12 +343,11 @@ def judge(periods: list[Period], score: str, seed: int) -> Judgement:
     later, older = past[0], past[-1]
     if later.models.buying is None:
         return _unjudged(f"no model at {later.cutoff.day:%Y-%m-%d}: {later.models.reason}")
-    if not _can_learn(later, score):
-        note = (
-            f"not judged: of {len(later.purchases):,} buyers by {later.cutoff.day:%Y-%m-%d} "
-            f"{int((later.outcome(score) > 0).sum()):,} bought in the {later.cutoff.ahead} days after it"
+    if len(later.purchases) < MIN_BUYERS:
+        return _unjudged(
+            f"not judged: {len(later.purchases):,} had bought by {later.cutoff.day:%Y-%m-%d}, at least {MIN_BUYERS} "
+            "are needed"
         )
-        return _unjudged(note)
     ways = expectations(later, score, learn_correction([older], score))
     outcome = later.outcome(score)
     quality = {way: measure(outcome, expected, seed) for way, expected in ways.items()}
@@ -350,7 +355,8 @@ def judge(periods: list[Period], score: str, seed: int) -> Judgement:
         (way for way in ways if way != "naive"), key=lambda way: quality[way].deviance, default="naive"
     )
     looks = max(len(ways) - 1, 1)
-    gained = gain(deviances(outcome, ways["naive"]) - deviances(outcome, ways[best]), looks)
+    held = without_extremes(outcome)
+    gained = gain(deviances(held, ways["naive"]) - deviances(held, ways[best]), looks)
     nearer = gain(np.abs(outcome - ways["naive"]) - np.abs(outcome - ways[best]), looks)
     # The error alone would favour who expects too little of everybody: most buy nothing. The deviance would not, but a
     # few large orders decide its interval.
@@ -359,8 +365,8 @@ def judge(periods: list[Period], score: str, seed: int) -> Judgement:
     words = {"naive": "the past rate", "model": "the model", "corrected": "the corrected model"}
     note = (
         f"judged on {len(outcome):,} buyers in the {later.cutoff.ahead} days after {later.cutoff.day:%Y-%m-%d}: "
-        f"{words[best]} errs by {quality[best].mae.value:.3g} against {quality['naive'].mae.value:.3g} of the past rate "
-        f"(nearer by {nearer.value:.3g}, 95 % between {nearer.low:.3g} and {nearer.high:.3g})"
+        f"{words[best]} errs by {quality[best].mae.value:.3g} against {quality['naive'].mae.value:.3g} "
+        f"of the past rate (nearer by {nearer.value:.3g}, 95 % between {nearer.low:.3g} and {nearer.high:.3g})"
     )
     if current.models.buying is not None:
         note += f"; {current.models.buying.name}"
@@ -368,6 +374,7 @@ def judge(periods: list[Period], score: str, seed: int) -> Judgement:
         note += f"; no model: {current.models.reason}"
     verdict = "promoted" if promoted else "refused"
     plain = later.purchases.spent if score == VALUE else later.purchases.orders
+    coverage = check_intervals(older, later, score, way)
     by_past = bootstrapped_gini(outcome, np.maximum(plain, 0), seed)
     lines = (
         CardLine("nearer_by", nearer, 0.0, "the past rate", verdict, note),
@@ -381,13 +388,15 @@ def judge(periods: list[Period], score: str, seed: int) -> Judgement:
             verdict,
             "normalised; the baseline is the better of past total and past rate",
         ),
-        _coverage_line(older, later, score, way, verdict),
+        *_coverage_lines(coverage, verdict),
     )
-    return Judgement(way, promoted, tuple(line for line in lines if line is not None), note)
+    return Judgement(way, promoted, coverage.level if coverage else CONFIDENCE, lines, note)
 
 
-def learn_spread(periods: list[Period], score: str, way: str, correction: Correction | None) -> Spread | None:
-    """The range that holds nine of ten outcomes, by size of what was expected; None with too few customers."""
+def learn_spread(
+    periods: list[Period], score: str, way: str, correction: Correction | None, level: float = CONFIDENCE
+) -> Spread | None:
+    """The range that holds `level` of the outcomes, by size of what was expected; None with too few customers."""
     pairs = []
     for period in periods:
         ways = expectations(replace(period, full=period.short), score, correction)
@@ -403,10 +412,10 @@ def learn_spread(periods: list[Period], score: str, way: str, correction: Correc
     lows, highs = np.zeros(len(edges) + 1), np.ones(len(edges) + 1)
     for number in np.unique(bins):
         inside = ratio[bins == number]
-        low = np.quantile(inside, (1 - CONFIDENCE) / 2, method="lower")
+        low = np.quantile(inside, (1 - level) / 2, method="lower")
         # Where many buy nothing the range begins at 0 and all of the rest is left out above it.
         lows[number] = low
-        highs[number] = np.quantile(inside, (1 + CONFIDENCE) / 2 if low > 0 else CONFIDENCE, method="higher")
+        highs[number] = np.quantile(inside, (1 + level) / 2 if low > 0 else level, method="higher")
     return Spread(edges, lows, highs)
 
 
@@ -425,7 +434,7 @@ def learn_and_score(
         correction = learn_correction(past, score) if judgement.way == "corrected" else None
         ways = expectations(current, score, correction)
         way = judgement.way if judgement.way in ways else "model" if "model" in ways else "naive"
-        spread = learn_spread(past, score, way, correction)
+        spread = learn_spread(past, score, way, correction, judgement.level)
         buyers = _with_interval(ways[way], spread, current, score)
         leads = _score_leads(current, past, score, horizon_days)
         scored[score] = _join(customers, current, buyers, leads)
@@ -459,10 +468,10 @@ def learn_and_score(
 
 
 def _look(
-    cutoff: Cutoff, purchases: Purchases, leads: Leads, drawn: np.ndarray, days: tuple[int, int], seed: int
+    cutoff: Cutoff, purchases: Purchases, leads: Leads, drawn: np.ndarray, days: tuple[int, int]
 ) -> Period:
     """Fit at a cutoff and look ahead: `days` are the internal horizon and, for the day itself, all of the days."""
-    models = fit_models(purchases, drawn[purchases.who], seed)
+    models = fit_models(purchases, drawn[purchases.who])
     short = expect(models, purchases, days[0])
     full = short if cutoff.ahead or days[0] == days[1] else expect(models, purchases, days[1])
     return Period(cutoff, purchases, leads, models, short, full)
@@ -584,18 +593,8 @@ def _score_active(customers: int, current: Period, past: list[Period], horizon_d
     if models.buying is None:
         buyers = Scored(active, np.zeros(len(active)), np.ones(len(active)))
     else:
-        total, squares = np.zeros(len(active)), np.zeros(len(active))
-        center = _logit(active)
-        for drawn in models.draws:
-            off = _logit(probability_active(drawn, current.purchases.history)) - center
-            total += off
-            squares += off**2
-        spread = 1.645 * np.sqrt(squares / len(models.draws))
-        buyers = Scored(
-            active,
-            np.minimum(1 / (1 + np.exp(spread - center)), active),
-            np.maximum(1 / (1 + np.exp(-spread - center)), active),
-        )
+        low, high = active_interval(models.buying, models.uncertainty, current.purchases.history, DEVIATIONS)
+        buyers = Scored(active, np.minimum(low, active), np.maximum(high, active))
     return _join(customers, current, buyers, _chance_of_leads(current, past, ORDERS, horizon_days))
 
 
@@ -669,24 +668,57 @@ def _quality_lines(quality: Quality, naive: Quality, verdict: str) -> tuple[Card
     )
 
 
-def _coverage_line(older: Period, later: Period, score: str, way: str, verdict: str) -> CardLine | None:
-    """How many outcomes of the later period lie in the intervals learned on the older one."""
+@dataclass(frozen=True)
+class Coverage:
+    """How many outcomes of the later period lie in intervals learned on the older one: at the level aimed at, and the
+    least level at which as many do."""
+
+    share: Estimate
+    level: float
+
+
+def check_intervals(older: Period, later: Period, score: str, way: str) -> Coverage | None:
+    """Learn intervals on the `older` period and count what they hold of the `later` one; None with too few customers.
+
+    What customers do varies more from one time to the next than within one, so intervals of the level aimed at may hold
+    too little later. Wider ones are tried until they do.
+    """
     correction = learn_correction([older], score) if way == "corrected" else None
-    spread = learn_spread([older], score, way, correction)
-    ways = expectations(later, score, correction)
-    if spread is None or way not in ways:
-        return None
-    low, high = spread.interval(ways[way])
-    outcome = later.outcome(score)
-    inside = ((low <= outcome) & (outcome <= high)).astype(np.float64)
-    error = 1.96 * inside.std() / np.sqrt(len(inside))
-    return CardLine(
-        "coverage",
-        Estimate(float(inside.mean()), float(inside.mean() - error), float(inside.mean() + error)),
-        CONFIDENCE,
-        "the share aimed at",
-        verdict,
-        "buyers whose outcome lies between low and high; more where nearly all buy nothing",
+    ways, outcome = expectations(later, score, correction), later.outcome(score)
+    shares = []
+    for level in LEVELS:
+        spread = learn_spread([older], score, way, correction, level)
+        if spread is None or way not in ways:
+            return None
+        low, high = spread.interval(ways[way])
+        inside = ((low <= outcome) & (outcome <= high)).astype(np.float64)
+        shares.append(gain(inside))
+        if shares[-1].value >= NEARLY_COVERED:
+            break
+    return Coverage(shares[0], level)
+
+
+def _coverage_lines(coverage: Coverage | None, verdict: str) -> tuple[CardLine, ...]:
+    if coverage is None:
+        return ()
+    return (
+        CardLine(
+            "coverage",
+            coverage.share,
+            CONFIDENCE,
+            "the share aimed at",
+            verdict,
+            "buyers of the later period whose outcome lies in the interval learned on the older one; more where nearly "
+            "all buy nothing",
+        ),
+        CardLine(
+            "interval_level",
+            _exact(coverage.level),
+            CONFIDENCE,
+            "the share aimed at",
+            verdict,
+            "the level of the intervals of today's scores, raised until the later period was covered",
+        ),
     )
 
 
@@ -718,7 +750,9 @@ def _leads_note(past: list[Period]) -> str:
 
 
 def _unjudged(note: str) -> Judgement:
-    return Judgement("naive", False, (CardLine("none", None, note=f"{note}; the past rate is scored"),), note)
+    return Judgement(
+        "naive", False, CONFIDENCE, (CardLine("none", None, note=f"{note}; the past rate is scored"),), note
+    )
 
 
 def _version(
@@ -766,11 +800,6 @@ def _write_nothing(lake: Lake, day: date, reason: str) -> Summary:
     write_table(None, CUSTOMER_SCORES, ["customer_id", "score"], lake.ml(day, f"customer_scores_{TASK}"))
     write_model_cards(lake, day, TASK, [skipped_card(name, TASK, reason) for name in (ACTIVE, ORDERS, VALUE)])
     return Summary(TASK, "skipped", 0, reason)
-
-
-def _logit(probabilities: np.ndarray) -> np.ndarray:
-    held = np.clip(probabilities, 1e-9, 1 - 1e-9)
-    return np.log(held / (1 - held))
 
 
 def _exact(value: float) -> Estimate:
