@@ -11,11 +11,13 @@ from sqlglot.errors import TokenError
 from sqlglot.tokens import Tokenizer, TokenType
 
 from include.config.conditions import (
+    PRODUCT_COLUMNS,
     Condition,
     ConditionError,
     check_source,
     compile_customer_condition,
     compile_event_condition,
+    compile_row_condition,
     compile_source,
     compile_visitor_condition,
     text_literal,
@@ -255,6 +257,26 @@ def check_audiences(
             if isinstance(destination, str) and destination not in destinations:
                 message = refusal_of(destination, destinations, "the destination")
                 yield document.problem((*path, "destinations", position), f"{message}; see destinations.yml")
+
+
+def check_models(
+    document: Document, customer_columns: Mapping[str, str], connection: duckdb.DuckDBPyConnection
+) -> Iterator[Problem]:
+    """The conditions that rule what is recommended to whom compile."""
+    section = document.data.get("recommendation") if isinstance(document.data, dict) else None
+    path = ("recommendation",)
+    for index, text in _items(section, "exclude"):
+        if isinstance(text, str):
+            found = _try(lambda text: compile_row_condition(text, PRODUCT_COLUMNS, connection), text)
+            yield from _reasons(document, (*path, "exclude", index), found)
+    for index, rule in _items(section, "only_for"):
+        for key, columns in (("products", PRODUCT_COLUMNS), ("customers", customer_columns)):
+            text = rule.get(key) if isinstance(rule, dict) else None
+            if isinstance(text, str):
+                found = _try(
+                    lambda text, columns=columns: compile_row_condition(text, columns, connection), text
+                )
+                yield from _reasons(document, (*path, "only_for", index, key), found)
 
 
 def check_ids(document: Document, key: str) -> Iterator[Problem]:

@@ -126,6 +126,14 @@ DERIVED_EVENT_COLUMNS = {
     "content_category_id": "varchar",
     "content_category_tier_1": "varchar",
 }
+# What a rule about products may ask for, of the catalogue that dbt hands over.
+PRODUCT_COLUMNS = {
+    "product_id": "varchar",
+    "name": "varchar",
+    "brand": "varchar",
+    "category": "varchar",
+    "price": "double",
+}
 
 
 class ConditionError(Exception):
@@ -213,6 +221,19 @@ def compile_customer_condition(
     tree = _substituted(tree, {"score": _scores_lookup, "segment": _segment_lookup})
     types = dict(columns) | {"scores": "map(varchar, double)", "segment_ids": "varchar[]"}
     return Condition(normalised, (), _columns(tree), _bound(text, tree, types, connection))
+
+
+def compile_row_condition(
+    text: str, columns: Mapping[str, str], connection: duckdb.DuckDBPyConnection
+) -> Condition:
+    """Compile a condition over `columns` (name to DuckDB type) alone, such as those of the catalogue.
+
+    Raises ConditionError with every reason.
+    """
+    tree = _parsed(text, _CONDITION_FUNCTIONS)
+    normalised = _sql(tree)
+    tree = _with_known_columns(tree, columns)
+    return Condition(normalised, (), _columns(tree), _bound(text, tree, columns, connection))
 
 
 def compile_event_condition(text: str, connection: duckdb.DuckDBPyConnection) -> Condition:

@@ -12,7 +12,14 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from include.config.checks import check_audiences, check_channels, check_identity, check_ids, check_profile
+from include.config.checks import (
+    check_audiences,
+    check_channels,
+    check_identity,
+    check_ids,
+    check_models,
+    check_profile,
+)
 from include.config.columns import customer_columns as columns_of_contract
 from include.config.conditions import binding
 from include.config.document import Document, KeyPath, read_document
@@ -175,6 +182,8 @@ def _disagreements(
             problems += check_profile(document, tuple(channels.channels))
         if document := usable.get("destinations.yml"):
             problems += check_ids(document, "destinations")
+        if document := usable.get("models.yml"):
+            problems += check_models(document, columns, connection)
         if document := usable.get("audiences.yml"):
             known = tuple(item.destination_id for item in destinations.destinations) if destinations else ()
             problems += check_audiences(document, columns, known, connection)
