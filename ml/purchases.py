@@ -25,7 +25,7 @@ CATALOGUE_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Shop:
-    """What `load_purchases` found: what an item is (product, category, or None without either) and how many there are."""
+    """What `load_purchases` found. `level` says what an item is: product, category, or None without either."""
 
     level: str | None
     customers: int
@@ -36,10 +36,11 @@ class Shop:
 def load_purchases(engine: duckdb.DuckDBPyConnection, lake: Lake, day: date, history_days: int) -> Shop:
     """Make the tables `people`, `items`, `purchases` and `returns` in `engine`, from the published timeline.
 
-    `people` (customer, customer_id, known_age: days since first seen) and `items` (item, item_id, item_name, brand, category, price, is_in_catalogue)
-    number customers and items from 0 in the order of their ids. `purchases` (customer, item, age) has a row per
-    customer, item and day of purchase, `age` days before the business day; `returns` (customer, item) is what was
-    cancelled or given back. `days` of the answer is the age of the oldest purchase, plus 1.
+    `people` (customer, customer_id, known_age: days since first seen) and `items` (item, item_id, item_name, brand,
+    category, price, is_in_catalogue) number customers and items from 0 in the order of their ids. `purchases`
+    (customer, item, age) has a row per customer, item and day of purchase, `age` days before the business day;
+    `returns` (customer, item) is what was cancelled or given back. `days` of the answer is the age of the oldest
+    purchase, plus 1.
     """
     timeline, customers = lake.table("cdp", "customer_timeline"), lake.table("cdp", "customers")
     known = (
@@ -87,7 +88,9 @@ def names_of_people(engine: duckdb.DuckDBPyConnection) -> np.ndarray:
 def _load_rows(engine: duckdb.DuckDBPyConnection, timeline: Path, day: date, history_days: int) -> None:
     if timeline.exists():
         source = f"""
-            select customer_id, product_id, category, occurred_at, activity = 'cancelled_purchase' or amount < 0 as is_return
+            select
+                customer_id, product_id, category, occurred_at,
+                activity = 'cancelled_purchase' or amount < 0 as is_return
             from {_parquet(timeline)}
             where activity in ('purchase', 'cancelled_purchase')
         """

@@ -33,7 +33,6 @@ from ml.recommenders import (
     FACTORISED,
     FEATURES,
     POPULAR,
-    POPULAR_IN_GROUP,
     SIMILAR,
     Candidates,
     Learning,
@@ -332,7 +331,7 @@ def _promote(
     seed: int,
     horizon: int,
 ) -> Choice:
-    """The learned recommender with the best NDCG, if the interval of its difference to the best simple one is above 0."""
+    """The learned recommender with the best NDCG, if its difference to the best simple one is above 0 for certain."""
     candidates = later.candidates
     hits = {
         name: judge_lists(candidates.customer, candidates.item, score, later.bought, shop.items)
@@ -359,8 +358,8 @@ def _promote(
             0.0,
             best,
             verdict,
-            f"{challenger} against the best simple recommender on purchases of the last {horizon} days; paired, the interval "
-            f"is for {len(contenders)} comparisons; {note}",
+            f"{challenger} against the best simple recommender on purchases of the last {horizon} days; paired, the "
+            f"interval is for {len(contenders)} comparisons; {note}",
         )
     ]
     lines += _measured(hits, later, "", f"{len(hits[best].ndcg):,} customers who bought", seed, best)
@@ -374,7 +373,7 @@ def _promote(
             for name, score in scores.items()
             if name != BUY_AGAIN
         }
-        judged = f"{len(new_hits[best if best != BUY_AGAIN else POPULAR].ndcg):,} customers who bought something new to them"
+        judged = f"{len(new_hits[POPULAR].ndcg):,} customers who bought something new to them"
         lines += _measured(new_hits, later, "_new", judged, seed, None)
     if blend is not None:
         labels = np.isin(_keys(candidates, shop), later.bought).astype(np.float64)
@@ -460,7 +459,9 @@ def _rows(
 
 def _filled(values: np.ndarray) -> np.ndarray:
     """Text with None for what is missing."""
-    return np.ma.filled(np.ma.asarray(values).astype(object), None)
+    filled = np.asarray(np.ma.getdata(values), dtype=object).copy()
+    filled[np.ma.getmaskarray(values)] = None
+    return filled
 
 
 def explain(

@@ -152,15 +152,13 @@ class TableWriter:
     _last: tuple | None = None
 
     def add(self, frame: pd.DataFrame) -> None:
-        """Append rows, ordered within the part by the key. Raises KeyRepeated when they do not follow the rows before."""
+        """Append rows, ordered by the key within the part. Raises KeyRepeated unless they follow the rows before."""
         if frame.empty:
             return
         ordered = frame.sort_values(self.key, kind="stable").reset_index(drop=True)
         first, last = (tuple(ordered.loc[row, self.key]) for row in (0, len(ordered) - 1))
         if ordered.duplicated(self.key).any() or (self._last is not None and first <= self._last):
-            raise KeyRepeated(
-                f"{self.path.name}: rows do not rise by {self.key}, near {dict(zip(self.key, first, strict=True))}"
-            )
+            raise KeyRepeated(f"{self.path.name}: rows do not rise by {self.key}, near {first}")
         table = pa.Table.from_pandas(ordered, schema=self.schema, preserve_index=False)
         self._file.write_table(table.replace_schema_metadata(None))
         self._last, self.rows = last, self.rows + len(ordered)
