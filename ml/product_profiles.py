@@ -557,7 +557,7 @@ def _card(
             None,
             None,
             "reported",
-            f"of {len(published):,} shown and {tested:,} tested; at most 5 % of them are by chance (Benjamini, Hochberg)",
+            f"of {len(published):,} shown and {tested:,} tested; at most 5 % of them by chance (Benjamini, Hochberg)",
         )
     ]
     split, tastes = _split(engine, lake, day, window)
