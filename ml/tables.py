@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +153,37 @@ def write_table(frame: pd.DataFrame | None, schema: pa.Schema, key: list[str], p
     with replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
     return table.num_rows
+
+
+@dataclass
+class TableWriter:
+    """Writes a table part by part, so that it need not fit in memory; parts come in the order of the key."""
+
+    schema: pa.Schema
+    key: list[str]
+    path: Path
+    rows: int
+    _file: pq.ParquetWriter
+    _last: tuple | None = None
+
+    def add(self, frame: pd.DataFrame) -> None:
+        """Append rows, ordered by the key within the part. Raises KeyRepeated unless they follow the rows before."""
+        if frame.empty:
+            return
+        ordered = frame.sort_values(self.key, kind="stable").reset_index(drop=True)
+        first, last = (tuple(ordered.loc[row, self.key]) for row in (0, len(ordered) - 1))
+        if ordered.duplicated(self.key).any() or (self._last is not None and first <= self._last):
+            raise KeyRepeated(f"{self.path.name}: rows do not rise by {self.key}, near {first}")
+        table = pa.Table.from_pandas(ordered, schema=self.schema, preserve_index=False)
+        self._file.write_table(table.replace_schema_metadata(None))
+        self._last, self.rows = last, self.rows + len(ordered)
+
+
+@contextmanager
+def writing_table(schema: pa.Schema, key: list[str], path: Path) -> Iterator[TableWriter]:
+    """Open a table to be written part by part; it appears at `path` once the block has ended well."""
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as file:
+        yield TableWriter(schema, key, path, 0, file)
 
 
 def stable_uniform(values: pd.Series | np.ndarray, purpose: str, seed: int = 0) -> np.ndarray:

@@ -12,6 +12,7 @@ from sqlglot.tokens import Tokenizer, TokenType
 
 from include.config.conditions import (
     OCCASION_COLUMNS,
+    PRODUCT_COLUMNS,
     TIMELINE_COLUMNS,
     Condition,
     ConditionError,
@@ -333,7 +334,7 @@ def check_audiences(
 def check_models(
     document: Document, customer_columns: Mapping[str, str], connection: duckdb.DuckDBPyConnection
 ) -> Iterator[Problem]:
-    """Ids differ, and the conditions of labels and of rules for actions compile."""
+    """Ids differ; the conditions of labels, of rules for actions and of what may be recommended to whom compile."""
     yield from check_ids(document, "propensities")
     columns = {**customer_columns, **OCCASION_COLUMNS}
     actions = document.data.get("actions")
@@ -348,6 +349,20 @@ def check_models(
         if isinstance(where, str):
             found = _try(lambda where: compile_row_condition(where, TIMELINE_COLUMNS, connection), where)
             yield from _reasons(document, ("propensities", index, "label", "where"), found)
+    section = document.data.get("recommendation") if isinstance(document.data, dict) else None
+    path = ("recommendation",)
+    for index, text in _items(section, "exclude"):
+        if isinstance(text, str):
+            found = _try(lambda text: compile_row_condition(text, PRODUCT_COLUMNS, connection), text)
+            yield from _reasons(document, (*path, "exclude", index), found)
+    for index, rule in _items(section, "only_for"):
+        for key, columns in (("products", PRODUCT_COLUMNS), ("customers", customer_columns)):
+            text = rule.get(key) if isinstance(rule, dict) else None
+            if isinstance(text, str):
+                found = _try(
+                    lambda text, columns=columns: compile_row_condition(text, columns, connection), text
+                )
+                yield from _reasons(document, (*path, "only_for", index, key), found)
 
 
 def check_ids(document: Document, *path: str) -> Iterator[Problem]:

@@ -140,6 +140,14 @@ DERIVED_EVENT_COLUMNS = {
     "content_category_id": "varchar",
     "content_category_tier_1": "varchar",
 }
+# What a rule about products may ask for, of the catalogue that dbt hands over.
+PRODUCT_COLUMNS = {
+    "product_id": "varchar",
+    "name": "varchar",
+    "brand": "varchar",
+    "category": "varchar",
+    "price": "double",
+}
 
 
 class ConditionError(Exception):

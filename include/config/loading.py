@@ -199,11 +199,11 @@ def _disagreements(
             problems += check_features(document, taken, tuple(columns), connection)
         if document := usable.get("destinations.yml"):
             problems += check_ids(document, "destinations")
+        if document := usable.get("models.yml"):
+            problems += check_models(document, columns, connection)
         if document := usable.get("audiences.yml"):
             known = tuple(item.destination_id for item in destinations.destinations) if destinations else ()
             problems += check_audiences(document, columns, known, connection)
-        if document := usable.get("models.yml"):
-            problems += check_models(document, columns, connection)
     return problems
 
 

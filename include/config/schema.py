@@ -640,11 +640,26 @@ class Lifecycle(Model):
         return self
 
 
+class Eligibility(Model):
+    """Products that only some customers may be offered: both are conditions, over the catalogue (`products`) and over
+    `customers` and `customer_features` (`customers`). Who is not known to fulfil it is not offered them."""
+
+    products: str = Field(description="a condition over the catalogue")
+    customers: str = Field(description="a condition over the customers")
+
+
 class Recommendation(Model):
-    """The next best products: `products` for each customer, learned from the last `history_days`."""
+    """The next best products: `products` for each customer, learned from the last `history_days`.
+
+    Never recommended: what fulfils a condition of `exclude`, what was not sold for `unsold_days`, and what `only_for`
+    keeps from a customer.
+    """
 
     products: StrictInt = Field(default=10, ge=1, le=100)
     history_days: StrictInt = Field(default=365, ge=7)
+    unsold_days: StrictInt = Field(default=90, ge=1)
+    exclude: tuple[str, ...] = ()
+    only_for: tuple[Eligibility, ...] = ()
 
 
 class ProductProfiles(Model):
