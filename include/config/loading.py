@@ -160,7 +160,8 @@ def _require_folder(folder: Path) -> None:
 
 def _document(folder: Path, file: str) -> Document:
     own = folder / file
-    if own.exists() or own.is_symlink():
+    is_default = folder == DEFAULT_CONFIG.resolve()
+    if not is_default and (own.exists() or own.is_symlink()):
         return read_document(own)
     return _default_document(file)
 

@@ -33,18 +33,23 @@ triggers as (
 
 ),
 
--- What has just happened to the customer and makes people buy raises what an offer is expected to bring.
+-- What has just happened to the customer and makes people buy raises what an offer is expected to bring: a trigger of
+-- the offer's category, or else one of no category.
 raised as (
 
     select
         offers.* exclude (expected_gain),
-        triggers.meaning as trigger_words,
-        offers.expected_gain * coalesce(triggers.effect, 1) as expected_gain,
+        coalesce(of_category.meaning, of_any.meaning) as trigger_words,
+        offers.expected_gain * coalesce(of_category.effect, of_any.effect, 1) as expected_gain,
     from offers
-    left join triggers
+    left join triggers as of_category
         on
-            offers.customer_id = triggers.customer_id
-            and offers.category = triggers.category
+            offers.customer_id = of_category.customer_id
+            and offers.category = of_category.category
+    left join triggers as of_any
+        on
+            offers.customer_id = of_any.customer_id
+            and of_any.category is null
 
 ),
 
