@@ -306,6 +306,7 @@ def check_audiences(
     document: Document,
     customer_columns: Mapping[str, str],
     destinations: tuple[str, ...],
+    own_features: tuple[str, ...],
     connection: duckdb.DuckDBPyConnection,
 ) -> Iterator[Problem]:
     """Ids differ, conditions compile, destinations exist."""
@@ -320,7 +321,10 @@ def check_audiences(
             continue
         path, where = ("audiences", index), audience.get("where")
         if isinstance(where, str) and audience.get("side") == "cdp":
-            found = _try(lambda where: compile_customer_condition(where, customer_columns, connection), where)
+            found = _try(
+                lambda where: compile_customer_condition(where, customer_columns, connection, own_features),
+                where,
+            )
             yield from _reasons(document, (*path, "where"), found)
         if isinstance(where, str) and audience.get("side") == "dmp":
             found = _try(lambda where: compile_visitor_condition(where, connection), where)

@@ -8,7 +8,7 @@ empty in-memory table, so that a wrong type or a wrong number of arguments shows
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -222,18 +222,30 @@ def check_source(text: str, connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def compile_customer_condition(
-    text: str, columns: Mapping[str, str], connection: duckdb.DuckDBPyConnection
+    text: str,
+    columns: Mapping[str, str],
+    connection: duckdb.DuckDBPyConnection,
+    own_features: Collection[str] = (),
 ) -> Condition:
-    """Compile a condition of the cdp side over `columns` (name to DuckDB type), `score('…')` and `segment('…')`.
+    """Compile a condition of the cdp side over `columns` (name to DuckDB type), `score('…')`, `segment('…')` and
+    `feature('…')`, one of the `own_features` of the company.
 
-    The SQL reads the columns and two more: `scores map(varchar, double)` and `segment_ids varchar[]`.
-    Raises ConditionError with every reason.
+    The SQL reads the columns and three more: `scores` and `own_features`, both `map(varchar, double)`, and
+    `segment_ids varchar[]`. Raises ConditionError with every reason.
     """
-    tree = _parsed(text, _CONDITION_FUNCTIONS, own={"score": _score, "segment": _segment})
+    own = {
+        "score": _score,
+        "segment": _segment,
+        "feature": lambda call: _own_feature(call, columns, own_features),
+    }
+    tree = _parsed(text, _CONDITION_FUNCTIONS, own=own)
     normalised = _sql(tree)
-    tree = _with_known_columns(tree, columns, allows_none=bool(_calls(tree, "score", "segment")))
-    tree = _substituted(tree, {"score": _scores_lookup, "segment": _segment_lookup})
-    types = dict(columns) | {"scores": "map(varchar, double)", "segment_ids": "varchar[]"}
+    tree = _with_known_columns(tree, columns, allows_none=bool(_calls(tree, *own)))
+    tree = _substituted(
+        tree, {"score": _scores_lookup, "segment": _segment_lookup, "feature": _own_feature_lookup}
+    )
+    maps = dict.fromkeys(("scores", "own_features"), "map(varchar, double)")
+    types = dict(columns) | maps | {"segment_ids": "varchar[]"}
     return Condition(normalised, (), _columns(tree), _bound(text, tree, types, connection))
 
 
@@ -432,6 +444,17 @@ def _segment(call: exp.Anonymous) -> str | None:
     return None if texts is not None and len(texts) == 1 else refusal(_sql(call).lower(), "segment('id')")
 
 
+def _own_feature(
+    call: exp.Anonymous, columns: Mapping[str, str], own_features: Collection[str]
+) -> str | None:
+    texts = _texts(call)
+    if texts is None or len(texts) != 1:
+        return refusal(_sql(call).lower(), "feature('name')")
+    if texts[0] in columns:
+        return refusal(_sql(call).lower(), f"the column {texts[0]} by its name alone")
+    return None if texts[0] in own_features else refusal_of(texts[0], own_features, "the feature")
+
+
 def _trait(call: exp.Anonymous) -> str | None:
     texts = _texts(call)
     return None if texts is not None and len(texts) == 1 else refusal(_sql(call).lower(), "trait('name')")
@@ -470,6 +493,10 @@ def _calls(tree: exp.Expression, *names: str) -> list[exp.Anonymous]:
 
 def _scores_lookup(call: exp.Anonymous) -> exp.Expression:
     return exp.Bracket(this=exp.column("scores", quoted=True), expressions=[call.expressions[0].copy()])
+
+
+def _own_feature_lookup(call: exp.Anonymous) -> exp.Expression:
+    return exp.Bracket(this=exp.column("own_features", quoted=True), expressions=[call.expressions[0].copy()])
 
 
 def _segment_lookup(call: exp.Anonymous) -> exp.Expression:

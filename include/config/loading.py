@@ -160,8 +160,7 @@ def _require_folder(folder: Path) -> None:
 
 def _document(folder: Path, file: str) -> Document:
     own = folder / file
-    is_default = folder == DEFAULT_CONFIG.resolve()
-    if not is_default and (own.exists() or own.is_symlink()):
+    if folder != DEFAULT_CONFIG.resolve() and (own.exists() or own.is_symlink()):
         return read_document(own)
     return _default_document(file)
 
@@ -194,18 +193,27 @@ def _disagreements(
             problems += check_identity(document, connection)
         if (document := usable.get("profile.yml")) and (channels := loaded.get("channels.yml")):
             problems += check_profile(document, tuple(channels.channels))
-        if document := usable.get("features.yml"):
-            is_own = document is not _default_document("features.yml")
-            taken = tuple(_default_features()) if is_own else ()
-            problems += check_features(document, taken, tuple(columns), connection)
+        if (document := usable.get("features.yml")) and _is_own(document):
+            problems += check_features(document, tuple(_default_features()), tuple(columns), connection)
         if document := usable.get("destinations.yml"):
             problems += check_ids(document, "destinations")
         if document := usable.get("models.yml"):
             problems += check_models(document, columns, connection)
         if document := usable.get("audiences.yml"):
             known = tuple(item.destination_id for item in destinations.destinations) if destinations else ()
-            problems += check_audiences(document, columns, known, connection)
+            problems += check_audiences(document, columns, known, _own_features(usable), connection)
     return problems
+
+
+def _own_features(documents: Mapping[str, Document]) -> tuple[str, ...]:
+    """The features that the company's own file declares, right or wrong."""
+    document = documents.get("features.yml")
+    declared = document.data.get("features") if document and _is_own(document) else None
+    return tuple(str(name) for name in declared) if isinstance(declared, dict) else ()
+
+
+def _is_own(document: Document) -> bool:
+    return document is not _default_document(document.file)
 
 
 # From pydantic's errors to ours

@@ -41,7 +41,7 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         }
         conditions = {
             audience.audience_id: compile_customer_condition(
-                audience.where, configuration.customer_columns, connection
+                audience.where, configuration.customer_columns, connection, configuration.own_features
             )
             if audience.side == "cdp"
             else compile_visitor_condition(audience.where, connection)

@@ -17,7 +17,7 @@ import pytest
 
 from include.config import Normalisation, load_configuration
 from include.config.columns import PROMISED_COLUMNS
-from include.config.variables import profile_variables
+from include.config.variables import feature_variables, profile_variables
 from include.extract.drift import write_drift
 from include.extract.kinds import kinds
 from include.lake import Lake
@@ -101,6 +101,7 @@ def variables() -> dict[str, Any]:
     return {
         "as_of_date": f"{DAY:%Y-%m-%d}",
         "horizon_days": 28,
+        **feature_variables(load_configuration(DEFAULT_CONFIG, PROMISED_COLUMNS)),
         "session_timeout_minutes": 30,
         "visitor_idle_days": 120,
         "event_days": 60,
