@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from include.code import hash_of_code
@@ -51,7 +51,7 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         "lake": str(lake.root.resolve()),
         "staging_rules": _staging_rules(configuration),
         "horizon_days": configuration.models.purchase.horizon_days,
-        **feature_variables(configuration),
+        **feature_variables(configuration, day),
         "session_timeout_minutes": configuration.normalisation.sessions.inactivity_minutes,
         **profile_variables(configuration.profile),
         "secret_parameters": [
@@ -100,11 +100,13 @@ def profile_variables(profile: Profile) -> dict[str, Any]:
     }
 
 
-def feature_variables(configuration: Configuration) -> dict[str, Any]:
-    """What dbt is told of features: how each is computed, and at how many days before the business day they are too."""
+def feature_variables(configuration: Configuration, day: date) -> dict[str, Any]:
+    """What dbt is told of features: how each is computed, and as of which days, the business day first."""
+    purchase = configuration.models.purchase
     with binding() as connection:
         features = compile_features(configuration.features, configuration.own_features, connection)
-    return {"past_cutoffs": configuration.models.purchase.cutoffs, "features": features}
+    cutoffs = [day - timedelta(days=number * purchase.horizon_days) for number in range(purchase.cutoffs + 1)]
+    return {"feature_cutoffs": [f"{cutoff:%Y-%m-%d}" for cutoff in cutoffs], "features": features}
 
 
 def definition_version(

@@ -147,7 +147,7 @@ def variables(day: date = DAY) -> dict:
         "as_of_date": f"{day:%Y-%m-%d}",
         "horizon_days": HORIZON_DAYS,
         **profile_variables(configuration.profile),
-        **feature_variables(configuration),
+        **feature_variables(configuration, day),
     }
 
 
