@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import duckdb
 import numpy as np
 import pandas as pd
+from sklearn.tree import DecisionTreeClassifier
 
 from include.lake import Lake
 from include.settings import settings
@@ -43,7 +44,8 @@ TELLING_AUC = 0.99
 # A column of few values has no other way to be this good than to be a copy of the label with some mistakes.
 TELLING_AUC_OF_FEW_VALUES = 0.975
 FEW_VALUES = 10
-BINS = 50
+# A number foresees by a few ranges of its values too, found on so many rows.
+RANGES, ROWS_OF_RANGES = 12, 20_000
 # Below so many rows of either class a single feature can separate them by chance.
 ROWS_TO_JUDGE = 30
 DISTINCT_SHARE_OF_AN_ID = 0.99
@@ -403,24 +405,31 @@ def _telling_auc(column: pd.Series, labels: np.ndarray) -> float:
     found = [auc(labels, column.notna().to_numpy().astype(np.float64))]
     if is_categorical(column):
         codes = np.unique(categories(column).astype(str), return_inverse=True)[1]
+        found.append(auc(labels, _rates_of_others(codes, labels)))
     else:
         values = numbers(column)
         if np.isnan(values).all():
             return 0.5
-        filled = np.where(np.isnan(values), np.nanmedian(values), values)
-        found.append(auc(labels, filled))
-        codes = _ranges(values)
-    found.append(auc(labels, _rates_of_others(codes, labels)))
+        found.append(auc(labels, np.where(np.isnan(values), np.nanmedian(values), values)))
+        found.append(_auc_of_ranges(values, labels))
     return max(max(value, 1 - value) for value in found)
 
 
-def _ranges(values: np.ndarray) -> np.ndarray:
-    """The number of the range of each value: of the value itself when there are few, missing as a range of its own."""
-    known = np.unique(values[~np.isnan(values)])
-    edges = (
-        known if len(known) <= BINS else np.unique(np.nanquantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
-    )
-    return np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, side="left")).astype(int)
+def _auc_of_ranges(values: np.ndarray, labels: np.ndarray) -> float:
+    """How well a few ranges of the values, found on half of the rows, tell the labels of the other half."""
+    every = -(-len(values) // ROWS_OF_RANGES)
+    values, labels = values[::every], labels[::every]
+    half = np.arange(len(labels)) % 2
+    guesses = np.full(len(labels), labels.mean())
+    for side in (0, 1):
+        tree = DecisionTreeClassifier(
+            max_leaf_nodes=RANGES, min_samples_leaf=ROWS_TO_JUDGE // 3, random_state=0
+        )
+        told = half != side
+        if len(np.unique(labels[told])) == 2:
+            tree.fit(values[told, None], labels[told])
+            guesses[~told] = tree.predict_proba(values[~told, None])[:, 1]
+    return auc(labels, guesses) if len(np.unique(labels)) == 2 else 0.5
 
 
 def _rates_of_others(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:

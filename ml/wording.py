@@ -17,6 +17,16 @@ class Trait:
 
 # The first pattern that a feature's name matches gives its words; a name with none gets its own words.
 VOCABULARY: tuple[tuple[str, Trait], ...] = (
+    (r"unsubscribe", Trait("unsubscribing", "unsubscribes", "stays subscribed")),
+    (r"_change(_|$)|trend|growth|momentum", Trait("trend", "growing", "declining")),
+    (r"overdue", Trait("due", "overdue", "not due yet")),
+    (r"unresolved", Trait("problems", "open problems", "problems solved")),
+    (r"satisfaction", Trait("satisfaction", "satisfied", "dissatisfied")),
+    (r"cancel", Trait("return", "returns often", "keeps what is bought")),
+    (r"cart|basket_add", Trait("cart", "fills carts", "rarely fills carts")),
+    (r"new_categor", Trait("new categories", "tries new things", "stays with the known")),
+    (r"top_category_share", Trait("breadth", "narrow taste", "broad taste")),
+    (r"consent", Trait("consent", "consents widely", "hardly consents")),
     (r"coupon|promo|discount|markdown|bargain", Trait("promotion", "promotion lovers", "full-price buyers")),
     (r"days_since.*(order|purchase|basket)|^recency|order.*recency", Trait("recency", "long away", "recent")),
     (
@@ -48,7 +58,6 @@ VOCABULARY: tuple[tuple[str, Trait], ...] = (
     (r"spend|revenue|amount|monetary|sales|value", Trait("spend", "high spend", "low spend")),
     (r"orders|purchases|baskets|transactions|frequency", Trait("frequency", "frequent", "occasional")),
     (r"tenure|days_observed|since_first|age_days|first_", Trait("tenure", "long known", "new")),
-    (r"trend|growth|change|momentum", Trait("trend", "growing", "declining")),
     (r"household|kids|family", Trait("household", "larger households", "smaller households")),
     (r"days_since", Trait("quiet", "long quiet", "recently seen")),
 )
@@ -69,7 +78,8 @@ def trait_of(feature: str) -> Trait:
 
 def plain(feature: str) -> str:
     """A feature's name as words: `orders_90d` is orders in 90 days."""
-    return re.sub(r"\s+", " ", WINDOW.sub(r" in \1 days", feature).replace("_", " ")).strip()
+    words = WINDOW.sub(r" in \1 days", feature.removeprefix("attribute_"))
+    return re.sub(r"\s+", " ", words.replace("_", " ")).strip()
 
 
 def phrase(feature: str, difference: float) -> str:

@@ -15,7 +15,14 @@ SAMPLES = {
         {"alias": "f1", "trait_id": "sport", "kind": "frequency", "days": 30},
         {"alias": "r1", "trait_id": "sport", "kind": "recency", "days": None},
     ],
-}
+    "features": [
+        {"name": "orders_28d", "table": "int_known_orders", "within": '"is_valid"', "measure": "count", "of": None,
+         "per": None, "by": None, "where": None, "days": 28, "missing": 0, "type": "bigint", "is_own": False},
+        {"name": "top_category", "table": "int_known_order_lines", "within": None, "measure": "top", "of": "amount",
+         "per": None, "by": "category", "where": None, "days": None, "missing": None, "type": "varchar",
+         "is_own": False},
+    ],
+}  # fmt: skip
 
 
 class _Missing:

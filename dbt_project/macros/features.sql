@@ -1,13 +1,3 @@
-{# The days as of whose ends features are known: the business day, then as many horizons before it as are learned from. #}
-{% macro feature_cutoffs() -%}
-    {%- set today = modules.datetime.date.fromisoformat(var('as_of_date')) -%}
-    {%- set days = [] -%}
-    {%- for number in range(var('past_cutoffs') + 1) -%}
-        {%- do days.append((today - modules.datetime.timedelta(days=number * var('horizon_days'))).isoformat()) -%}
-    {%- endfor -%}
-    {{ return(days) }}
-{%- endmacro %}
-
 {# Sums are of decimals, which add up to the same in any order. #}
 {% macro exact(value) -%}
     try_cast({{ value }} as decimal(28, 4))
@@ -124,7 +114,7 @@
 {%- set features = var('features') | selectattr('table', 'equalto', table) | list -%}
 {%- set simple = features | rejectattr('by') | list -%}
 {%- set window = longest_window(simple) -%}
-{%- for cutoff in feature_cutoffs() -%}
+{%- for cutoff in var('feature_cutoffs') -%}
     {%- set day = "date '" ~ cutoff ~ "'" -%}
     select
         known.customer_id,
@@ -154,7 +144,7 @@
 {# The features over groups (`by`) of one table of rows as of each cut-off. #}
 {% macro group_features_at_cutoffs(table, by, of, relation) -%}
 {%- set features = group_features(table, by, of) -%}
-{%- for cutoff in feature_cutoffs() -%}
+{%- for cutoff in var('feature_cutoffs') -%}
     {%- set day = "date '" ~ cutoff ~ "'" -%}
     select
         customer_id,

@@ -52,7 +52,7 @@ changed as not materialized (
     from {{ staged }}
     where
         landed_on > first_landed_on
-        and landed_on > date '{{ feature_cutoffs() | last }}'
+        and landed_on > date '{{ var('feature_cutoffs') | last }}'
         {%- if snapshots %}
         and channel not in ('{{ snapshots | join("', '") }}')
         {%- endif %}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from include.code import hash_of_code
@@ -81,7 +81,7 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         "action_fatigue_days": actions.fatigue_days,
         "action_service_days": actions.service_days,
         "action_cart_days": actions.cart_days,
-        **feature_variables(configuration),
+        **feature_variables(configuration, day),
         "session_timeout_minutes": configuration.normalisation.sessions.inactivity_minutes,
         **profile_variables(configuration.profile),
         **lifecycle_variables(configuration.models.lifecycle),
@@ -136,11 +136,13 @@ def lifecycle_variables(lifecycle: Lifecycle) -> dict[str, Any]:
     return {f"lifecycle_{key}": value for key, value in lifecycle.model_dump(mode="json").items()}
 
 
-def feature_variables(configuration: Configuration) -> dict[str, Any]:
-    """What dbt is told of features: how each is computed, and at how many days before the business day they are too."""
+def feature_variables(configuration: Configuration, day: date) -> dict[str, Any]:
+    """What dbt is told of features: how each is computed, and as of which days, the business day first."""
+    purchase = configuration.models.purchase
     with binding() as connection:
         features = compile_features(configuration.features, configuration.own_features, connection)
-    return {"past_cutoffs": configuration.models.purchase.cutoffs, "features": features}
+    cutoffs = [day - timedelta(days=number * purchase.horizon_days) for number in range(purchase.cutoffs + 1)]
+    return {"feature_cutoffs": [f"{cutoff:%Y-%m-%d}" for cutoff in cutoffs], "features": features}
 
 
 def definition_version(

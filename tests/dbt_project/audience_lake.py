@@ -101,7 +101,7 @@ def variables() -> dict[str, Any]:
     return {
         "as_of_date": f"{DAY:%Y-%m-%d}",
         "horizon_days": 28,
-        **feature_variables(load_configuration(DEFAULT_CONFIG, PROMISED_COLUMNS)),
+        **feature_variables(load_configuration(DEFAULT_CONFIG, PROMISED_COLUMNS), DAY),
         "session_timeout_minutes": 30,
         "visitor_idle_days": 120,
         "event_days": 60,

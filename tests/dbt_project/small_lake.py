@@ -157,7 +157,7 @@ def variables(day: date = DAY) -> dict:
         "horizon_days": HORIZON_DAYS,
         "lifecycle_minimum_support": 1,
         **profile_variables(configuration.profile),
-        **feature_variables(configuration),
+        **feature_variables(configuration, day),
     }
 
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 
-from ml.features import learn_space, refuse_features
+from ml.features import SNAPSHOTS, learn_space, read_current, read_snapshots, refuse_features
 
 ROWS = 400
 
@@ -49,6 +52,37 @@ PLANTED = {
     "an id as text": ("device", lambda y, g: np.array([f"d{i:05d}" for i in range(ROWS)])),
     "an id by name": ("household_id", lambda y, g: g.integers(0, 9, ROWS)),
     "a customer number": ("customer_number", lambda y, g: g.integers(0, 9, ROWS)),
+    "a copy of the label with a mistake in a hundred": (
+        "club_member",
+        lambda y, g: np.where(np.arange(ROWS) % 100 == 7, 1 - y, y),
+    ),
+    "the label by another scale": ("basket_index", lambda y, g: np.exp(3 - 2 * y) + g.normal(0, 0.01, ROWS)),
+    "the label in codes without order": ("state", lambda y, g: np.where(y == 1, 2, g.choice([1, 3], ROWS))),
+    "the label in ranges without order": (
+        "distance_in_km",
+        lambda y, g: np.where(y == 1, 50 + g.random(ROWS), g.choice([10, 90], ROWS) + g.random(ROWS)),
+    ),
+    "a category that encodes the outcome": (
+        "path",
+        lambda y, g: np.where(y == 1, g.choice(["a", "c"], ROWS), g.choice(["b", "d"], ROWS)),
+    ),
+    "known for others only": ("complaint_score", lambda y, g: np.where(y == 1, np.nan, g.poisson(2, ROWS))),
+    "a row number after the rows were sorted": (
+        "place",
+        lambda y, g: np.argsort(np.argsort(y, kind="stable")),
+    ),
+    "an id as a fraction": ("token_value", lambda y, g: g.permutation(ROWS) / ROWS),
+    "an id with gaps": ("member", lambda y, g: np.sort(g.choice(900_000, ROWS, replace=False)) + 100_000),
+    "a date as eight digits": (
+        "joined",
+        lambda y, g: 20240101 + g.integers(0, 12, ROWS) * 100 + g.integers(0, 28, ROWS),
+    ),
+    "a date as seconds": ("joined", lambda y, g: 1_700_000_000 + g.integers(0, 50, ROWS) * 86_400),
+    "a date as text": (
+        "joined",
+        lambda y, g: np.array([f"2024-01-{day:02d}" for day in g.integers(1, 29, ROWS)]),
+    ),
+    "the value of the time after": ("value_in_the_horizon", lambda y, g: g.poisson(2, ROWS)),
     "a date by type": (
         "joined",
         lambda y, g: pd.Timestamp("2024-01-01") + pd.to_timedelta(g.integers(0, 90, ROWS), "D"),
@@ -97,3 +131,73 @@ def test_a_missing_value_is_told_apart_and_leaves_no_hole(honest):
 def test_the_order_of_columns_changes_nothing(honest):
     turned = honest[honest.columns[::-1]]
     assert learn_space(turned) == learn_space(honest)
+
+
+def test_an_id_that_repeats_over_cutoffs_is_an_id(honest):
+    ids = np.array([f"d{number}" for number in range(ROWS // 2)])
+    frame = honest.assign(
+        device=np.tile(ids, 2), as_of_date=np.repeat(["2024-01-01", "2024-02-01"], ROWS // 2)
+    )
+    assert list(refuse_features(frame)) == ["device"]
+
+
+def test_columns_of_real_shoppers_are_all_kept(snapshots):
+    past = snapshots[snapshots["bought_in_horizon"].notna()]
+    assert refuse_features(past, past["bought_in_horizon"].to_numpy(dtype=float)) == {}
+
+
+def test_columns_like_those_of_a_bank_and_a_telephone_company_are_all_kept(labels):
+    """Balances, charges and months are many different numbers, and plans foresee much without being the outcome."""
+    generator = np.random.default_rng(5)
+    months = generator.integers(0, 73, ROWS)
+    frame = pd.DataFrame(
+        {
+            "balance": np.round(generator.lognormal(7, 1.2, ROWS) - 500),
+            "age": generator.normal(41, 10, ROWS).round(),
+            "job": generator.choice(["admin", "technician", "services", "retired"], ROWS),
+            "previous_outcome": np.where(generator.random(ROWS) < 0.8 * labels, "success", "unknown"),
+            "months": months,
+            "monthly_charges": np.round(generator.gamma(6, 11, ROWS) + 18, 2),
+            "total_charges": np.round(months * generator.gamma(6, 11, ROWS), 2),
+            "contract": np.where(generator.random(ROWS) < 0.3 + 0.5 * labels, "monthly", "yearly"),
+            "income": np.round(generator.lognormal(10.4, 0.5, ROWS)),
+        }
+    )
+    assert refuse_features(frame, labels) == {}
+
+
+@dataclass(frozen=True)
+class Choice:
+    only: tuple[str, ...] = ()
+    except_: tuple[str, ...] = ()
+
+
+def test_a_model_learns_from_the_features_that_are_chosen(honest):
+    spend = {"spend", "spend_in_yen"}
+    assert set(learn_space(honest, choice=Choice(only=("spend*",))).names) == spend
+    assert set(learn_space(honest, choice=Choice(only=("spend*",), except_=("*_yen",))).names) == {"spend"}
+    without = learn_space(honest, choice=Choice(except_=("spend*", "has_account")))
+    assert {without.refused[name] for name in (*spend, "has_account")} == {"left out by models.yml"}
+    assert learn_space(honest, choice=Choice()) == learn_space(honest)
+
+
+def test_attributes_and_own_features_become_columns(lake):
+    path = lake.staged(SNAPSHOTS)
+    path.parent.mkdir(parents=True)
+    duckdb.sql(f"""
+        copy (
+            select 'c' || i as customer_id, date '2024-01-31' as as_of_date, i > 2 as is_current, i as orders,
+                1.5::decimal(18, 4) as spend, ['a'] as top_categories,
+                map {{'nights': i / 2}} as own_features,
+                map {{'plan': 'p' || i, 'it''s "income"': if(i = 3, null, '1' || i), 'orders': '7'}} as attributes
+            from range(1, 5) as numbers (i)
+        ) to '{path}' (format parquet)""")
+    frame = read_snapshots(lake)
+    assert frame.set_index("customer_id")["nights"].to_dict() == {"c1": 0.5, "c2": 1.0, "c3": 1.5, "c4": 2.0}
+    assert frame["attribute_plan"].tolist() == ["p1", "p2", "p3", "p4"]
+    assert frame["attribute_it's income"].tolist()[:2] == [11.0, 12.0]
+    assert np.isnan(frame["attribute_it's income"][2])
+    assert frame["spend"].dtype == float
+    assert "top_categories" not in frame
+    assert read_snapshots(lake, filters=[("is_current", "=", True)])["customer_id"].tolist() == ["c3", "c4"]
+    assert pd.concat(read_current(lake, 1))["customer_id"].tolist() == ["c3", "c4"]

@@ -105,7 +105,11 @@ def test_an_audience_may_ask_only_for_features_there_are(problems, where, messag
             ".where",
             "a condition that is true or false",
         ),
-        ("{over: orders, measure: count, where: 'current_timestamp > occurred_at'}", ".where", "no clock and no chance"),
+        (
+            "{over: orders, measure: count, where: 'current_timestamp > occurred_at'}",
+            ".where",
+            "no clock and no chance",
+        ),
         ("{over: orders, measure: count, where: 'random() < 0.5'}", ".where", "no clock and no chance"),
         ("{over: orders, measure: count, where: '(select 1) = 1'}", ".where", "without select"),
         ("{over: orders, measure: count, days: 0}", ".days", "found 0, allowed: at least 1"),

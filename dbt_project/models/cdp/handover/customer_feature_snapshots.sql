@@ -1,4 +1,4 @@
-{%- set cutoffs = feature_cutoffs() -%}
+{%- set cutoffs = var('feature_cutoffs') -%}
 {%- set horizon = var('horizon_days') -%}
 {%- set tables = {
     'int_known_orders': 'known_orders',

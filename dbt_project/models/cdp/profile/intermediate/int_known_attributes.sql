@@ -48,7 +48,7 @@ entries as (
 
     select
         customer_id,
-        unnest(entries, recursive := true),
+        unnest(entries) as entry,
         occurred_at,
         known_on,
         version_number,
@@ -60,13 +60,13 @@ final as (
 
     select
         customer_id,
-        trim(regexp_replace(lower(key), '[^a-z0-9]+', '_', 'g'), '_') as attribute,
-        trim(value) as value,
+        trim(regexp_replace(lower(entry.key), '[^a-z0-9]+', '_', 'g'), '_') as attribute,
+        trim(entry.value) as value,
         occurred_at,
         known_on,
         version_number,
     from entries
-    where nullif(trim(value), '') is not null
+    where nullif(trim(entry.value), '') is not null
 
 )
 
