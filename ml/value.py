@@ -189,18 +189,18 @@ def value_customers(lake: Lake, day: date, models: Any) -> Summary:
             if not len(customers) or started is None:
                 return _write_nothing(lake, day, "no customer has ordered yet")
             cutoffs = choose_cutoffs(day, started, horizon)
-            sampled = _draw(customers, LEARNING_CUSTOMERS, models.seed)
+            sampled = _draw(customers.customer_id, LEARNING_CUSTOMERS, models.seed)
             read = read_purchases(connection, customers, sampled, cutoffs)
         if not len(read[0][0]):
             return _write_nothing(lake, day, "no customer has ordered yet")
-        chosen = stable_uniform(customers, "value fit", models.seed)
+        chosen = stable_uniform(customers.customer_id, "value fit", models.seed)
         days = (cutoffs[-1].ahead or horizon, horizon)
         periods = [
             _look(cutoff, purchases, leads, chosen, days)
             for cutoff, (purchases, leads) in zip(cutoffs, read, strict=True)
         ]
         scored, cards, note = learn_and_score(periods, len(customers), horizon, models.seed)
-        frame = _frame(scored, cards, customers, day)
+        frame = _frame(scored, cards, customers.customer_id, day)
         rows = write_table(
             frame, CUSTOMER_SCORES, ["customer_id", "score"], lake.ml(day, f"customer_scores_{TASK}")
         )
