@@ -34,6 +34,17 @@ class Cutoff:
 
 
 @dataclass(frozen=True)
+class Customers:
+    """All customers (n,), sorted by id, and the day each was first seen, which may be unknown."""
+
+    customer_id: np.ndarray
+    first_seen_on: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.customer_id)
+
+
+@dataclass(frozen=True)
 class Purchases:
     """Columns (n,) of the customers who had bought by the cutoff, `who` being their places among all customers.
 
@@ -117,11 +128,11 @@ def first_order_day(connection: duckdb.DuckDBPyConnection, day: date) -> date | 
 
 def read_purchases(
     connection: duckdb.DuckDBPyConnection,
-    customers: np.ndarray,
+    customers: Customers,
     sampled: np.ndarray,
     cutoffs: Sequence[Cutoff],
 ) -> list[tuple[Purchases, Leads]]:
-    """Count the purchases of `customers` (sorted ids) at each cutoff: of everybody where nothing is ahead, and of the
+    """Count the purchases of `customers` at each cutoff: of everybody where nothing is ahead, and of the
     `sampled` (mask) of those seen by then where there is an outcome.
 
     Customers are read in blocks, each of which needs only its part of the file when that is ordered by customer.
@@ -129,11 +140,12 @@ def read_purchases(
     blocks: list[list[dict[str, np.ndarray]]] = [[] for _ in cutoffs]
     for begin in range(0, len(customers), BLOCK_CUSTOMERS):
         block = slice(begin, begin + BLOCK_CUSTOMERS)
-        ids = customers[block]
+        ids = customers.customer_id[block]
         wanted = pa.table(
             {
                 "customer_id": pa.array(ids, pa.string()),
                 "who": np.arange(begin, begin + len(ids)),
+                "first_seen_on": pa.array(customers.first_seen_on[block], pa.date32()),
                 "is_sampled": sampled[block],
             }
         )
@@ -151,12 +163,13 @@ def read_purchases(
     return [_split(parts) for parts in blocks]
 
 
-def read_customers(connection: duckdb.DuckDBPyConnection) -> np.ndarray:
-    """The ids of all customers, sorted."""
+def read_customers(connection: duckdb.DuckDBPyConnection) -> Customers:
+    """All customers, sorted by id."""
     table = connection.execute(
-        "select distinct customer_id from customers order by customer_id"
+        "select customer_id, min(first_seen_on) as first_seen_on from customers group by customer_id "
+        "order by customer_id"
     ).to_arrow_table()
-    return table.column(0).to_numpy()
+    return Customers(table.column(0).to_numpy(), table.column(1).to_numpy())
 
 
 _BUYING_DAYS = """
@@ -210,9 +223,6 @@ _COUNTED = f"""
         greatest(coalesce(later_spent, 0), 0)::double as later_spent,
         greatest(coalesce($day::date - first_seen_on, 0), 0)::double as known_days
     from wanted
-    inner join (
-        select customer_id, min(first_seen_on) as first_seen_on from customers group by customer_id
-    ) as seen using (customer_id)
     left join counted using (who)
     where $is_now or (is_sampled and (purchases > 0 or coalesce(first_seen_on <= $day, true)))
     order by wanted.who

@@ -150,6 +150,18 @@ class Judgement:
 
 
 @dataclass(frozen=True)
+class Sobering:
+    """What is made of the model's probability of being active: the log-odds times `slope`, plus `intercept`."""
+
+    slope: float
+    intercept: float
+
+    def __call__(self, active: np.ndarray) -> np.ndarray:
+        held = np.clip(active, 1e-6, 1 - 1e-6)
+        return 1 / (1 + np.exp(-(self.slope * np.log(held / (1 - held)) + self.intercept)))
+
+
+@dataclass(frozen=True)
 class Scored:
     """Value and 90 % interval (customers,) of one score."""
 
@@ -177,18 +189,18 @@ def value_customers(lake: Lake, day: date, models: Any) -> Summary:
             if not len(customers) or started is None:
                 return _write_nothing(lake, day, "no customer has ordered yet")
             cutoffs = choose_cutoffs(day, started, horizon)
-            sampled = _draw(customers, LEARNING_CUSTOMERS, models.seed)
+            sampled = _draw(customers.customer_id, LEARNING_CUSTOMERS, models.seed)
             read = read_purchases(connection, customers, sampled, cutoffs)
         if not len(read[0][0]):
             return _write_nothing(lake, day, "no customer has ordered yet")
-        chosen = stable_uniform(customers, "value fit", models.seed)
+        chosen = stable_uniform(customers.customer_id, "value fit", models.seed)
         days = (cutoffs[-1].ahead or horizon, horizon)
         periods = [
             _look(cutoff, purchases, leads, chosen, days)
             for cutoff, (purchases, leads) in zip(cutoffs, read, strict=True)
         ]
         scored, cards, note = learn_and_score(periods, len(customers), horizon, models.seed)
-        frame = _frame(scored, cards, customers, day)
+        frame = _frame(scored, cards, customers.customer_id, day)
         rows = write_table(
             frame, CUSTOMER_SCORES, ["customer_id", "score"], lake.ml(day, f"customer_scores_{TASK}")
         )
@@ -393,6 +405,67 @@ def judge(periods: list[Period], score: str, seed: int) -> Judgement:
     return Judgement(way, promoted, coverage.level if coverage else CONFIDENCE, lines, note)
 
 
+def sober(periods: list[Period]) -> Sobering | None:
+    """The map of the probability of being active that makes who bought again likeliest, drawn to no change.
+
+    Nobody sees who is active, only who buys: the probability of both times the model's chance that an active customer
+    buys in these days. Where customers leave for other reasons than the model's, it is too sure, and the slope is less
+    than 1. None where too few did either.
+    """
+    usable = [period for period in periods if period.models.buying is not None and _has_both(period)]
+    if not usable:
+        return None
+    active = np.concatenate([period.short.active for period in usable])
+    buys = np.concatenate([_buys_if_active(period.short) for period in usable])
+    again = np.concatenate([period.purchases.later_orders > 0 for period in usable])
+
+    def loss(parameters: np.ndarray) -> float:
+        slope, intercept = parameters
+        losses = _log_losses(again, Sobering(slope, intercept)(active) * buys)
+        return float(losses.mean() + SHRINKAGE / 20 * ((slope - 1) ** 2 + intercept**2))
+
+    found = minimize(loss, np.array([1.0, 0.0]), method="L-BFGS-B", bounds=[(0.05, 3.0), (-10.0, 10.0)])
+    return Sobering(float(found.x[0]), float(found.x[1])) if np.isfinite(found.x).all() else None
+
+
+def judge_active(past: list[Period]) -> tuple[bool, CardLine | None]:
+    """Whether a probability sobered on the oldest cutoff foretells better on the latest one who buys again."""
+    if len(past) < 2 or past[0].models.buying is None or not _has_both(past[0]):
+        return False, None
+    older, later = past[-1], past[0]
+    sobering = sober([older])
+    if sobering is None:
+        return False, None
+    again, buys = later.purchases.later_orders > 0, _buys_if_active(later.short)
+    gained = gain(
+        _log_losses(again, later.short.active * buys)
+        - _log_losses(again, sobering(later.short.active) * buys)
+    )
+    promoted = gained.low > 0
+    note = (
+        f"by how much the log loss of buying again falls with log-odds times {sobering.slope:.2f} and "
+        f"{sobering.intercept:+.2f}, learned on {older.cutoff.day:%Y-%m-%d}"
+    )
+    return promoted, CardLine(
+        "log_loss_gain", gained, 0.0, "the model as it is", "promoted" if promoted else "refused", note
+    )
+
+
+def _has_both(period: Period) -> bool:
+    again = int((period.purchases.later_orders > 0).sum())
+    return min(again, len(period.purchases) - again) >= MIN_LATER_BUYERS
+
+
+def _buys_if_active(expected: Expected) -> np.ndarray:
+    """The probability (n,) that a customer who is active buys in the days ahead."""
+    return np.clip(expected.any_purchase / np.maximum(expected.active, 1e-12), 0.0, 1.0)
+
+
+def _log_losses(happened: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    held = np.clip(probabilities, 1e-6, 1 - 1e-6)
+    return -np.where(happened, np.log(held), np.log1p(-held))
+
+
 def learn_spread(
     periods: list[Period], score: str, way: str, correction: Correction | None, level: float = CONFIDENCE
 ) -> Spread | None:
@@ -451,15 +524,12 @@ def learn_and_score(
         notes.append(f"{score} by {way}")
     if not has_amounts:
         cards.append(skipped_card(VALUE, TASK, "no order has an amount"))
-    scored[ACTIVE] = _score_active(customers, current, past, horizon_days)
-    cards.append(
-        ModelCard(
-            ACTIVE,
-            _version(ACTIVE, "model", horizon_days, seed, current, None),
-            TASK,
-            tuple(_active_lines(current, past)),
-        )
-    )
+    promoted, line = judge_active(past)
+    sobering = sober(past) if promoted else None
+    scored[ACTIVE] = _score_active(customers, current, past, horizon_days, sobering)
+    version = _version(ACTIVE, f"model, {sobering}", horizon_days, seed, current, None)
+    active_lines = _active_lines(current, past, sobering)
+    cards.append(ModelCard(ACTIVE, version, TASK, (*active_lines, *([line] if line else []))))
     return (
         scored,
         cards,
@@ -586,7 +656,9 @@ def _usual(period: Period, score: str) -> float:
     return 1.0 if score == ORDERS else spent / float(period.purchases.orders.sum())
 
 
-def _score_active(customers: int, current: Period, past: list[Period], horizon_days: int) -> Scored:
+def _score_active(
+    customers: int, current: Period, past: list[Period], horizon_days: int, sobering: Sobering | None
+) -> Scored:
     """The probability of being active, with the interval that the uncertain parameters allow; of a lead, the
     probability of a first purchase."""
     active, models = current.short.active, current.models
@@ -595,10 +667,12 @@ def _score_active(customers: int, current: Period, past: list[Period], horizon_d
     else:
         low, high = active_interval(models.buying, models.uncertainty, current.purchases.history, DEVIATIONS)
         buyers = Scored(active, np.minimum(low, active), np.maximum(high, active))
+        if sobering is not None:
+            buyers = Scored(*(sobering(column) for column in vars(buyers).values()))
     return _join(customers, current, buyers, _chance_of_leads(current, past, ORDERS, horizon_days))
 
 
-def _active_lines(current: Period, past: list[Period]) -> list[CardLine]:
+def _active_lines(current: Period, past: list[Period], sobering: Sobering | None) -> list[CardLine]:
     """The parameters, and how well the probabilities foretell on the later period who buys again."""
     models = current.models
     if models.buying is None:
@@ -616,8 +690,16 @@ def _active_lines(current: Period, past: list[Period]) -> list[CardLine]:
         CardLine("scale", _exact(buying.scale)),
         CardLine("a", _exact(buying.a)),
         CardLine("b", _exact(buying.b)),
-        CardLine("mean", _exact(float(current.short.active.mean())), note="of all buyers"),
+        CardLine(
+            "mean", _exact(float(current.short.active.mean())), note="of all buyers, before it is sobered"
+        ),
     ]
+    if sobering is not None:
+        name = "the model as it is"
+        lines += [
+            CardLine("slope", _exact(sobering.slope), 1.0, name, note="of the log-odds"),
+            CardLine("intercept", _exact(sobering.intercept), 0.0, name, note="of the log-odds"),
+        ]
     if not past or past[0].models.buying is None:
         return lines
     later = past[0]

@@ -32,7 +32,7 @@ from ml.repeat_buying import (
     uncertainty,
 )
 from ml.tables import CUSTOMER_SCORES
-from ml.value import choose_cutoffs, value_customers
+from ml.value import Sobering, choose_cutoffs, value_customers
 from tests.ml.shoppers import hand_over
 
 CALIBRATED = date(1997, 9, 30)
@@ -265,6 +265,16 @@ def test_the_card_says_how_good_it_was_on_a_later_period(valued):
     assert 0.85 < card.loc[("expected_orders", "coverage"), "value"] < 0.95
     again = card.loc[("probability_active", "buys_again")]
     assert again["value"] == pytest.approx(again["baseline"], abs=0.03)
+
+
+def test_a_model_too_sure_of_who_is_active_is_sobered_where_that_foretells_better(valued):
+    card = _card(valued, CALIBRATED).loc["probability_active"]
+    assert card.loc["log_loss_gain", "verdict"] == "promoted"
+    assert card.loc["log_loss_gain", "low"] > 0
+    assert 0 < card.loc["slope", "value"] < 1
+    sobered = Sobering(card.loc["slope", "value"], card.loc["intercept", "value"])
+    assert (np.diff(sobered(np.array([0.0, 0.2, 0.9, 1.0]))) > 0).all()
+    np.testing.assert_allclose(Sobering(1.0, 0.0)(np.array([0.1, 0.7])), [0.1, 0.7])
 
 
 def test_every_customer_has_every_score_inside_its_interval(valued, cdnow):
