@@ -144,7 +144,8 @@ def _load_purchases(engine: duckdb.DuckDBPyConnection, lake: Lake, day: date, op
     if not timeline.exists():
         return 0
     described = (
-        f"select product_id, name, category from {_parquet(catalogue)}"
+        "select cast(product_id as varchar) as product_id, cast(name as varchar) as name, "
+        f"cast(category as varchar) as category from {_parquet(catalogue)}"
         if catalogue.exists()
         else "select null::varchar as product_id, null::varchar as name, null::varchar as category where false"
     )
@@ -153,8 +154,8 @@ def _load_purchases(engine: duckdb.DuckDBPyConnection, lake: Lake, day: date, op
         create table lines as
         select
             customer_id,
-            nullif(product_id, '') as product_id,
-            nullif(category, '') as category,
+            nullif(cast(product_id as varchar), '') as product_id,
+            nullif(cast(category as varchar), '') as category,
             cast(date_diff('day', occurred_at, date '{day:%Y-%m-%d}') as integer) as age,
             cast(round(10000 * coalesce(amount, 0)) as bigint) as spend
         from {_parquet(timeline)}

@@ -105,8 +105,8 @@ def _load_rows(engine: duckdb.DuckDBPyConnection, timeline: Path, day: date, his
         create table bought as
         select
             people.customer,
-            nullif(product_id, '') as product_id,
-            nullif(category, '') as category,
+            nullif(cast(product_id as varchar), '') as product_id,
+            nullif(cast(category as varchar), '') as category,
             cast(date_diff('day', occurred_at, date '{day:%Y-%m-%d}') as integer) as age,
             coalesce(is_return, false) as is_return
         from ({source}) as rows
@@ -118,21 +118,20 @@ def _load_rows(engine: duckdb.DuckDBPyConnection, timeline: Path, day: date, his
 
 def _load_items(engine: duckdb.DuckDBPyConnection, catalogue: Path, level: str | None) -> None:
     """A product's name is the catalogue's; what was never described is called by its id."""
-    if catalogue.exists():
+    if level == PRODUCT and catalogue.exists():
         described = f"""
             select
-                cast(product_id as varchar) as item_id, name, brand, category, cast(price as double) as price,
-                coalesce(is_in_catalogue, false) as is_in_catalogue
+                cast(product_id as varchar) as item_id, cast(name as varchar) as name, cast(brand as varchar) as brand,
+                cast(category as varchar) as category, cast(price as double) as price, is_in_catalogue
             from {_parquet(catalogue)}
         """
     else:
         described = """
             select null::varchar as item_id, null::varchar as name, null::varchar as brand, null::varchar as category,
-                null::double as price, false as is_in_catalogue
+                null::double as price, null::boolean as is_in_catalogue
             where false
         """
     key = {PRODUCT: "product_id", CATEGORY: "category"}.get(level or "", "null::varchar")
-    is_product = level == PRODUCT
     engine.execute(
         f"""
         create table items as
@@ -142,7 +141,7 @@ def _load_items(engine: duckdb.DuckDBPyConnection, catalogue: Path, level: str |
             where {key} is not null
             group by all
         ),
-        described as ({described if is_product else f"select * from ({described}) where false"})
+        described as ({described})
         select
             cast(row_number() over (order by sold.item_id) - 1 as integer) as item,
             sold.item_id,
@@ -150,7 +149,7 @@ def _load_items(engine: duckdb.DuckDBPyConnection, catalogue: Path, level: str |
             described.brand,
             coalesce(nullif(described.category, ''), sold.category) as category,
             described.price,
-            coalesce(described.is_in_catalogue, {"false" if is_product else "true"}) as is_in_catalogue
+            coalesce(described.is_in_catalogue, false) as is_in_catalogue
         from sold
         left join described using (item_id)
         order by item

@@ -144,7 +144,7 @@ def recommend_products(lake: Lake, day: date, models: Any) -> Summary:
 
 def read_rules(engine: duckdb.DuckDBPyConnection, lake: Lake, options: Any) -> Rules:
     """The configured rules over the tables `items` and `people` of the engine. Raises ConditionError for a bad one."""
-    columns = customer_columns()
+    columns = customer_columns() if options.only_for else {}
     with binding() as connection:
         excluded = [
             compile_row_condition(text, PRODUCT_COLUMNS, connection).predicate() for text in options.exclude
@@ -331,7 +331,7 @@ def _promote(
     seed: int,
     horizon: int,
 ) -> Choice:
-    """The learned recommender with the best NDCG, if its difference to the best simple one is above 0 for certain."""
+    """The strongest learned recommender, if its difference to the best simple one is above 0 for certain."""
     candidates = later.candidates
     hits = {
         name: judge_lists(candidates.customer, candidates.item, score, later.bought, shop.items)
@@ -340,7 +340,7 @@ def _promote(
     ndcg = estimate_means({name: hit.ndcg for name, hit in hits.items()}, seed)
     best = max(BASELINES, key=lambda name: (round(ndcg[name].value, 12), name))
     contenders = [name for name in LEARNED if name in scores]
-    challenger = max(contenders, key=lambda name: (round(ndcg[name].value, 12), name))
+    challenger = _strongest(hits, ndcg, contenders, seed)
     gain = estimate_means(
         {challenger: hits[challenger].ndcg, best: hits[best].ndcg}, seed, best, len(contenders)
     )[challenger]
@@ -388,6 +388,16 @@ def _promote(
             )
         )
     return Choice(champion, blend if champion == BLEND else None, tuple(lines), verdict, note)
+
+
+def _strongest(hits: dict[str, Hits], ndcg: dict[str, Estimate], learned: list[str], seed: int) -> str:
+    """The learned recommender with the best NDCG; the blend, whose scores are probabilities, unless another is better
+    for certain."""
+    best = max(learned, key=lambda name: (round(ndcg[name].value, 12), name))
+    if best == BLEND or BLEND not in learned:
+        return best
+    lead = estimate_means({best: hits[best].ndcg, BLEND: hits[BLEND].ndcg}, seed, BLEND, len(learned))[best]
+    return best if lead.low > 0 else BLEND
 
 
 def _measured(

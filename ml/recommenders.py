@@ -579,4 +579,7 @@ def _features(
         "customer_items": np.log1p(bought[row]),
         "customer_recency": recency[row],
     }
-    return np.column_stack([np.asarray(columns[name], dtype=np.float32) for name in FEATURES])
+    # What is not known is -1: a column of nothing else would be refused as one without values.
+    return np.nan_to_num(
+        np.column_stack([np.asarray(columns[name], dtype=np.float32) for name in FEATURES]), nan=-1.0
+    )
