@@ -112,7 +112,7 @@ NEED_KINDS = (
     ),
     NeedKind(
         "activity",
-        OWN_DOING,
+        "true",
         "activity",
         OF_DAY,
         "On a day on which {} are active",
@@ -120,7 +120,7 @@ NEED_KINDS = (
     ),
     NeedKind(
         "channel",
-        f"{OWN_DOING} and kind <> 'consents'",
+        "kind <> 'consents'",
         "channel",
         OF_DAY,
         "On a day on which {} are active",
@@ -128,7 +128,7 @@ NEED_KINDS = (
     ),
     NeedKind(
         "part_of_day",
-        f"{OWN_DOING} and kind <> 'consents'",
+        "kind <> 'consents'",
         """case
             when hour(occurred_at) < 6 then 'night' when hour(occurred_at) < 12 then 'morning'
             when hour(occurred_at) < 18 then 'afternoon' else 'evening'
@@ -154,16 +154,14 @@ def find_needs(lake: Lake, day: date, models: Models) -> Summary:
         window, support = models.needs.window_days, models.needs.min_support
         begin, end = day - timedelta(days=window - 1), day + timedelta(days=1)
         later = end - timedelta(days=max(round(window * LATER_SHARE), 1))
-        read_doings(connection, timeline, begin, end)
-        cells = compare(count_needs(connection, begin, end, models.seed), support)
+        read_doings(connection, timeline, begin, later, end)
+        counts = count_needs(connection, models.seed)
+        cells = compare(counts[counts["period"] == "all"], support)
         if cells.empty:
             return _write_nothing(
                 lake, day, f"no two stages of at least {support} active customers to compare"
             )
-        held = hold_up(
-            compare(count_needs(connection, begin, later, models.seed), support),
-            compare(count_needs(connection, later, end, models.seed), support),
-        )
+        held = hold_up(*(compare(counts[counts["period"] == part], support) for part in ("earlier", "later")))
         in_stage = _count_in_stage(connection, lake.table("cdp", "customer_stages"), begin, end)
         version = model_version(
             {"task": TASK, "window_days": window, "min_support": support, "seed": models.seed},
@@ -181,33 +179,44 @@ def find_needs(lake: Lake, day: date, models: Models) -> Summary:
                    "them beyond chance")  # fmt: skip
 
 
-def read_doings(connection: duckdb.DuckDBPyConnection, timeline: Path, begin: date, end: date) -> None:
-    """Make the view `doings`: the timeline from `begin` up to, and without, `end`."""
+def read_doings(
+    connection: duckdb.DuckDBPyConnection, timeline: Path, begin: date, later: date, end: date
+) -> None:
+    """Make the table `doings`: the timeline from `begin` up to, and without, `end`, and whether a row is of the days
+    from `later` on. Customers are numbers there, the first eight bytes of the MD5 of their id, for they are compared
+    many times."""
     connection.execute(
         f"""
-        create or replace view doings as
-        select customer_id, stage, kind, activity, channel, category, content_category, occurred_at
+        create or replace temp table doings as
+        select
+            md5_number_lower(customer_id) as customer,
+            stage,
+            kind,
+            activity,
+            channel,
+            cast(category as varchar) as category,
+            cast(content_category as varchar) as content_category,
+            occurred_at,
+            occurred_at >= timestamp '{later:%Y-%m-%d}' as is_later
         from read_parquet('{timeline}')
         where
             occurred_at >= timestamp '{begin:%Y-%m-%d}' and occurred_at < timestamp '{end:%Y-%m-%d}'
             and stage is not null
+            and {OWN_DOING}
         """
     )
 
 
-def count_needs(connection: duckdb.DuckDBPyConnection, begin: date, end: date, seed: int) -> pd.DataFrame:
-    """Customers of each stage who did something of each kind at the time drawn for them, and who had each need then.
+def count_needs(connection: duckdb.DuckDBPyConnection, seed: int) -> pd.DataFrame:
+    """Customers of each stage who did something of each kind, and who had each need at the time drawn for them.
 
-    Returns a frame of stage, need_kind, need, customers and with_need, one row per combination that occurs, ordered.
+    Returns a frame of period, stage, need_kind, need, customers and with_need, one row per combination that occurs,
+    ordered. A time is drawn for the earlier days and for the later ones, and one of the two for all.
     """
-    return pd.concat(
-        [_count_kind(connection, kind, begin, end, seed) for kind in NEED_KINDS], ignore_index=True
-    )
+    return pd.concat([_count_kind(connection, kind, seed) for kind in NEED_KINDS], ignore_index=True)
 
 
-def _count_kind(
-    connection: duckdb.DuckDBPyConnection, kind: NeedKind, begin: date, end: date, seed: int
-) -> pd.DataFrame:
+def _count_kind(connection: duckdb.DuckDBPyConnection, kind: NeedKind, seed: int) -> pd.DataFrame:
     return connection.execute(
         f"""
         with
@@ -215,63 +224,66 @@ def _count_kind(
         done as (
 
             select distinct
-                customer_id,
+                customer,
                 stage,
+                is_later,
                 {kind.time} as done_at,
                 {kind.need} as need
             from doings
             where
                 {kind.where}
-                and occurred_at >= timestamp '{begin:%Y-%m-%d}'
-                and occurred_at < timestamp '{end:%Y-%m-%d}'
+                and trim({kind.need}) <> ''
 
         ),
 
-        named as (
+        ordered as (
 
-            select * from done where trim(need) <> ''
-
-        ),
-
-        times as (
-
-            select distinct customer_id, stage, done_at from named
+            select
+                customer,
+                stage,
+                is_later,
+                min((md5_number_lower('{seed} ' || stage || ' ' || done_at || ' ' || customer), done_at)) as first
+            from done
+            group by customer, stage, is_later
 
         ),
 
         drawn as (
 
             select
-                customer_id,
+                customer,
                 stage,
-                arg_min(
-                    done_at,
-                    (md5_number_lower('{seed} ' || stage || ' ' || done_at || ' ' || customer_id), done_at)
-                ) as done_at
-            from times
-            group by customer_id, stage
+                case when is_later then 'later' else 'earlier' end as period,
+                first[2] as done_at
+            from ordered
+
+            union all
+
+            select customer, stage, 'all' as period, min(first)[2] as done_at
+            from ordered
+            group by customer, stage
 
         ),
 
         sizes as (
 
-            select stage, count(*) as customers from drawn group by stage
+            select period, stage, count(*) as customers from drawn group by period, stage
 
         ),
 
         needs as (
 
-            select named.stage, named.need, count(*) as with_need
-            from named
-            inner join drawn using (customer_id, stage, done_at)
-            group by named.stage, named.need
+            select drawn.period, done.stage, done.need, count(*) as with_need
+            from done
+            inner join drawn using (customer, stage, done_at)
+            group by drawn.period, done.stage, done.need
 
         )
 
-        select needs.stage, '{kind.name}' as need_kind, needs.need, sizes.customers, needs.with_need
+        select needs.period, needs.stage, '{kind.name}' as need_kind, needs.need, sizes.customers, needs.with_need
         from needs
-        inner join sizes using (stage)
-        order by needs.stage, needs.need
+        inner join sizes using (period, stage)
+        order by needs.period, needs.stage, needs.need
         """
     ).df()
 

@@ -97,6 +97,7 @@ def test_being_watched_longer_and_calling_more_often_is_no_need(lake):
     """Loyal customers call thirty times as often, about the same things: whoever counted callers about billing would
     find nearly all of them and few of the others."""
     timeline = pd.concat([_buyers("loyal", 300, 30, 0.2, 3), _buyers("first_time", 300, 1, 0.2, 4)])
+    timeline["category"] = np.where(np.arange(len(timeline)) % 5 == 0, "billing", "delivery")
     assert (
         timeline[timeline["category"] == "billing"].groupby("stage")["customer_id"].nunique().tolist()[1]
         > 290

@@ -163,7 +163,7 @@ accumulated as (
 
 horizons as (
 
-    select within_days
+    select horizons.within_days
     from (values (28), (90), (365)) as horizons (within_days)
 
 ),
