@@ -47,9 +47,7 @@ class Occurrences:
         order = np.lexsort((self.category, self.day, self.customer, self.signal))
         kept = self.where(order)
         is_first = np.ones(len(kept), dtype=bool)
-        is_first[1:] = (
-            (np.diff(kept.signal) != 0) | (np.diff(kept.customer) != 0) | (np.diff(kept.day) != 0)
-        )
+        is_first[1:] = (np.diff(kept.signal) != 0) | (np.diff(kept.customer) != 0) | (np.diff(kept.day) != 0)
         return kept.where(is_first)
 
 
@@ -133,13 +131,13 @@ def read_history(lake: Lake, day: date, history_days: int, categories: int, seed
 
 
 def days_at_risk(
-    history: History, customer: np.ndarray, day: np.ndarray, max_strata: int
+    history: History, customer: np.ndarray, day: np.ndarray, priority: np.ndarray, max_strata: int
 ) -> tuple[Days, DayIndex]:
     """The strata that hold a purchase, and where each of their days lies.
 
     `customer` and `day` (order days,) are those of the purchases asked for. Days before anybody's first such
-    purchase are not at risk, for the shop was not open then. Of more than `max_strata` strata those of the first
-    customers are taken.
+    purchase are not at risk, for the shop was not open then. Of more than `max_strata` strata those of the customers
+    of the lowest `priority` (customers,) are taken; it may depend on signals, never on orders.
     """
     months = int(history.month[-1]) + 1
     opened = int(day.min()) if len(day) else 0
@@ -147,8 +145,9 @@ def days_at_risk(
     customer, day = customer[at_risk], day[at_risk]
     strata = np.unique(customer * months + history.month[day])
     if len(strata) > max_strata:
-        strata = strata[strata // months < strata[max_strata] // months]
-        inside = customer < strata[-1] // months + 1
+        rank = priority[strata // months]
+        strata = strata[rank < np.partition(rank, max_strata)[max_strata]]
+        inside = np.isin(customer, strata // months)
         customer, day = customer[inside], day[inside]
     owner, month = strata // months, strata % months
     month_begin = np.searchsorted(history.month, np.arange(months + 1))
@@ -356,8 +355,7 @@ def _occurrences(
         "select signal_kind, signal from signalled group by all order by all"
     ).fetchall()
     stages = [
-        stage
-        for (stage,) in connection.execute("select distinct stage from signalled order by 1").fetchall()
+        stage for (stage,) in connection.execute("select distinct stage from signalled order by 1").fetchall()
     ]
     connection.register("kinds", pd.DataFrame(kinds, columns=["signal_kind", "signal"], dtype=object))
     rows = connection.execute(
@@ -380,10 +378,7 @@ def _occurrences(
         """
     ).fetchnumpy()
     occurrences = Occurrences(
-        *(
-            rows[name].astype(np.int64)
-            for name in ("customer", "signal", "category", "stage_position", "day")
-        )
+        *(rows[name].astype(np.int64) for name in ("customer", "signal", "category", "stage_position", "day"))
     )
     return occurrences, kinds, stages
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -85,7 +85,9 @@ CONFIDENCE = 0.95
 FALSE_DISCOVERIES = 0.05
 CRITICAL = float(norm.ppf(1 - (1 - CONFIDENCE) / 2 / len(WINDOWS)))
 MAX_SIGNALS = 40
-MAX_STRATA = 40_000
+RARE_SHARE = 0.2  # of customers at most have a signal of which few are to be lost
+SAME_SIGNAL = 0.8  # of the days of either of two signals that hold both
+MAX_STRATA = 15_000
 MIN_CUSTOMERS = 20
 MIN_PURCHASES = 5
 MIN_STRATA = 50
@@ -162,7 +164,9 @@ def active_triggers(lake: Lake, day: date) -> pd.DataFrame:
     A trigger of a stage works on customers who were in it when the month of the signal began; one of a category only
     when the signal was about it, or about none. Empty when nothing is found.
     """
-    columns = "customer_id, trigger_id, trigger, category, stage, sales_channel, effect, signalled_on, last_day"
+    columns = (
+        "customer_id, trigger_id, trigger, category, stage, sales_channel, effect, signalled_on, last_day"
+    )
     found, signals = lake.ml(day, MODEL), lake.staged(SIGNALS)
     if not found.exists() or not signals.exists():
         return pd.DataFrame(columns=columns.split(", "))
@@ -172,7 +176,7 @@ def active_triggers(lake: Lake, day: date) -> pd.DataFrame:
             select
                 signals.customer_id, found.trigger_id, found.trigger, found.category, found.stage,
                 found.sales_channel, found.effect, max(signals.signal_date) as signalled_on,
-                max(signals.signal_date) + found.window_days::integer as last_day
+                max(signals.signal_date + found.window_days::integer) as last_day
             from read_parquet($found) as found
             inner join read_parquet($signals) as signals
                 on found.trigger_kind = signals.signal_kind and found.trigger = signals.signal
@@ -194,16 +198,27 @@ def active_triggers(lake: Lake, day: date) -> pd.DataFrame:
 
 
 def _often(history: History, min_support: int) -> np.ndarray:
-    """The positions of the signals that came often enough; of more than 40, those that most customers had."""
+    """The positions of the signals that came often enough; of more than 40, those that most customers had.
+
+    Two that nearly always come together, like opening an application and seeing its first screen, cannot be told
+    apart: the one that fewer customers had is left out.
+    """
     inside = history.occurrences.where(history.occurrences.day >= 0)
-    pairs = np.unique(
-        np.stack([inside.signal, inside.customer, inside.day], axis=1).reshape(-1, 3), axis=0
-    )
     size = len(history.signals)
-    times = np.bincount(pairs[:, 0], minlength=size)
-    people = np.bincount(np.unique(pairs[:, :2], axis=0)[:, 0], minlength=size)
-    often = np.flatnonzero((times >= min_support) & (people >= MIN_CUSTOMERS))
-    return np.sort(often[np.lexsort((often, -people[often]))][:MAX_SIGNALS])
+    key, place = np.unique(inside.customer * history.length + inside.day, return_inverse=True)
+    came = csr_matrix((np.ones(len(place)), (inside.signal, place)), (size, len(key)))
+    came.data[:] = 1.0  # a day counts once, whatever number of categories the signal was about
+    times = np.diff(came.indptr)
+    pairs = np.unique(inside.signal * len(history.watched_from) + inside.customer)
+    people = np.bincount(pairs // len(history.watched_from), minlength=size)
+    together = (came @ came.T).toarray()
+    alike = together / np.maximum(times[:, None] + times[None, :] - together, 1)
+    kept: list[int] = []
+    for signal in np.lexsort((np.arange(size), -times, -people)):
+        is_often = times[signal] >= min_support and people[signal] >= MIN_CUSTOMERS
+        if is_often and len(kept) < MAX_SIGNALS and (alike[signal, kept] < SAME_SIGNAL).all():
+            kept.append(int(signal))
+    return np.sort(np.array(kept, dtype=np.int64))
 
 
 def _channels(history: History) -> list[str]:
@@ -215,23 +230,61 @@ def _channels(history: History) -> list[str]:
 def _weigh_channel(
     history: History, chosen: np.ndarray, placebo: Occurrences, channel: str, min_support: int
 ) -> Iterator[pd.DataFrame]:
-    """All rows of one channel: of all purchases, split by stage, and of each category."""
-    outcome = _Outcome.of(history, history.orders, channel)
+    """All rows of one channel: of all purchases, split by stage, and of each category.
+
+    Signals that follow orders are weighed apart: their days tell of orders, and beside them the effect of a signal
+    that brings orders about would look smaller than it is.
+    """
+    priority = _priority(history, chosen)
+    outcome = _Outcome.of(history, history.orders, channel, priority)
     if outcome is None:
         return
-    windows = choose_windows(outcome, history.occurrences, chosen)
-    by_stage = len(history.stages) > 1
-    rows = _rows(outcome, history.occurrences, placebo, chosen, windows)
-    yield rows.assign(category=ANY, stage=ANY, sales_channel=channel, min_support=min_support)
-    if by_stage:
-        for stage, rows in _rows_by_stage(outcome, history.occurrences, placebo, chosen, windows):
-            yield rows.assign(category=ANY, stage=stage, sales_channel=channel, min_support=min_support)
+    following = _follow_orders(outcome, history.occurrences, chosen)
+    own, windows = chosen[~following], np.full(len(chosen), FIRST_WINDOW)
+    whole: dict[str, Any] = {
+        "sales_channel": channel,
+        "min_support": min_support,
+        "category": ANY,
+        "stage": ANY,
+    }
+    if following.any():
+        rows = _rows(outcome, history.occurrences, placebo, chosen, windows)
+        yield rows[following].assign(**whole)
+    if not len(own):
+        return
+    windows = choose_windows(outcome, history.occurrences, own)
+    yield _rows(outcome, history.occurrences, placebo, own, windows).assign(**whole)
+    if channel == ANY and len(_channels(history)) > 1:
+        return  # the parts say more of stages and categories than their sum
+    if len(history.stages) > 1:
+        for stage, rows in _rows_by_stage(outcome, history.occurrences, placebo, own, windows):
+            yield rows.assign(**whole | {"stage": stage})
     for position, category in enumerate(history.categories):
-        outcome = _Outcome.of(history, history.category_orders, channel, position)
+        outcome = _Outcome.of(history, history.category_orders, channel, priority, position)
         if outcome is not None:
             about = _about(history.occurrences, position)
-            rows = _rows(outcome, about, _about(placebo, position), chosen, windows)
-            yield rows.assign(category=category, stage=ANY, sales_channel=channel, min_support=min_support)
+            rows = _rows(outcome, about, _about(placebo, position), own, windows)
+            yield rows.assign(**whole | {"category": category})
+
+
+def _priority(history: History, chosen: np.ndarray) -> np.ndarray:
+    """Who is taken first where not everybody can be (customers,): those with signals that few have."""
+    customers = len(history.watched_from)
+    inside = history.occurrences.where(np.isin(history.occurrences.signal, chosen))
+    pairs = np.unique(inside.signal * customers + inside.customer)
+    people = np.bincount(pairs // customers, minlength=len(history.signals))
+    rarest = np.full(customers, customers)
+    np.minimum.at(rarest, pairs % customers, people[pairs // customers])
+    is_rare = rarest < RARE_SHARE * customers
+    priority = np.empty(customers, dtype=np.int64)
+    priority[np.lexsort((np.arange(customers), ~is_rare))] = np.arange(customers)
+    return priority
+
+
+def _follow_orders(outcome: _Outcome, occurrences: Occurrences, chosen: np.ndarray) -> np.ndarray:
+    """Which of the chosen signals come after orders: the week before them holds more of these than usual."""
+    fitted = _within(outcome, outcome.around(occurrences, chosen), np.full(len(chosen), FIRST_WINDOW))
+    return np.nan_to_num(fitted.before) > CRITICAL * np.nan_to_num(fitted.before_error, nan=np.inf)
 
 
 def _about(occurrences: Occurrences, category: int) -> Occurrences:
@@ -250,9 +303,16 @@ class _Outcome:
     index: DayIndex
     calendar: np.ndarray
     prior: np.ndarray
+    level: np.ndarray
 
     @staticmethod
-    def of(history: History, purchases: Purchases, channel: str, category: int | None = None) -> _Outcome | None:
+    def of(
+        history: History,
+        purchases: Purchases,
+        channel: str,
+        priority: np.ndarray,
+        category: int | None = None,
+    ) -> _Outcome | None:
         """None when too few customer months hold such a purchase."""
         kept = np.ones(len(purchases.day), dtype=bool)
         if channel != ANY:
@@ -260,15 +320,32 @@ class _Outcome:
         if category is not None:
             kept &= purchases.category == category
         pairs = np.unique(np.stack([purchases.customer[kept], purchases.day[kept]], axis=1), axis=0)
-        days, index = days_at_risk(history, pairs[:, 0], pairs[:, 1], MAX_STRATA)
+        days, index = days_at_risk(history, pairs[:, 0], pairs[:, 1], priority, MAX_STRATA)
         if len(days.cluster) < MIN_STRATA:
             return None
         date_of = index.date
         opened = int(date_of.min())
         weekday = (date_of + history.first_date.weekday()) % 7
-        calendar = np.stack([weekday, 7 + date_of - opened], axis=1)
-        prior = np.concatenate([np.full(7, WEEKDAY_PRIOR), np.full(history.length - opened, DATE_PRIOR)])
-        return _Outcome(history, days, index, calendar, prior)
+        # Of who is new the data do not know yet which signals concern them: their calendar is their own.
+        length = history.length - opened
+        first_day = np.full(len(history.watched_from), history.length)
+        np.minimum.at(first_day, pairs[:, 0], pairs[:, 1])
+        is_new = first_day[days.cluster] >= date_of[days.begin[:-1]]
+        of_new = np.repeat(is_new, np.diff(days.begin)) * length
+        calendar = np.stack([weekday, 7 + date_of - opened + of_new], axis=1)
+        prior = np.concatenate([np.full(7, WEEKDAY_PRIOR), np.full(2 * length, DATE_PRIOR)])
+        alone = _Outcome(history, days, index, calendar, prior, np.zeros(len(prior)))
+        return replace(alone, level=fit_hazard(days, alone.exposures([]), prior).log_ratio)
+
+    def exposures(self, groups: list[np.ndarray]) -> csr_matrix:
+        """The columns of the calendar, and one more for each group of days."""
+        first, size = len(self.prior), len(self.calendar)
+        every_day = np.arange(size)
+        rows = np.concatenate([every_day, every_day, *groups])
+        places = np.concatenate(
+            [*self.calendar.T, *(np.full(len(group), first + at) for at, group in enumerate(groups))]
+        )
+        return csr_matrix((np.ones(len(rows)), (rows, places)), (size, first + len(groups)))
 
     def around(self, occurrences: Occurrences, chosen: np.ndarray) -> list[tuple[Occurrences, Lags]]:
         """The days around each chosen signal."""
@@ -278,23 +355,14 @@ class _Outcome:
         parts = [occurrences.where(np.arange(a, b)) for a, b in zip(begin, end, strict=True)]
         return [(part, lags_of(part, self.index)) for part in parts]
 
-    def fit(
-        self, after: list[np.ndarray], lags: list[Lags], start: np.ndarray | None = None
-    ) -> tuple[HazardFit, np.ndarray]:
-        """Fit ratios of the days `after`, and then of the days before and on each signal; also all that was fitted,
-        to start the next fit from."""
+    def fit(self, after: list[np.ndarray], lags: list[Lags]) -> HazardFit:
+        """Fit ratios of the days `after`, and then of the days before and on each signal."""
         groups = [*after, *(lag.before for lag in lags), *(lag.on for lag in lags)]
-        first, size = len(self.prior), len(self.calendar)
-        every_day = np.arange(size)
-        rows = np.concatenate([every_day, every_day, *groups])
-        places = np.concatenate(
-            [*self.calendar.T, *(np.full(len(group), first + at) for at, group in enumerate(groups))]
-        )
-        exposures = csr_matrix((np.ones(len(rows)), (rows, places)), (size, first + len(groups)))
+        first = len(self.prior)
         prior = np.concatenate([self.prior, np.full(len(groups), EFFECT_PRIOR)])
-        fitted = fit_hazard(self.days, exposures, prior, start)
-        part = HazardFit(fitted.log_ratio[first:], fitted.covariance[first:, first:], fitted.is_known[first:])
-        return part, fitted.log_ratio
+        start = np.concatenate([self.level, np.zeros(len(groups))])
+        fitted = fit_hazard(self.days, self.exposures(groups), prior, start)
+        return HazardFit(fitted.log_ratio[first:], fitted.covariance[first:, first:], fitted.is_known[first:])
 
 
 def choose_windows(outcome: _Outcome, occurrences: Occurrences, chosen: np.ndarray) -> np.ndarray:
@@ -302,9 +370,8 @@ def choose_windows(outcome: _Outcome, occurrences: Occurrences, chosen: np.ndarr
     around = outcome.around(occurrences, chosen)
     lags = [lag for _, lag in around]
     told = np.zeros((len(WINDOWS), len(chosen)))
-    start = None
     for number, window in enumerate(WINDOWS):
-        fitted, start = outcome.fit([lag.after[lag.lag <= window] for lag in lags], lags, start)
+        fitted = outcome.fit([lag.after[lag.lag <= window] for lag in lags], lags)
         size = len(chosen)
         told[number] = np.abs(fitted.log_ratio[:size]) / fitted.error[:size] * fitted.is_known[:size]
     best = np.array(WINDOWS)[told.argmax(axis=0)]
@@ -313,8 +380,8 @@ def choose_windows(outcome: _Outcome, occurrences: Occurrences, chosen: np.ndarr
 
 def _effects(outcome: _Outcome, after: list[np.ndarray], lags: list[Lags], of: np.ndarray) -> Effects:
     """Effects of the groups of days `after`; `of` (groups,) says which signal each belongs to."""
-    size, signals = len(after), len(lags)
-    fitted, _ = outcome.fit(after, lags)
+    size = len(after)
+    fitted = outcome.fit(after, lags)
     error, before = fitted.error, size + of
     group = np.arange(size)
     variance = error[group] ** 2 + error[before] ** 2 - 2 * fitted.covariance[group, before]
@@ -344,9 +411,7 @@ def _rows(
     return _frame(outcome.history, chosen, windows, inside, real, shuffled)
 
 
-def _within(
-    outcome: _Outcome, around: list[tuple[Occurrences, Lags]], windows: np.ndarray
-) -> Effects:
+def _within(outcome: _Outcome, around: list[tuple[Occurrences, Lags]], windows: np.ndarray) -> Effects:
     lags = [lag for _, lag in around]
     after = [lag.after[lag.lag <= window] for lag, window in zip(lags, windows, strict=True)]
     return _effects(outcome, after, lags, np.arange(len(lags)))
@@ -379,9 +444,7 @@ def _rows_by_stage(
         inside = [times.where((times.day >= 0) & (times.stage == stage)) for times, _ in around]
         yield (
             name,
-            _frame(
-                outcome.history, chosen, windows, inside, _every(real, part), _every(shuffled, part)
-            ),
+            _frame(outcome.history, chosen, windows, inside, _every(real, part), _every(shuffled, part)),
         )
 
 
@@ -400,9 +463,7 @@ def _frame(
     kinds = [history.signals[position] for position in chosen]
     return pd.DataFrame(
         {
-            "trigger_id": [
-                hashlib.sha256("\n".join(kind).encode()).hexdigest()[:12] for kind in kinds
-            ],
+            "trigger_id": [hashlib.sha256("\n".join(kind).encode()).hexdigest()[:12] for kind in kinds],
             "trigger": [signal for _, signal in kinds],
             "trigger_kind": [kind for kind, _ in kinds],
             "window_days": windows,
@@ -461,12 +522,8 @@ def _judge(rows: pd.DataFrame) -> pd.DataFrame:
         name for name in shown.columns if name.endswith(("effect", "low", "high", "p_value", "q_value"))
     ]
     shown.loc[~enough, measures] = np.nan
-    reason = np.select(
-        [significant & ~placebo_is_null, significant & comes_along], ["placebo", "along"], ""
-    )
-    shown["meaning"] = [
-        _meaning(row, why) for row, why in zip(shown.to_dict("records"), reason, strict=True)
-    ]
+    reason = np.select([significant & ~placebo_is_null, significant & comes_along], ["placebo", "along"], "")
+    shown["meaning"] = [_meaning(row, why) for row, why in zip(shown.to_dict("records"), reason, strict=True)]
     return shown.reindex(columns=PURCHASE_TRIGGERS.names)
 
 
@@ -503,7 +560,9 @@ def _card(table: pd.DataFrame, version: str) -> ModelCard:
         float((false_discovery_control(placebo_p) <= FALSE_DISCOVERIES).mean()) if len(judged) else 0.0
     )
     share = float(found.mean()) if len(judged) else 0.0
-    inside = float(((judged["placebo_low"] <= 1) & (judged["placebo_high"] >= 1)).mean()) if len(judged) else 1.0
+    inside = (
+        float(((judged["placebo_low"] <= 1) & (judged["placebo_high"] >= 1)).mean()) if len(judged) else 1.0
+    )
     return ModelCard(
         MODEL,
         version,

@@ -13,10 +13,15 @@ final as (
         customer_id,
         order_id,
         channel,
+        currency,
+        coupon,
+        total_amount,
+        discount_amount,
+        line_count,
         is_store_order,
-        cast(total_amount as decimal(18, 4)) as total_amount,
         ordered_at,
     from customer_orders
+    where ordered_at < {{ end_of_day() }}
 
 )
 

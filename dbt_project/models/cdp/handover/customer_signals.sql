@@ -374,7 +374,10 @@ price_drops as (
         lines_on_sale.customer_id,
         'price drop' as signal_kind,
         'price drop ' || case when lines_on_sale.is_store_order then 'in store' else 'on line' end
-        || ' on a third of what they buy' as signal,
+        || case
+            when lines_on_sale.line_count * 3 >= lines_before.line_count then ' on a third or more of what they buy'
+            else ' on a tenth to a third of what they buy'
+        end as signal,
         cast(null as varchar) as signal_category,
         cast(lines_on_sale.started_on as timestamp) - interval 1 second as occurred_at,
     from lines_on_sale
@@ -383,7 +386,9 @@ price_drops as (
             lines_on_sale.customer_id = lines_before.customer_id
             and lines_on_sale.is_store_order = lines_before.is_store_order
             and date_trunc('month', lines_on_sale.started_on) = lines_before.sale_month
-    where lines_on_sale.line_count * 3 >= lines_before.line_count
+    where
+        lines_on_sale.line_count >= 2
+        and lines_on_sale.line_count * 10 >= lines_before.line_count
 
 ),
 
