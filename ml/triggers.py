@@ -87,7 +87,8 @@ CRITICAL = float(norm.ppf(1 - (1 - CONFIDENCE) / 2 / len(WINDOWS)))
 MAX_SIGNALS = 40
 RARE_SHARE = 0.2  # of customers at most have a signal of which few are to be lost
 SAME_SIGNAL = 0.8  # of the days of either of two signals that hold both
-MAX_STRATA = 15_000
+MAX_STRATA = 10_000
+MAX_CATEGORY_STRATA = 4_000
 MIN_CUSTOMERS = 20
 MIN_PURCHASES = 5
 MIN_STRATA = 50
@@ -320,20 +321,21 @@ class _Outcome:
         if category is not None:
             kept &= purchases.category == category
         pairs = np.unique(np.stack([purchases.customer[kept], purchases.day[kept]], axis=1), axis=0)
-        days, index = days_at_risk(history, pairs[:, 0], pairs[:, 1], priority, MAX_STRATA)
+        limit = MAX_STRATA if category is None else MAX_CATEGORY_STRATA
+        days, index = days_at_risk(history, pairs[:, 0], pairs[:, 1], priority, limit)
         if len(days.cluster) < MIN_STRATA:
             return None
         date_of = index.date
         opened = int(date_of.min())
         weekday = (date_of + history.first_date.weekday()) % 7
-        # Of who is new the data do not know yet which signals concern them: their calendar is their own.
+        # Of who is new the data do not know yet which signals concern them: their calendar is their own, of weeks.
         length = history.length - opened
         first_day = np.full(len(history.watched_from), history.length)
         np.minimum.at(first_day, pairs[:, 0], pairs[:, 1])
-        is_new = first_day[days.cluster] >= date_of[days.begin[:-1]]
-        of_new = np.repeat(is_new, np.diff(days.begin)) * length
-        calendar = np.stack([weekday, 7 + date_of - opened + of_new], axis=1)
-        prior = np.concatenate([np.full(7, WEEKDAY_PRIOR), np.full(2 * length, DATE_PRIOR)])
+        is_new = np.repeat(first_day[days.cluster] >= date_of[days.begin[:-1]], np.diff(days.begin))
+        day = date_of - opened
+        calendar = np.stack([weekday, 7 + np.where(is_new, length + day // 7, day)], axis=1)
+        prior = np.concatenate([np.full(7, WEEKDAY_PRIOR), np.full(length + length // 7 + 1, DATE_PRIOR)])
         alone = _Outcome(history, days, index, calendar, prior, np.zeros(len(prior)))
         return replace(alone, level=fit_hazard(days, alone.exposures([]), prior).log_ratio)
 
