@@ -185,6 +185,28 @@
     end
 {%- endmacro %}
 
+{#
+    Where a customer stands by the counts of a day: as `stage_after_order` and the silence since then say it, but for
+    who was won back, which counts do not tell.
+#}
+{% macro stage_by_counts(orders, days_since_last_order, average_gap_days) -%}
+    {%- set rhythm -%}
+        greatest(
+            (
+                {{ var('lifecycle_default_gap_weight') * var('lifecycle_default_gap_days') }}
+                + coalesce({{ average_gap_days }}, 0) * ({{ orders }} - 1)
+            ) / ({{ var('lifecycle_default_gap_weight') }} + {{ orders }} - 1),
+            {{ var('lifecycle_minimum_gap_days') }}
+        )
+    {%- endset -%}
+    case
+        when coalesce({{ orders }}, 0) = 0 then 'lead'
+        when {{ days_since_last_order }} > {{ var('lifecycle_lapsed_after') }} * {{ rhythm }} then 'lapsed'
+        when {{ days_since_last_order }} > {{ var('lifecycle_at_risk_after') }} * {{ rhythm }} then 'at_risk'
+        else {{ stage_after_order(orders, 'null') }}
+    end
+{%- endmacro %}
+
 {# The beginning of the first day on which the silence since an order is longer than so many times the rhythm. #}
 {% macro silent_since(ordered_at, rhythm_days, times) -%}
     cast(

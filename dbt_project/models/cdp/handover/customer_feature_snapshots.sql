@@ -261,7 +261,7 @@ final as (
         * exclude (own_features, attributes, is_current, bought_in_horizon, value_in_horizon, as_of_date),
         own_features,
         attributes,
-        {{ lifecycle_stage('frequency_orders', 'recency_days', 'average_days_between_orders') }} as stage_then,
+        {{ stage_by_counts('frequency_orders', 'recency_days', 'average_days_between_orders') }} as stage_then,
         is_current,
         bought_in_horizon,
         value_in_horizon,
