@@ -710,7 +710,7 @@ def _active_lines(current: Period, past: list[Period], sobering: Sobering | None
         calibration = calibration_metrics(again, later.short.any_purchase, everyone)
         lines += [
             CardLine(
-                "auc",
+                "auc_of_buying_again",
                 _exact(auc(again, later.short.active)),
                 auc(again, -pause),
                 "recency",
