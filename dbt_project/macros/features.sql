@@ -107,8 +107,9 @@
 {%- endmacro %}
 
 {#
-    The features of one table of rows as of each cut-off, one row per customer and cut-off: a scan of the table for each,
-    whose constants let it skip what is too old, rather than rows times cut-offs. Those before today are of `learners`.
+    The features of one table of rows as of each cut-off, one row per customer and cut-off: a scan of the table for
+    each, whose constants let it skip what is too old, rather than rows times cut-offs. Those before today are of
+    `learners`.
 #}
 {% macro features_at_cutoffs(table, relation) -%}
 {%- set features = var('features') | selectattr('table', 'equalto', table) | list -%}
@@ -123,10 +124,7 @@
         {{ feature_aggregate(feature, day) | indent(8) }} as {{ feature.name }},
         {%- endfor %}
     from {{ relation }} as known
-    {%- if not loop.first %}
-    semi join learners
-        on known.customer_id = learners.customer_id
-    {%- endif %}
+    {{- join_learners('known') if not loop.first }}
     where
         {{ is_known('known', day, has_versions(table)) | indent(4) }}
         {%- if window %}
@@ -159,10 +157,7 @@
             sum({{ exact(of) }}) as weight,
             min(known.occurred_at) as began_at,
         from {{ relation }} as known
-        {%- if not loop.first %}
-        semi join learners
-            on known.customer_id = learners.customer_id
-        {%- endif %}
+        {{- join_learners('known') if not loop.first }}
         where
             {{ is_known('known', day, has_versions(table)) | indent(8) }}
             and {{ by }} is not null
@@ -207,4 +202,20 @@
     {%- set missing = '[]' if feature.measure == 'top_five' else feature.missing -%}
     {%- set value = feature.name if missing is none else 'coalesce(' ~ feature.name ~ ', ' ~ missing ~ ')' -%}
     cast({{ value }} as {{ feature.type }})
+{%- endmacro %}
+
+{# Leaves those customers whose past is learned from. #}
+{% macro join_learners(relation) %}
+    semi join learners
+        on {{ relation }}.customer_id = learners.customer_id
+{%- endmacro %}
+
+{# Puts the features of each of these CTEs beside the eligible customers. #}
+{% macro join_features(names) %}
+    {%- for name in names %}
+    left join {{ name }}_features
+        on
+            eligible.customer_id = {{ name }}_features.customer_id
+            and eligible.as_of_date = {{ name }}_features.as_of_date
+    {%- endfor %}
 {%- endmacro %}

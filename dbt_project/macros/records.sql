@@ -244,7 +244,9 @@ deleted_{{ kind }} as (
 {# Whether an order was placed in a store. #}
 {% macro is_store_order(orders) -%}
     coalesce(
-        lower(trim({{ orders }}.sales_channel)) in ('store', 'shop', 'pos', 'branch', 'offline', 'in_store', 'in-store'),
+        lower(trim({{ orders }}.sales_channel)) in (
+            'store', 'shop', 'pos', 'branch', 'offline', 'in_store', 'in-store'
+        ),
         {{ orders }}.store_id is not null
     )
 {%- endmacro %}

@@ -102,10 +102,7 @@ eligible as (
         {{ 'true' if loop.first else 'false' }} as is_current,
         date_diff('day', min(known_customers.occurred_at), {{ day }}) as days_observed,
     from known_customers
-    {%- if not loop.first %}
-    semi join learners
-        on known_customers.customer_id = learners.customer_id
-    {%- endif %}
+    {{- join_learners('known_customers') if not loop.first }}
     where {{ is_known('known_customers', day, has_versions=false) | indent(8) }}
     group by known_customers.customer_id
     {%- if not loop.last %}
@@ -159,10 +156,7 @@ attributes_then as (
     from known_attributes as known
     semi join attribute_names
         on known.attribute = attribute_names.attribute
-    {%- if not loop.first %}
-    semi join learners
-        on known.customer_id = learners.customer_id
-    {%- endif %}
+    {{- join_learners('known') if not loop.first }}
     where {{ is_known('known', day, has_versions=false) | indent(8) }}
     group by
         known.customer_id,
@@ -185,7 +179,9 @@ attribute_features as (
             {
                 'key': if(attribute = 'born_on', 'age_years', attribute),
                 'value': if(
-                    attribute = 'born_on', cast(date_diff('year', try_cast(value as date), as_of_date) as varchar), value
+                    attribute = 'born_on',
+                    cast(date_diff('year', try_cast(value as date), as_of_date) as varchar),
+                    value
                 )
             }
             order by attribute
@@ -232,7 +228,7 @@ united as (
                 {%- endfor %}
                 {'key': '', 'value': cast(null as double)}
             ],
-            lambda entry: entry.value is not null
+            lambda entry: entry['value'] is not null
         )) as own_features,
         coalesce(attribute_features.attributes, map {}) as attributes,
         eligible.is_current,
@@ -242,12 +238,7 @@ united as (
         end as value_in_horizon,
         eligible.as_of_date,
     from eligible
-    {%- for name in joined + groups | map(attribute='name') | list + ['attribute'] %}
-    left join {{ name }}_features
-        on
-            eligible.customer_id = {{ name }}_features.customer_id
-            and eligible.as_of_date = {{ name }}_features.as_of_date
-    {%- endfor %}
+    {{- join_features(joined + groups | map(attribute='name') | list + ['attribute']) }}
     left join labels
         on
             eligible.customer_id = labels.customer_id

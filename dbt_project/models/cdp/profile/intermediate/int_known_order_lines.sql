@@ -49,7 +49,9 @@ versions as (
         {%- for column in columns %}
         order_lines.{{ column }},
         {%- endfor %}
-        case when order_lines.first_landed_on > channel_starts.started_on then order_lines.first_landed_on end as known_on,
+        case
+            when order_lines.first_landed_on > channel_starts.started_on then order_lines.first_landed_on
+        end as known_on,
         cast(null as date) as gone_on,
     from order_lines
     inner join channel_starts
