@@ -570,6 +570,15 @@ def test_fewer_segments_at_most_than_at_least_are_refused(problems):
     ]
 
 
+def test_stages_that_would_begin_in_the_wrong_order_are_refused(problems):
+    assert problems(models="lifecycle:\n  at_risk_after: 3\n  lapsed_after: 2.5\n") == [
+        "models.yml:1 lifecycle: found 2.5, allowed: lapsed_after above at_risk_after, which is 3.0"
+    ]
+    assert problems(models="lifecycle:\n  default_gap_days: 5\n") == [
+        "models.yml:1 lifecycle: found 5, allowed: default_gap_days of at least minimum_gap_days, which is 7"
+    ]
+
+
 def test_a_minimum_cell_below_fifty_is_refused(problems):
     assert problems(privacy="purposes: {advertising: [ads]}\nminimum_cell: 5\n") == [
         "privacy.yml:2 minimum_cell: found 5, allowed: at least 50"

@@ -6,9 +6,14 @@ import json
 from datetime import date
 
 import pytest
+import yaml
 
-from include.config import dbt_variables
+from include.config import dbt_variables, load_configuration
+from include.config.columns import PROMISED_COLUMNS
+from include.config.variables import lifecycle_variables
 from include.lake import Lake
+from include.settings import DEFAULT_CONFIG
+from include.warehouse.dbt import DBT_PROJECT
 
 DAY = date(2024, 6, 30)
 AUDIENCES = """\
@@ -55,6 +60,16 @@ def test_the_day_the_lake_and_the_settings_are_told(variables, tmp_path):
     assert [told[name] for name in names] == [
         "2024-06-30", str((tmp_path / "lake").resolve()), 14, 30, 120, 60, 0.1, ["advertising"],
     ]  # fmt: skip
+
+
+def test_the_lifecycle_is_told_and_a_project_that_is_told_nothing_has_the_same_default(variables):
+    told = variables(models="lifecycle: {default_gap_days: 365}\n")
+    assert told["lifecycle_default_gap_days"] == 365
+    assert told["lifecycle_won_back_orders"] == 2
+    project = yaml.safe_load((DBT_PROJECT / "dbt_project.yml").read_text())["vars"]
+    default = lifecycle_variables(load_configuration(DEFAULT_CONFIG, PROMISED_COLUMNS).models.lifecycle)
+    assert len(default) >= 7
+    assert {name: project.get(name) for name in default} == default
 
 
 def test_an_audience_is_told_with_its_compiled_condition(variables):
