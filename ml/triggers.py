@@ -84,6 +84,7 @@ FIRST_WINDOW = 7  # of the signals of which no window can be judged
 CONFIDENCE = 0.95
 FALSE_DISCOVERIES = 0.05
 CRITICAL = float(norm.ppf(1 - (1 - CONFIDENCE) / 2 / len(WINDOWS)))
+FOLLOWING = float(norm.ppf(0.9995))  # what follows orders does so beyond doubt; many signals are asked
 MAX_SIGNALS = 40
 RARE_SHARE = 0.2  # of customers at most have a signal of which few are to be lost
 SAME_SIGNAL = 0.8  # of the days of either of two signals that hold both
@@ -285,7 +286,7 @@ def _priority(history: History, chosen: np.ndarray) -> np.ndarray:
 def _follow_orders(outcome: _Outcome, occurrences: Occurrences, chosen: np.ndarray) -> np.ndarray:
     """Which of the chosen signals come after orders: the week before them holds more of these than usual."""
     fitted = _within(outcome, outcome.around(occurrences, chosen), np.full(len(chosen), FIRST_WINDOW))
-    return np.nan_to_num(fitted.before) > CRITICAL * np.nan_to_num(fitted.before_error, nan=np.inf)
+    return np.nan_to_num(fitted.before) > FOLLOWING * np.nan_to_num(fitted.before_error, nan=np.inf)
 
 
 def _about(occurrences: Occurrences, category: int) -> Occurrences:
@@ -504,7 +505,7 @@ def _judge(rows: pd.DataFrame) -> pd.DataFrame:
         (1 + CONFIDENCE) / 2
     ) * rows["difference_error"]
     # After an order many pause: what follows orders comes before fewer of them without being the reason.
-    follows = before_tells & (rows["before"] > 0) & (rows["after"] < 0)
+    follows = (rows["before"] > FOLLOWING * rows["before_error"]) & (rows["after"] < 0)
     comes_along = (before_tells & same_way & ~beyond_before) | follows
     significant = enough & (q_value <= FALSE_DISCOVERIES)
     found = significant & placebo_is_null & ~comes_along
