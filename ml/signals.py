@@ -222,7 +222,8 @@ def shifted(history: History, occurrences: Occurrences, rng: np.random.Generator
     """The placebo: every customer's times of a signal moved round together by a random number of days.
 
     They move within the days on which the signal was seen of anybody and the customer was watched, so that how
-    often it comes, and how bunched, stays the same while its place beside the orders is chance.
+    often it comes, and how bunched, stays the same while its place beside the orders is chance. They move by more than
+    the longest window where there is room, out of reach of the real effect.
     """
     if not len(occurrences):
         return occurrences
@@ -235,7 +236,9 @@ def shifted(history: History, occurrences: Occurrences, rng: np.random.Generator
     _, group = np.unique(key, return_inverse=True)
     move = rng.random(int(group.max()) + 1 if len(group) else 0)
     length = history.length - begin
-    moved = begin + (inside.day - begin + (move[group] * length).astype(np.int64)) % length
+    least = np.minimum(LONGEST_WINDOW + 1, length // 3)
+    by = least + (move[group] * (length - 2 * least)).astype(np.int64)
+    moved = begin + (inside.day - begin + by) % length
     return replace(inside, day=moved).sorted()
 
 

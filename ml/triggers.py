@@ -84,6 +84,10 @@ FIRST_WINDOW = 7  # of the signals of which no window can be judged
 CONFIDENCE = 0.95
 FALSE_DISCOVERIES = 0.05
 CRITICAL = float(norm.ppf(1 - (1 - CONFIDENCE) / 2 / len(WINDOWS)))
+# What follows orders does so beyond doubt, for many signals are asked.
+FOLLOWING_CRITICAL = float(norm.ppf(0.9995))
+FOLLOWING_RATIO = 1.3
+FOLLOWING_WINDOW = 14
 MAX_SIGNALS = 40
 RARE_SHARE = 0.2  # of customers at most have a signal of which few are to be lost
 SAME_SIGNAL = 0.8  # of the days of either of two signals that hold both
@@ -283,9 +287,25 @@ def _priority(history: History, chosen: np.ndarray) -> np.ndarray:
 
 
 def _follow_orders(outcome: _Outcome, occurrences: Occurrences, chosen: np.ndarray) -> np.ndarray:
-    """Which of the chosen signals come after orders: the week before them holds more of these than usual."""
-    fitted = _within(outcome, outcome.around(occurrences, chosen), np.full(len(chosen), FIRST_WINDOW))
-    return np.nan_to_num(fitted.before) > CRITICAL * np.nan_to_num(fitted.before_error, nan=np.inf)
+    """Which of the chosen signals come after orders: the week before them holds far more of these than usual.
+
+    What those leave to others that come with them, such as an answer to the same call, shows in a second round. The
+    days after a signal are taken out of what is usual by a long window, lest fewer orders in them pass for more before.
+    """
+    following = np.zeros(len(chosen), dtype=bool)
+    for _ in range(2):
+        rest = np.flatnonzero(~following)
+        if not len(rest):
+            break
+        around = outcome.around(occurrences, chosen[rest])
+        fitted = _within(outcome, around, np.full(len(rest), FOLLOWING_WINDOW))
+        following[rest] = _is_following(fitted.before, fitted.before_error)
+    return following
+
+
+def _is_following(before: np.ndarray, error: np.ndarray) -> np.ndarray:
+    known = ~np.isnan(before)
+    return known & (before > np.log(FOLLOWING_RATIO)) & (before > FOLLOWING_CRITICAL * error)
 
 
 def _about(occurrences: Occurrences, category: int) -> Occurrences:
@@ -504,7 +524,7 @@ def _judge(rows: pd.DataFrame) -> pd.DataFrame:
         (1 + CONFIDENCE) / 2
     ) * rows["difference_error"]
     # After an order many pause: what follows orders comes before fewer of them without being the reason.
-    follows = before_tells & (rows["before"] > 0) & (rows["after"] < 0)
+    follows = _is_following(rows["before"].to_numpy(), rows["before_error"].to_numpy()) & (rows["after"] < 0)
     comes_along = (before_tells & same_way & ~beyond_before) | follows
     significant = enough & (q_value <= FALSE_DISCOVERIES)
     found = significant & placebo_is_null & ~comes_along
