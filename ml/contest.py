@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ml.champions import Champion
-from ml.classifier import NAIVE, Classifier, choose_algorithm, learn
+from ml.classifier import ALGORITHMS, NAIVE, Classifier, choose_algorithm, learn
 from ml.drift import MAJOR, drift, population_stability
 from ml.evaluation import Estimate, auc, evaluate
 from ml.features import LABEL, Choice, FeatureSpace, cutoffs, learn_space, numbers
@@ -61,7 +61,7 @@ class BaseRate:
 @dataclass(frozen=True)
 class Target:
     """What is to be foreseen: the score's name, what happens in words, labelled snapshots (several cutoffs, `LABEL` of
-    0 and 1), which features may be learned from, the naive guesses to beat, and how many refits give intervals."""
+    0 and 1), the naive guesses to beat, how many refits give intervals, the algorithms to choose from and the features they may see."""
 
     score: str
     event: str
@@ -69,6 +69,7 @@ class Target:
     naive: tuple[NaiveGuess, ...]
     horizon_days: int
     bags: int
+    algorithms: tuple[str, ...] = ALGORITHMS
     choice: Choice | None = None
 
 
@@ -114,7 +115,7 @@ def hold_contest(
     due = not holds or champion.is_due(day, retrain_days)
     space = learn_space(older, known_labels, target.choice) if due else None
     if space is not None and space.names:
-        algorithm = choose_algorithm(older, known_labels, space, seed)
+        algorithm = choose_algorithm(older, known_labels, space, target.algorithms, seed)
         judged["challenger"] = learn(
             older, known_labels, space, algorithm, trained_until=ending, bags=0, seed=seed
         )

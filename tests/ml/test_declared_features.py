@@ -20,9 +20,9 @@ from include.config import dbt_variables, load_configuration
 from include.config.features import SOURCES, source_columns
 from include.lake import Lake
 from include.warehouse import run_models
+from ml.classifier import ALGORITHMS, fit, out_of_fold, predict
 from ml.evaluation import auc
 from ml.features import learn_space, read_current, read_snapshots
-from ml.propensity import CANDIDATES, fit, out_of_fold, predict
 from ml.tables import stable_uniform
 
 SEED, FOLDS = 7, 3
@@ -215,7 +215,7 @@ def test_a_campaign_is_foreseen_from_what_was_known_before_it(
     assert space.refused.keys() & {"recency_days", "coupon_orders", "attribute_income"} == set()
     matrix = space.transform(past)
     folds = (stable_uniform(past["customer_id"], "fold", SEED) * FOLDS).astype(int)
-    chosen = max(CANDIDATES, key=lambda name: auc(labels, out_of_fold(name, matrix, labels, folds, SEED)))
+    chosen = max(ALGORITHMS, key=lambda name: auc(labels, out_of_fold(name, matrix, labels, folds, SEED)))
     scores = predict(fit(chosen, matrix, labels, SEED), space.transform(today))
     assert auc(truth, scores) >= 0.84
     assert auc(truth, scores) > auc(truth, today["frequency_orders"].to_numpy(dtype=float)) + 0.05

@@ -110,7 +110,10 @@ def test_two_runs_write_the_same_bytes(snapshots, lake):
         hand_over(lake, "customer_feature_snapshots", fewer.iloc[::order])
         score_customers(lake, DAY, MODELS)
         written.append(
-            [lake.ml(DAY, name).read_bytes() for name in ("customer_scores_propensity", "model_cards_propensity")]
+            [
+                lake.ml(DAY, name).read_bytes()
+                for name in ("customer_scores_propensity", "model_cards_propensity")
+            ]
         )
     assert written[0] == written[1]
 
