@@ -114,7 +114,7 @@ def fit(algorithm: str, matrix: np.ndarray, labels: np.ndarray, seed: int) -> An
         )
     else:
         strength = {"logistic, strong penalty": 0.003, "logistic": 0.1}.get(algorithm, 10.0)
-        estimator = LogisticRegression(C=strength, max_iter=2000)
+        estimator = LogisticRegression(C=strength, solver="newton-cholesky", max_iter=200)
     return estimator.fit(matrix, labels)
 
 

@@ -61,7 +61,8 @@ class BaseRate:
 @dataclass(frozen=True)
 class Target:
     """What is to be foreseen: the score's name, what happens in words, labelled snapshots (several cutoffs, `LABEL` of
-    0 and 1), the naive guesses to beat, how many refits give intervals, the algorithms to choose from and the features they may see."""
+    0 and 1), the naive guesses to beat, how many refits give intervals, the algorithms to choose from and the features
+    that they may see."""
 
     score: str
     event: str
@@ -130,7 +131,8 @@ def hold_contest(
     until = known[-1] + timedelta(days=target.horizon_days)
     if wins and beaten:
         name, verdict = "challenger", "promoted"
-        design = learn_space(everything, labels, target.choice)
+        # What tells the label was refused on the older cutoffs; here the scales are learned anew.
+        design = learn_space(everything.drop(columns=list(space.refused)))
         scoring = learn(
             everything,
             labels,

@@ -445,7 +445,8 @@ def _candidates(moment: Moment, customers: np.ndarray, pairs: Pairs) -> Candidat
     is_new &= items.is_allowed[trained][None, :]
     for scores in (likeness, affinity):
         rows, columns = _best_per_row(np.where(is_new, scores, -np.inf), moment.shortlist)
-        fits = scores[rows, columns] > 0
+        # With few allowed items the best so many hold others too.
+        fits = is_new[rows, columns] & (scores[rows, columns] > 0)
         keys.append(rows[fits] * count + trained[columns[fits]])
     best = moment.popular[group]
     keys.append((np.arange(len(customers))[:, None] * count + best).ravel())

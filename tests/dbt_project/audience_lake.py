@@ -229,6 +229,20 @@ def learn(lake: Lake) -> None:
         from (values ('c_u-ann', 0.9), ('c_u-ben', 0.85)) as scores (customer_id, value)""",
     )
     _write(
+        lake.ml(DAY, "product_profiles"),
+        f"""select {day} as as_of_date, 'gender' as profile_type, 'F' as profile, 'gender F' as profile_name,
+            'category' as level, 'coffee' as product_key, 'coffee' as product_name, 'coffee' as category,
+            40 as customers, 30 as buyers, 0.3 as support, 0.75 as share, 0.5 as share_elsewhere, 1.25 as lift,
+            1.1 as low, 1.4 as high, 0.01 as p_value, 0.02 as q_value, true as is_significant, 0.1 as spend_share,
+            1.2 as spend_lift, {day} - 364 as window_start, 'v1' as model_version""",
+    )
+    _write(
+        lake.ml(DAY, "product_recommendations"),
+        f"""select 'c_u-ann' as customer_id, {day} as as_of_date, 1 as rank, 'p1' as product_id,
+            'Coffee' as product_name, 'coffee' as category, true as is_new, 0.1 as score,
+            'popular with all customers' as reason, 'popular' as recommender, 'v1' as model_version""",
+    )
+    _write(
         lake.ml(DAY, "segments"),
         f"""select 's1' as segment_id, 'behaviour' as scheme, {day} as as_of_date, 'One' as name,
             'Only Ann' as description, 1::bigint as size, 1.0 as share, 0.0 as mean_recency_days, 0.0 as mean_orders,

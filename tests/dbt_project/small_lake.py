@@ -133,6 +133,17 @@ def learn_small_lake(lake: Lake, day: date = DAY) -> None:
                 'Everyone' as description, 4 as size, 1.0 as share, 2.0 as mean_recency_days, 1.5 as mean_orders,
                 20.0 as mean_spend, 5.0 as mean_expected_value, date '{day}' - 28 as compared_with, 2 as size_before,
                 10.0 as mean_spend_before, 1.0 as trend, '{{}}' as differences, 'v1' as model_version""",
+        "product_profiles": f"""
+            select date '{day}' as as_of_date, 'gender' as profile_type, 'F' as profile, 'gender F' as profile_name,
+                'category' as level, 'coffee' as product_key, 'coffee' as product_name, 'coffee' as category,
+                40 as customers, 30 as buyers, 0.3 as support, 0.75 as share, 0.5 as share_elsewhere, 1.25 as lift,
+                1.1 as low, 1.4 as high, 0.01 as p_value, 0.02 as q_value, true as is_significant, 0.1 as spend_share,
+                1.2 as spend_lift, date '{day}' - 364 as window_start, 'v1' as model_version""",
+        "product_recommendations": f"""
+            select customer_id, date '{day}' as as_of_date, 1 as rank, 'p1' as product_id, 'Coffee' as product_name,
+                'coffee' as category, true as is_new, 0.1 as score, 'popular with all customers' as reason,
+                'popular' as recommender, 'v1' as model_version
+            from {customers}""",
         "customer_segments": f"""
             select customer_id, date '{day}' as as_of_date, 'behaviour' as scheme, 'segment_1' as segment_id,
                 0.1 as distance, null::bigint as recency_score, null::bigint as frequency_score,

@@ -175,6 +175,12 @@ def test_rules_keep_products_from_everybody_and_from_who_may_not_have_them(few, 
     assert set(rows.loc[~grown, "category"]) == {f"category {number}" for number in (0, 2, 3, 4)}
 
 
+def test_where_rules_leave_few_products_no_other_is_put_forward(few, lake):
+    open_shop(lake, few, catalogue=catalogue_of(few))
+    _, rows, _ = _run(lake, exclude=("product_id >= 'p03'",))
+    assert len(rows) > 0 and set(rows["product_id"]) <= {"p00", "p01", "p02"}
+
+
 def test_what_was_returned_or_not_sold_for_long_is_not_recommended(few, lake):
     returned = few.drop_duplicates("customer_id").assign(activity="cancelled_purchase", days_ago=5)
     negative = few.drop_duplicates("customer_id", keep="last").assign(amount=-3.0, days_ago=4)

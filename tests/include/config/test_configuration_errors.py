@@ -778,3 +778,21 @@ def test_a_unique_type_has_a_limit_of_one(problems):
     found = problems(identity="id_types:\n  user_id: {priority: 1, unique: true, limit: 3}\n")
     assert len(found) == 1
     assert "found 3, allowed: limit: 1 without window_days for a type that is unique" in found[0]
+
+
+# Models
+
+
+def test_a_rule_of_what_is_recommended_names_columns_of_the_catalogue_only(problems):
+    rules = """\
+recommendation:
+  exclude:
+    - "category = 'TOBACCO'"
+    - "email = 'x'"
+  only_for:
+    - {products: "price > 5", customers: "lifecycle_stages = 'loyal'"}
+"""
+    assert [problem.split(": found")[0] for problem in problems(models=rules)] == [
+        "models.yml:4 recommendation.exclude[1]",
+        "models.yml:6 recommendation.only_for[0].customers",
+    ]
