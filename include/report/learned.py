@@ -92,7 +92,7 @@ def triggers(source: Source) -> Section:
         "table adds categories and stages; each has passed a placebo with shifted times.",
         bars_of(
             [
-                (f"{row[0]} ({row[1]}, {row[4]} days)", row[5], f"{row[5]:.2f}", row[6], row[7], 1.0)
+                (f"{row[1]}, {row[4]} days: {row[0]}", row[5], f"{row[5]:.2f}", row[6], row[7], 1.0)
                 for row in general
             ]
         ),
