@@ -397,10 +397,12 @@ STOPS: list[tuple[str, str, Spoil, set[str], str]] = [
     ),
     (
         "segment",
-        "a control group of nobody",
-        published("cdp/next_best_actions", "select * replace (false as is_control) from old"),
+        "a control group of everybody",
+        published(
+            "cdp/next_best_actions", "select * replace (true as is_control, 'none' as action) from old"
+        ),
         {"action_control: control_share_is_as_configured"},
-        "1 of 1 rows, e.g. customers=120 control_share=0",
+        "1 of 1 rows, e.g. customers=120 control_share=1",
     ),
     (
         "expand",
@@ -686,7 +688,8 @@ TOGETHER: dict[str, list[tuple[str, Spoil, str, int, str]]] = {
                 "customer_scores",
                 "from old union all select * replace ('expected_orders' as score, 2.0 as high, "
                 f"if({of(5)}, -2, 0) as low, if({of(5)}, -1, value) as value) from old "
-                "where score = 'purchase_probability' union all select * replace ('expected_value' as score, 0.0 as low, "
+                "where score = 'purchase_probability' union all "
+                "select * replace ('expected_value' as score, 0.0 as low, "
                 f"if({of(7)}, 'inf'::double, high) as high) from old where score = 'purchase_probability'",
             ),
             "customer_scores: expectations_are_amounts",
