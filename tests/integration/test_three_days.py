@@ -13,7 +13,8 @@ PUBLISHED = {
     "cdp.customer_id_history", "cdp.identity_edges", "cdp.identity_health", "cdp.customer_timeline",
     "cdp.sessions", "cdp.customer_features", "cdp.customer_scores", "cdp.segments",
     "cdp.customer_segments", "cdp.customer_stages", "cdp.lifecycle_funnel", "cdp.stage_needs", "cdp.product_profiles",
-    "cdp.product_recommendations", "cdp.purchase_triggers", "cdp.next_best_actions", "dmp.visitors", "dmp.trait_qualifications", "dmp.lookalike_models",
+    "cdp.product_recommendations", "cdp.purchase_triggers", "cdp.next_best_actions",
+    "dmp.visitors", "dmp.trait_qualifications", "dmp.lookalike_models",
     "dmp.lookalike_members", "both.audiences", "both.audience_members", "ops.releases", "ops.quality_results",
     "ops.quarantine_summary", "ops.schema_drift", "ops.model_cards", "ops.run_costs",
 }  # fmt: skip

@@ -218,7 +218,7 @@ TABLES = {
             (2, 'active', 'lead', timestamp '2017-11-03', null)) as stays(number, stage, previous, entered, lefts)""",
     "cdp/lifecycle_funnel": """select 'lead' as from_stage, 'active' as to_stage, 'all' as period, within_days,
         120::bigint as entered, 60::bigint as moved, 0.5::double as conversion, 0.4::double as low,
-        0.6::double as high from (values (28), (90)) as within(within_days)""",
+        0.6::double as high, 12.0::double as median_days from (values (28), (90)) as within(within_days)""",
     "cdp/customer_features": f"""select {CUSTOMER} as customer_id, date '2017-12-01' as as_of_date, i as orders
         from range({CUSTOMERS}) t(i)""",
     "cdp/customer_scores": ML["customer_scores"],
@@ -233,6 +233,7 @@ TABLES = {
         if(i % 10 = 5, null, 'p' || rank) as product_id, if(i % 10 = 5, null, 'TEA') as category,
         null::varchar as content, 'none' as promotion,
         case when i % 10 <> 5 then if(i % 2 = 0, 'email', 'website') end as channel, 'New to them.' as reason,
+        0.5::double as probability,
         i % 10 = 5 as is_control, date '2017-12-01' as as_of_date
         from range({CUSTOMERS}) t(i), range(1::bigint, 3::bigint) ranks(rank)
         where rank = 1 or i % 10 <> 5""",
