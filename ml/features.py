@@ -360,9 +360,7 @@ def _refusal(column: pd.Series, once: pd.Series, labels: np.ndarray | None) -> s
         return "different in every row, as an identifier is"
     if labels is not None and min(labels.sum(), (1 - labels).sum()) >= ROWS_TO_JUDGE:
         telling = _telling_auc(column, np.asarray(labels, dtype=np.float64))
-        if telling > TELLING_AUC or (
-            telling > TELLING_AUC_OF_FEW_VALUES and column.nunique() <= FEW_VALUES
-        ):
+        if telling > TELLING_AUC or (telling > TELLING_AUC_OF_FEW_VALUES and column.nunique() <= FEW_VALUES):
             return f"alone it tells the label (AUC {telling:.3f}), as only the future can"
     return None
 
