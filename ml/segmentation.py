@@ -239,8 +239,7 @@ def group_by_rfm(today: People, past: People | None, worth: pd.Series | None, se
             {
                 "segment_id": segment.segment_id,
                 "name": segment.name,
-                "description": f"{int((named == segment.segment_id).sum()):,} customers "
-                f"({(named == segment.segment_id).sum() / today.total:.1%}) who {segment.meaning}.",
+                "description": _describe_rfm(segment, named == segment.segment_id, values, today.total),
                 "differences": "{}",
                 "centroid": "{}",
             }
@@ -428,6 +427,21 @@ def _nobody_bought(today: People, segment_id: str) -> list[dict[str, str]]:
             "centroid": "{}",
         }
     ]
+
+
+def _describe_rfm(
+    segment: rfm.RfmSegment, members: np.ndarray, values: tuple[np.ndarray, ...], total: int
+) -> str:
+    """What an RFM segment is, with its figures: scores are relative, and "lately" may be half a year ago."""
+    forms = ("{:,.0f} days since the last order", "{:,.1f} orders", "{:,.0f} spent")
+    # Where nobody says what was spent, orders stand in for it.
+    known = [part[members & np.isfinite(part)] for part in (values[:2] if values[2] is values[1] else values)]
+    figures = [form.format(part.mean()) for form, part in zip(forms, known, strict=False) if part.size]
+    size = int(members.sum())
+    return (
+        f"{size:,} customers ({size / total:.1%}) who, compared with other buyers, {segment.meaning}; on average "
+        f"{', '.join(figures)}."
+    )
 
 
 def _measure(
