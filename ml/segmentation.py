@@ -170,7 +170,8 @@ def group_by_behaviour(
     customers = today.grouped
     needed = models.segmentation.k_min * CUSTOMERS_PER_SEGMENT
     if len(customers) < needed:
-        return f"{len(customers):,} customers have bought, at least {needed} are needed"
+        doing = "have bought" if _buyers(customers).any() else "are known"
+        return f"{len(customers):,} customers {doing}, at least {needed} are needed"
     sample = _sample(customers, models.segmentation.sample_rows, models.seed)
     space = learn_plane(sample)
     if not len(space.columns):
@@ -494,12 +495,13 @@ def _means(people: People, ids: np.ndarray, patterns: tuple[str, ...]) -> dict[s
 
 def _sentence(customers: pd.DataFrame, inside: np.ndarray, differences: dict[str, float], total: int) -> str:
     """Size and share, then the four largest differences with the means on both sides."""
+    everybody = "buyers" if _buyers(customers).any() else "customers"
     parts = []
     for feature, difference in strongest_first(differences)[:4]:
         values = numbers(customers[feature])
         parts.append(
             f"{plain(feature)} {_figure(np.nanmean(values[inside]))} on average against "
-            f"{_figure(np.nanmean(values))} of all buyers ({difference:+.1f} standard deviations)"
+            f"{_figure(np.nanmean(values))} of all {everybody} ({difference:+.1f} standard deviations)"
             if (~np.isnan(values[inside])).any()
             else f"{plain(feature)} is never known"
         )

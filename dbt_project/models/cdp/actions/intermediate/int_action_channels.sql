@@ -173,11 +173,31 @@ open_ways as (
 
 ),
 
-consents_delivered as (
+statements as (
 
-    select
-        (select count(*) from (select 1 from consents limit 1) as one)
-        + (select count(*) from (select 1 from events where consent is not null limit 1) as one) as statements,
+    select count(*) as statement_count
+    from consents
+
+    union all
+
+    select count(*) as statement_count
+    from events
+    where consent is not null
+
+),
+
+statements_of_all as (
+
+    select sum(statement_count) as statement_count
+    from statements
+
+),
+
+reached as (
+
+    select distinct customer_id
+    from open_ways
+    where not is_service_only
 
 ),
 
@@ -195,10 +215,10 @@ final as (
         cast(null as bigint) as usual_hour,
         cast(null as varchar) as usual_weekday,
     from customers
-    cross join consents_delivered
-    where
-        consents_delivered.statements = 0
-        and customers.customer_id not in (select customer_id from open_ways where not is_service_only)
+    cross join statements_of_all
+    anti join reached
+        on customers.customer_id = reached.customer_id
+    where statements_of_all.statement_count = 0
 
 )
 
