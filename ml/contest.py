@@ -116,9 +116,16 @@ def hold_contest(
     due = not holds or champion.is_due(day, retrain_days)
     space = learn_space(older, known_labels, target.choice) if due else None
     if space is not None and space.names:
-        algorithm = choose_algorithm(older, known_labels, space, target.algorithms, seed)
+        algorithm, guesses = choose_algorithm(older, known_labels, space, target.algorithms, seed)
         judged["challenger"] = learn(
-            older, known_labels, space, algorithm, trained_until=ending, bags=0, seed=seed
+            older,
+            known_labels,
+            space,
+            algorithm,
+            trained_until=ending,
+            bags=0,
+            seed=seed,
+            guesses=guesses,
         )
         measured = _measure(judged, guess, later, outcome, seed)
     wins = "challenger" in judged and measured["challenger - naive"]["auc"].low > 0

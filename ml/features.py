@@ -46,6 +46,8 @@ TELLING_AUC_OF_FEW_VALUES = 0.975
 FEW_VALUES = 10
 # A number foresees by a few ranges of its values too, found on so many rows.
 RANGES, ROWS_OF_RANGES = 12, 20_000
+# Narrower ranges, counted first: whoever stays so far below the limits in them tells nothing in any other ranges.
+NARROW_RANGES, SUSPICIOUS_AUC = 128, 0.88
 # Below so many rows of either class a single feature can separate them by chance.
 ROWS_TO_JUDGE = 30
 DISTINCT_SHARE_OF_AN_ID = 0.99
@@ -134,8 +136,8 @@ class FeatureSpace:
                 values = np.log1p(np.maximum(values, 0.0))
             columns.append(np.clip((values - feature.center) / feature.scale, -SCALED_LIMIT, SCALED_LIMIT))
         for feature in self.categorical:
-            values = categories(frame[feature.name])
-            missing.extend((values == category).astype(np.float64) for category in feature.categories)
+            place = pd.Index(feature.categories).get_indexer(categories(frame[feature.name]))
+            missing.extend((place == at).astype(np.float64) for at in range(len(feature.categories)))
         return np.column_stack([*columns, *missing]) if columns or missing else np.zeros((len(frame), 0))
 
 
@@ -312,9 +314,14 @@ def find_column(frame: pd.DataFrame, patterns: tuple[str, ...]) -> str | None:
 
 def numbers(column: pd.Series) -> np.ndarray:
     """A column of numbers or booleans as floats, missing and infinite as NaN."""
-    values = (
-        pd.to_numeric(column, errors="coerce").astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
-    )
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":
+        values = column.to_numpy(dtype=np.float64)
+    else:
+        values = (
+            pd.to_numeric(column, errors="coerce")
+            .astype("Float64")
+            .to_numpy(dtype=np.float64, na_value=np.nan)
+        )
     return np.where(np.isfinite(values), values, np.nan)
 
 
@@ -353,8 +360,7 @@ def _refusal(column: pd.Series, once: pd.Series, labels: np.ndarray | None) -> s
         return "different in every row, as an identifier is"
     if labels is not None and min(labels.sum(), (1 - labels).sum()) >= ROWS_TO_JUDGE:
         telling = _telling_auc(column, np.asarray(labels, dtype=np.float64))
-        limit = TELLING_AUC_OF_FEW_VALUES if column.nunique() <= FEW_VALUES else TELLING_AUC
-        if telling > limit:
+        if telling > TELLING_AUC or (telling > TELLING_AUC_OF_FEW_VALUES and column.nunique() <= FEW_VALUES):
             return f"alone it tells the label (AUC {telling:.3f}), as only the future can"
     return None
 
@@ -401,18 +407,53 @@ def _is_like_an_id(column: pd.Series) -> bool:
 
 
 def _telling_auc(column: pd.Series, labels: np.ndarray) -> float:
-    """The largest AUC of the column's order, of the rates of its values, and of its being there, in any direction."""
-    found = [auc(labels, column.notna().to_numpy().astype(np.float64))]
+    """The largest AUC of the column's order, of the rates of its values, and of its being there, in any direction.
+
+    Most columns tell too little to come near a limit, which one count shows; of those this is less exact.
+    """
     if is_categorical(column):
-        codes = np.unique(categories(column).astype(str), return_inverse=True)[1]
+        codes = pd.factorize(categories(column))[0]
+        at_most = _auc_of_rates(codes, labels)
+        if at_most < SUSPICIOUS_AUC:
+            return at_most
+        found = [auc(labels, column.notna().to_numpy().astype(np.float64))]
         found.append(auc(labels, _rates_of_others(codes, labels)))
     else:
         values = numbers(column)
         if np.isnan(values).all():
             return 0.5
+        at_most = _auc_of_rates(_narrow_ranges(values), labels)
+        if at_most < SUSPICIOUS_AUC:
+            return at_most
+        found = [auc(labels, column.notna().to_numpy().astype(np.float64))]
         found.append(auc(labels, np.where(np.isnan(values), np.nanmedian(values), values)))
         found.append(_auc_of_ranges(values, labels))
     return max(max(value, 1 - value) for value in found)
+
+
+def _narrow_ranges(values: np.ndarray) -> np.ndarray:
+    """The code (n,) of each value: ranges of equally many rows, the values between them by themselves, and missing."""
+    known = values[~np.isnan(values)]
+    edges = np.unique(
+        np.quantile(
+            known[:: -(-len(known) // ROWS_OF_RANGES)],
+            np.linspace(0, 1, NARROW_RANGES + 1),
+            method="closest_observation",
+        )
+    )
+    codes = np.searchsorted(edges, values, side="left") + np.searchsorted(edges, values, side="right") + 1
+    return np.where(np.isnan(values), 0, codes)
+
+
+def _auc_of_rates(codes: np.ndarray, labels: np.ndarray) -> float:
+    """The AUC of the rates of the codes (n,) among the very rows: no other guess by the codes has a higher one."""
+    positives = np.bincount(codes, weights=labels)
+    everyone = np.bincount(codes)
+    positives, everyone = positives[everyone > 0], everyone[everyone > 0]
+    order = np.argsort(positives / everyone, kind="stable")
+    positives, negatives = positives[order], (everyone - positives)[order]
+    lower = np.cumsum(negatives) - negatives / 2
+    return float(positives @ lower / (positives.sum() * negatives.sum()))
 
 
 def _auc_of_ranges(values: np.ndarray, labels: np.ndarray) -> float:

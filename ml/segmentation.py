@@ -436,7 +436,8 @@ def _describe_rfm(
     """What an RFM segment is, with its figures: scores are relative, and "lately" may be half a year ago."""
     forms = ("{:,.0f} days since the last order", "{:,.1f} orders", "{:,.0f} spent")
     # Where nobody says what was spent, orders stand in for it.
-    known = [part[members & np.isfinite(part)] for part in (values[:2] if values[2] is values[1] else values)]
+    has_money = values[2] is not values[1] and np.nan_to_num(values[2]).any()
+    known = [part[members & np.isfinite(part)] for part in (values if has_money else values[:2])]
     figures = [form.format(part.mean()) for form, part in zip(forms, known, strict=False) if part.size]
     size = int(members.sum())
     return (

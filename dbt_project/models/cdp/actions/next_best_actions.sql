@@ -90,15 +90,38 @@ best_channels as (
 
 ),
 
+numbered as (
+
+    select
+        *,
+        row_number() over (
+            partition by
+                customer_id,
+                rule_id
+            order by
+                expected_gain desc,
+                place,
+                product_id,
+                category
+        ) as number_of_rule,
+    from best_channels
+
+),
+
+-- Every rule has its turn before one comes again, so that not all actions are of a kind.
 ranked as (
 
     select
         *,
         row_number() over (
             partition by customer_id
-            order by priority, expected_gain desc, place, rule_id, product_id, category
+            order by
+                priority,
+                number_of_rule,
+                expected_gain desc,
+                rule_id
         ) as rank,
-    from best_channels
+    from numbered
 
 ),
 
@@ -143,7 +166,7 @@ final as (
                 then concat_ws(
                     ' ',
                     kept.words || '.',
-                    kept.why || '.',
+                    upper(kept.why[1]) || kept.why[2:] || '.',
                     kept.trigger_words,
                     case
                         when kept.contact_channel is null
