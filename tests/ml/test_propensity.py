@@ -131,7 +131,7 @@ SKIPPED = {
         lambda frame: frame[frame["as_of_date"] > frame["as_of_date"].min()],
         "two cutoffs",
     ),
-    "with few buyers": (lambda frame: frame.groupby("as_of_date").head(300), "at least 100"),
+    "with few buyers": (lambda frame: frame.groupby("as_of_date").head(150), "at least 50"),
     "without any purchase": (
         lambda frame: frame.assign(bought_in_horizon=frame["bought_in_horizon"] & False),
         "0 buy within",

@@ -88,7 +88,7 @@ best_channels as (
             order by
                 (distinct_offers.offer = 'service' and channels.contact_channel = 'call') desc,
                 channels.answer_count desc,
-                channels.contact_channel
+                channels.contact_channel nulls last
         ) = 1
 
 ),
@@ -166,7 +166,16 @@ final as (
             when customers.is_control
                 then 'Control group: nothing is offered, so that what offers bring can be measured.'
             when kept.customer_id is not null
-                then concat_ws(' ', kept.words || '.', upper(kept.why[1]) || kept.why[2:] || '.', kept.trigger_words)
+                then concat_ws(
+                    ' ',
+                    kept.words || '.',
+                    upper(kept.why[1]) || kept.why[2:] || '.',
+                    kept.trigger_words,
+                    case
+                        when kept.contact_channel is null
+                            then 'How they may be contacted is not known here, for no consents are delivered.'
+                    end
+                )
             when reachable.customer_id is null and occasions.messages_sent >= {{ var('action_max_messages') }}
                 then 'Has had enough messages lately, and comes to no other channel.'
             when reachable.customer_id is null

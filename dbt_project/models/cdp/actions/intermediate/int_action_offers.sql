@@ -36,7 +36,9 @@ purchases as (
         category,
         amount,
     from {{ ref('customer_timeline') }}
-    where activity = 'purchase'
+    where
+        activity = 'purchase'
+        and occurred_at < {{ end_of_day() }}
 
 ),
 
