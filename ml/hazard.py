@@ -159,7 +159,10 @@ class _Means:
         place = row_begin[stratum] + column_at[of_stratum[stratum], exposures.indices]
         parts = np.split(order, np.searchsorted(of_stratum[order], np.arange(1, len(period))))
         return _Means(
-            place, day, tuple((rows, np.flatnonzero(one)) for rows, one in zip(parts, used, strict=True)), size
+            place,
+            day,
+            tuple((rows, np.flatnonzero(one)) for rows, one in zip(parts, used, strict=True)),
+            size,
         )
 
     def squared(self, share: np.ndarray, root: np.ndarray) -> np.ndarray:

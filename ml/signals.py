@@ -154,7 +154,9 @@ def days_at_risk(
     from_day = np.maximum(np.maximum(month_begin[month], history.watched_from[owner]), opened)
     length = month_begin[month + 1] - from_day
     begin = np.concatenate([[0], np.cumsum(length)])
-    index = DayIndex(_places(strata, months * len(history.watched_from)), months, history.month, from_day, begin)
+    index = DayIndex(
+        _places(strata, months * len(history.watched_from)), months, history.month, from_day, begin
+    )
     is_purchase = np.zeros(begin[-1], dtype=bool)
     is_purchase[index.find(customer, day)] = True
     return Days(begin, owner, is_purchase, month), index
