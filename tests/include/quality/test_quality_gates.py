@@ -477,7 +477,7 @@ STOPS: list[tuple[str, str, Spoil, set[str], str]] = [
         "a grain that is broken",
         lambda small: (released("cdp/segments", "select * replace ('s0' as segment_id) from old")(small),),
         {"release_tables: grains_are_kept"},
-        "e.g. table_name='cdp/segments' repeated_keys=1",
+        "e.g. table_name='cdp/segments' repeated_keys=3",
     ),
     (
         "publish",
