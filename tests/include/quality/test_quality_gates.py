@@ -477,7 +477,7 @@ STOPS: list[tuple[str, str, Spoil, set[str], str]] = [
         "a grain that is broken",
         lambda small: (released("cdp/segments", "select * replace ('s0' as segment_id) from old")(small),),
         {"release_tables: grains_are_kept"},
-        "e.g. table_name='cdp/segments' repeated_keys=1",
+        "e.g. table_name='cdp/segments' repeated_keys=3",
     ),
     (
         "publish",
@@ -1113,7 +1113,7 @@ def test_a_company_without_any_data_fails_only_for_its_required_channels(
 
 
 def test_a_missing_file_is_named(small: SmallLake, configuration: Configuration) -> None:
-    path = small.lake.ml(DAY, "customer_scores")
+    path = small.lake.ml(DAY, "stage_needs")
     path.unlink()
     with pytest.raises(StepFailed, match=re.escape(f"gate learn: {path} is missing")):
         gate("learn", small, configuration)
