@@ -17,7 +17,8 @@ from scipy.sparse import csr_matrix
 MAX_STEPS = 30
 SMALLEST_STEP = 1e-3
 WORTH_CURVATURE = 1.0  # a step that gained less in likelihood leaves the curvature as it was
-BLOCK = 4_000
+# What so little likelihood was gained since moves errors by less than a hundredth of themselves.
+SAME_CURVATURE = 0.05
 LIMIT = 50.0
 TOLERANCE = 1e-5
 # A customer buys at most once on a counted day and is then no longer at risk on it: at a steady rate the purchase
@@ -31,12 +32,14 @@ class Days:
     """The days at risk of all strata that have a purchase, a stratum's days side by side.
 
     `begin` (strata + 1,) says where each stratum's days begin; `cluster` (strata,) whose they are; `is_purchase`
-    (days,) on which of them something was bought.
+    (days,) on which of them something was bought. Strata of one `period` (strata,) have most of their columns in
+    common, which saves time and changes nothing.
     """
 
     begin: np.ndarray
     cluster: np.ndarray
     is_purchase: np.ndarray
+    period: np.ndarray
 
     @property
     def stratum(self) -> np.ndarray:
@@ -76,9 +79,7 @@ def fit_hazard(
     at_risk = np.where(days.is_purchase, PURCHASE_DAY_AT_RISK, 1.0)
     starts, lengths = days.begin[:-1], np.diff(days.begin)
     per_stratum = np.add.reduceat(purchases, starts) if len(starts) else np.zeros(0)
-    summing = csr_matrix(
-        (np.ones(len(purchases)), np.arange(len(purchases)), days.begin), (len(starts), len(purchases))
-    )
+    means = _Means.of(days, exposures)
     transposed = exposures.T.tocsr()
     root = np.sqrt(per_stratum)
 
@@ -96,20 +97,17 @@ def fit_hazard(
     # The mean of a stratum stands for those of its purchases, which differ by half a day: the steps and the errors are
     # as good, and a stratum has one row instead of many.
     def information(share: np.ndarray, expected: np.ndarray) -> np.ndarray:
-        mean = summing @ _scaled(exposures, share)
-        spread = np.zeros((columns, columns))
-        for first in range(0, len(starts), BLOCK):
-            block = mean[first : first + BLOCK].toarray() * root[first : first + BLOCK, None]
-            spread += block.T @ block
+        spread = means.squared(share, root)
         return (transposed @ _scaled(exposures, expected)).toarray() - spread
 
     log_ratio = np.zeros(columns) if start is None else start
     share, expected, likelihood = expect(log_ratio)
-    gain = np.inf
+    gain, since = np.inf, np.inf
     for _ in range(MAX_STEPS):
         gradient = transposed @ (purchases - expected) - precision * log_ratio
         if gain > WORTH_CURVATURE:
-            factor = cho_factor(information(share, expected) + np.diag(precision))
+            observed, since = information(share, expected), 0.0
+            factor = cho_factor(observed + np.diag(precision))
         step = cho_solve(factor, gradient)
         size = 1.0
         while True:
@@ -118,17 +116,67 @@ def fit_hazard(
                 break
             size /= 2
         gain = tried[2] - likelihood
+        since += abs(gain)
         log_ratio = log_ratio + size * step
         share, expected, likelihood = tried
         if gain < TOLERANCE:
             break
-    observed = information(share, expected)
+    if since > SAME_CURVATURE:
+        observed = information(share, expected)
     inverse = cho_solve(cho_factor(observed + np.diag(precision)), np.eye(columns))
     score = _cluster_scores(days, exposures, purchases - expected)
     clusters = max(score.shape[0], 2)
     robust = inverse @ (score.T @ score) @ inverse * clusters / (clusters - 1)
     known = np.diag(observed) > precision
     return HazardFit(log_ratio, _wider(robust, inverse), known)
+
+
+@dataclass(frozen=True)
+class _Means:
+    """Where the mean of each column in each stratum lies: a dense block for each period, of its strata and its columns.
+
+    `place` (entries of the exposures,) is the cell that an entry is added to, `day` its day.
+    """
+
+    place: np.ndarray
+    day: np.ndarray
+    blocks: tuple[tuple[np.ndarray, np.ndarray], ...]
+    columns: int
+
+    @staticmethod
+    def of(days: Days, exposures: csr_matrix) -> _Means:
+        day = np.repeat(np.arange(exposures.shape[0]), np.diff(exposures.indptr))
+        stratum = days.stratum[day]
+        period, of_stratum = np.unique(days.period, return_inverse=True)
+        size = exposures.shape[1]
+        used = np.zeros((len(period), size), dtype=bool)
+        used[of_stratum[stratum], exposures.indices] = True
+        width = used.sum(axis=1)
+        order = np.argsort(of_stratum, kind="stable")
+        row_begin = np.empty(len(of_stratum), dtype=np.int64)
+        row_begin[order] = np.concatenate([[0], np.cumsum(width[of_stratum[order]])])[:-1]
+        column_at = np.cumsum(used, axis=1) - 1
+        place = row_begin[stratum] + column_at[of_stratum[stratum], exposures.indices]
+        parts = np.split(order, np.searchsorted(of_stratum[order], np.arange(1, len(period))))
+        return _Means(
+            place,
+            day,
+            tuple((rows, np.flatnonzero(one)) for rows, one in zip(parts, used, strict=True)),
+            size,
+        )
+
+    def squared(self, share: np.ndarray, root: np.ndarray) -> np.ndarray:
+        """The sum over strata of the products of their means (columns, columns), times the square of `root` (strata,);
+        `share` (days,) is what each day counts in the mean of its stratum."""
+        size = sum(len(rows) * len(columns) for rows, columns in self.blocks)
+        means = np.bincount(self.place, weights=share[self.day], minlength=size)
+        total, first = np.zeros((self.columns, self.columns)), 0
+        for rows, columns in self.blocks:
+            last = first + len(rows) * len(columns)
+            block = means[first:last].reshape(len(rows), len(columns)) * root[rows, None]
+            total[np.ix_(columns, columns)] += block.T @ block
+            first = last
+        return total
 
 
 def _scaled(matrix: csr_matrix, weight: np.ndarray) -> csr_matrix:

@@ -150,8 +150,9 @@ def segment_customers(lake: Lake, day: date, models: Any) -> Summary:
         snapshots = read_snapshots(lake, filters=[("is_current", "=", True)])
         if snapshots is None or snapshots.empty:
             return _write(lake, day, ["there are no customer features"] * 2)
-        today = _people(snapshots, day)
         past = _people_before(lake, snapshots)
+        today = _people(snapshots, day)
+        del snapshots
         worth = _expected_value(lake, day)
         return _write(
             lake,

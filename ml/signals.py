@@ -154,17 +154,26 @@ def days_at_risk(
     from_day = np.maximum(np.maximum(month_begin[month], history.watched_from[owner]), opened)
     length = month_begin[month + 1] - from_day
     begin = np.concatenate([[0], np.cumsum(length)])
-    index = DayIndex(strata, months, history.month, from_day, begin)
+    index = DayIndex(
+        _places(strata, months * len(history.watched_from)), months, history.month, from_day, begin
+    )
     is_purchase = np.zeros(begin[-1], dtype=bool)
     is_purchase[index.find(customer, day)] = True
-    return Days(begin, owner, is_purchase), index
+    return Days(begin, owner, is_purchase, month), index
+
+
+def _places(strata: np.ndarray, size: int) -> np.ndarray:
+    """The place (customers * months,) of each customer month among the strata, -1 for those that are none."""
+    places = np.full(size, NONE, dtype=np.int32)
+    places[strata] = np.arange(len(strata))
+    return places
 
 
 @dataclass(frozen=True)
 class DayIndex:
-    """Where a day of a customer lies among the days at risk."""
+    """Where a day of a customer lies among the days at risk; `stratum` (customers * months,) is -1 for none."""
 
-    strata: np.ndarray
+    stratum: np.ndarray
     months: int
     month: np.ndarray
     from_day: np.ndarray
@@ -172,13 +181,18 @@ class DayIndex:
 
     def find(self, customer: np.ndarray, day: np.ndarray) -> np.ndarray:
         """The position of each day at risk, -1 for a day that is none."""
-        if not len(self.strata):
-            return np.full(len(day), NONE)
         inside = (day >= 0) & (day < len(self.month))
-        key = customer * self.months + self.month[np.where(inside, day, 0)]
-        stratum = np.minimum(np.searchsorted(self.strata, key), len(self.strata) - 1)
-        inside &= (self.strata[stratum] == key) & (day >= self.from_day[stratum])
+        stratum = self.stratum[customer * self.months + self.month[np.where(inside, day, 0)]]
+        inside &= stratum != NONE
+        if not inside.any():
+            return np.full(len(day), NONE)
+        stratum = np.where(inside, stratum, 0)
+        inside &= day >= self.from_day[stratum]
         return np.where(inside, self.begin[stratum] + day - self.from_day[stratum], NONE)
+
+    def has(self, customer: np.ndarray) -> np.ndarray:
+        """Whether each customer has a day at risk."""
+        return (self.stratum.reshape(-1, self.months) != NONE).any(axis=1)[customer]
 
     @property
     def date(self) -> np.ndarray:
@@ -202,7 +216,8 @@ class Lags:
 
 def lags_of(occurrences: Occurrences, index: DayIndex) -> Lags:
     """The days around the occurrences of one signal, sorted by customer and day."""
-    customer, day = occurrences.customer, occurrences.day
+    place = np.flatnonzero(index.has(occurrences.customer))
+    customer, day = occurrences.customer[place], occurrences.day[place]
     same = np.diff(customer, append=NONE) == 0
     until_next = np.where(same, np.append(day[1:], 0) - day, LONGEST_WINDOW)
     reach = np.minimum(until_next, LONGEST_WINDOW)
@@ -215,7 +230,7 @@ def lags_of(occurrences: Occurrences, index: DayIndex) -> Lags:
     before = index.find(customer[first], day[first] - _counted(reach) - 1)
     on = index.find(customer, day)
     inside = after != NONE
-    return Lags(after[inside], lag[inside], last[inside], on[on != NONE], before[before != NONE])
+    return Lags(after[inside], lag[inside], place[last[inside]], on[on != NONE], before[before != NONE])
 
 
 def shifted(history: History, occurrences: Occurrences, rng: np.random.Generator) -> Occurrences:

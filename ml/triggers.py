@@ -314,6 +314,22 @@ def _about(occurrences: Occurrences, category: int) -> Occurrences:
 
 
 @dataclass(frozen=True)
+class _Around:
+    """The days around each signal of some `occurrences`, as far as they were asked for; `ordered` is sorted."""
+
+    occurrences: Occurrences
+    ordered: Occurrences
+    found: dict[int, tuple[Occurrences, Lags]]
+
+    def signal(self, signal: int, index: DayIndex) -> tuple[Occurrences, Lags]:
+        if signal not in self.found:
+            begin, end = np.searchsorted(self.ordered.signal, [signal, signal + 1])
+            part = self.ordered.where(np.arange(begin, end))
+            self.found[signal] = part, lags_of(part, index)
+        return self.found[signal]
+
+
+@dataclass(frozen=True)
 class _Outcome:
     """One sort of purchase: its days at risk, and which columns of the calendar, its weekday and its date, each of them
     has. How long the customer's own last order is ago is no column: within a stratum it depends on where the orders
@@ -325,6 +341,7 @@ class _Outcome:
     calendar: np.ndarray
     prior: np.ndarray
     level: np.ndarray
+    seen: dict[int, _Around]
 
     @staticmethod
     def of(
@@ -356,7 +373,7 @@ class _Outcome:
         day = date_of - opened
         calendar = np.stack([weekday, 7 + np.where(is_new, length + day // 7, day)], axis=1)
         prior = np.concatenate([np.full(7, WEEKDAY_PRIOR), np.full(length + length // 7 + 1, DATE_PRIOR)])
-        alone = _Outcome(history, days, index, calendar, prior, np.zeros(len(prior)))
+        alone = _Outcome(history, days, index, calendar, prior, np.zeros(len(prior)), {})
         return replace(alone, level=fit_hazard(days, alone.exposures([]), prior).log_ratio)
 
     def exposures(self, groups: list[np.ndarray]) -> csr_matrix:
@@ -370,12 +387,10 @@ class _Outcome:
         return csr_matrix((np.ones(len(rows)), (rows, places)), (size, first + len(groups)))
 
     def around(self, occurrences: Occurrences, chosen: np.ndarray) -> list[tuple[Occurrences, Lags]]:
-        """The days around each chosen signal."""
-        occurrences = occurrences.sorted()
-        begin = np.searchsorted(occurrences.signal, chosen)
-        end = np.searchsorted(occurrences.signal, chosen, side="right")
-        parts = [occurrences.where(np.arange(a, b)) for a, b in zip(begin, end, strict=True)]
-        return [(part, lags_of(part, self.index)) for part in parts]
+        """The days around each chosen signal; they are remembered, for the same signals are asked for again."""
+        if id(occurrences) not in self.seen:
+            self.seen[id(occurrences)] = _Around(occurrences, occurrences.sorted(), {})
+        return [self.seen[id(occurrences)].signal(int(signal), self.index) for signal in chosen]
 
     def fit(self, after: list[np.ndarray], lags: list[Lags]) -> HazardFit:
         """Fit ratios of the days `after`, and then of the days before and on each signal."""

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from include.settings import PROJECT
 
-TOPICS = ("segment_json", "sessions", "stitching")  # one module of this package each, with a TOPIC
+# One module of this package each, with a TOPIC.
+TOPICS = ("segment_json", "sessions", "stitching", "learning")
 PREPARE, DIGEST = "prepare", "digest"
 PAGE = PROJECT / "docs" / "benchmarks.md"
 

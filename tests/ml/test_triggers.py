@@ -108,7 +108,8 @@ def test_the_ratio_of_one_exposure_is_that_of_a_plain_search():
     bought = rng.random((strata, length)) < np.where(exposed, 0.08, 0.04)
     kept = bought.any(axis=1)
     exposed, bought = exposed[kept], bought[kept]
-    days = Days(np.arange(len(bought) + 1) * length, np.arange(len(bought)), bought.ravel())
+    strata = np.arange(len(bought))
+    days = Days(np.arange(len(bought) + 1) * length, strata, bought.ravel(), strata % 2)
     fitted = fit_hazard(days, csr_matrix(exposed.ravel()[:, None].astype(float)), np.array([100.0]))
 
     def likelihood(log_ratio: float) -> float:

@@ -81,7 +81,10 @@ best_channels as (
     qualify
         row_number() over (
             partition by
-                distinct_offers.customer_id, distinct_offers.rule_id, distinct_offers.product_id, distinct_offers.category
+                distinct_offers.customer_id,
+                distinct_offers.rule_id,
+                distinct_offers.product_id,
+                distinct_offers.category
             order by
                 (distinct_offers.offer = 'service' and channels.contact_channel = 'call') desc,
                 channels.answer_count desc,

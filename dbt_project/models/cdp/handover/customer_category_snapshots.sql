@@ -84,7 +84,7 @@ behaviours as (
 
 ),
 
--- What had happened and been received by the cut-off is a feature; what was bought in the horizon after it is the label.
+-- What had happened and been received by the cut-off is a feature, what was bought in the horizon after it the label.
 placed as (
 
     select
