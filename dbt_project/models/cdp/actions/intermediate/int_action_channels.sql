@@ -215,10 +215,14 @@ final as (
         cast(null as bigint) as usual_hour,
         cast(null as varchar) as usual_weekday,
     from customers
+    inner join occasions
+        on customers.customer_id = occasions.customer_id
     cross join statements_of_all
     anti join reached
         on customers.customer_id = reached.customer_id
-    where statements_of_all.statement_count = 0
+    where
+        statements_of_all.statement_count = 0
+        and occasions.messages_sent < {{ var('action_max_messages') }}
 
 )
 
