@@ -101,7 +101,15 @@ def customer_audiences():
 
     @task_group
     def learn():
-        names = ("value", "segmentation", "recommendation", "product_profiles", "propensity", "triggers", "needs")
+        names = (
+            "value",
+            "segmentation",
+            "recommendation",
+            "product_profiles",
+            "propensity",
+            "triggers",
+            "needs",
+        )
         tasks = {name: run.override(task_id=name)("learn", DAY, name) for name in names}
         value, segmentation, recommendation, profiles, *others = tasks.values()
         value >> segmentation >> [recommendation, profiles]

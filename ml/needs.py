@@ -144,8 +144,8 @@ def find_needs(lake: Lake, day: date, models: Models) -> Summary:
     """Write `stage_needs` and its model card as of `day`.
 
     Reads the published `customer_timeline` and `customer_stages`; uses `models.needs.window_days`, `.min_support` and
-    `models.seed`. Without a timeline, or with fewer than two stages of `min_support` customers to compare, the table is
-    written empty and the card says why.
+    `models.seed`. Without a timeline, or with fewer than two stages of `min_support` customers to compare, or when all
+    of them do the same, the table is written empty and the card says why.
     """
     with single_threaded(), scratch_engine(lake, settings(), "needs") as (connection, _):
         timeline = lake.table("cdp", "customer_timeline")
@@ -159,7 +159,7 @@ def find_needs(lake: Lake, day: date, models: Models) -> Summary:
         cells = compare(counts[counts["period"] == "all"], support)
         if cells.empty:
             return _write_nothing(
-                lake, day, f"no two stages of at least {support} active customers to compare"
+                lake, day, f"no two stages of at least {support} active customers differ in anything they do"
             )
         held = hold_up(*(compare(counts[counts["period"] == part], support) for part in ("earlier", "later")))
         in_stage = _count_in_stage(connection, lake.table("cdp", "customer_stages"), begin, end)
@@ -302,8 +302,9 @@ def compare(counts: pd.DataFrame, support: int) -> pd.DataFrame:
         inside = kind[kind["stage"].isin(sizes.index)].pivot_table(
             index="stage", columns="need", values="with_need", aggfunc="sum", fill_value=0
         )
-        inside = inside.loc[:, inside.sum() >= support] if len(sizes) > 1 else inside.iloc[:0]
         # What everybody does, or only one stage could, sets nobody apart.
+        common, total = inside.sum(), int(sizes.sum())
+        inside = inside.loc[:, common.between(support, total - 1)] if len(sizes) > 1 else inside.iloc[:0]
         if inside.empty:
             continue
         cells = inside.stack().rename("with_need").reset_index()
@@ -312,7 +313,7 @@ def compare(counts: pd.DataFrame, support: int) -> pd.DataFrame:
                 need_kind=kind["need_kind"].iloc[0],
                 customers=cells["stage"].map(sizes),
                 total=cells["need"].map(inside.sum()),
-                everybody=int(sizes.sum()),
+                everybody=total,
             )
         )
     if not parts:

@@ -163,11 +163,12 @@ def read_purchases(
     return [_split(parts) for parts in blocks]
 
 
-def read_customers(connection: duckdb.DuckDBPyConnection) -> Customers:
-    """All customers, sorted by id."""
+def read_customers(connection: duckdb.DuckDBPyConnection, day: date) -> Customers:
+    """All customers seen by `day`, sorted by id: files may hold records that are dated after it."""
     table = connection.execute(
         "select customer_id, min(first_seen_on) as first_seen_on from customers group by customer_id "
-        "order by customer_id"
+        "having coalesce(min(first_seen_on) <= $day, true) order by customer_id",
+        {"day": day},
     ).to_arrow_table()
     return Customers(table.column(0).to_numpy(), table.column(1).to_numpy())
 

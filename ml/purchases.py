@@ -37,14 +37,16 @@ def load_purchases(engine: duckdb.DuckDBPyConnection, lake: Lake, day: date, his
     """Make the tables `people`, `items`, `purchases` and `returns` in `engine`, from the published timeline.
 
     `people` (customer, customer_id, known_age: days since first seen) and `items` (item, item_id, item_name, brand,
-    category, price, is_in_catalogue) number customers and items from 0 in the order of their ids. `purchases`
-    (customer, item, age) has a row per customer, item and day of purchase, `age` days before the business day;
+    category, price, is_in_catalogue) number customers and items from 0 in the order of their ids; people are those
+    seen by `day`. `purchases` (customer, item, age) has a row per customer, item and day of purchase, `age` days
+    before the business day;
     `returns` (customer, item) is what was cancelled or given back. `days` of the answer is the age of the oldest
     purchase, plus 1.
     """
     timeline, customers = lake.table("cdp", "customer_timeline"), lake.table("cdp", "customers")
     known = (
-        f"select customer_id, first_seen_at from {_parquet(customers)}"
+        f"select customer_id, first_seen_at from {_parquet(customers)} "
+        f"where coalesce(first_seen_at::date <= date '{day:%Y-%m-%d}', true)"
         if customers.exists()
         else "select null::varchar as customer_id, null::timestamp as first_seen_at where false"
     )

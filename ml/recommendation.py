@@ -499,7 +499,7 @@ def explain(
     at = np.searchsorted(owned, customer[again].astype(np.int64) * count + item[again])
     gap, last = usual_gap(moment.items, pairs)[at], pairs.last[at]
     reasons[again] = [
-        f"usually bought again about now: every {max(1, round(days))} days, last {_ago(ago)}"
+        f"usually bought again every {max(1, round(days))} days, last {_ago(ago)}"
         for days, ago in zip(gap, last, strict=True)
     ]
     return reasons

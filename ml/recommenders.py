@@ -28,6 +28,7 @@ MAX_GROUPS = 100
 PRIOR_CUSTOMERS = 50
 REPEATED_SHARE = 0.10
 MIN_REPEATERS = 5
+JUST_BOUGHT = 0.25  # of the usual gap, in which an item is not recommended again
 OWN_ITEMS = 150
 NEIGHBOURS = 50
 # Robertson and Walker 1994, as usual: how soon repeats add no more, and how far much bought items count less.
@@ -240,8 +241,7 @@ def read_pairs(
 def shortlist(moment: Moment, customers: np.ndarray, pairs: Pairs) -> Iterator[Candidates]:
     """Candidates of `customers` (their numbers, rising) in blocks; `pairs` holds all that these customers bought.
 
-    Nothing that the rules exclude is among them, nothing that the customer returned, and nothing bought so lately that
-    it is not yet usual to buy it again.
+    Nothing that the rules exclude is among them, nothing that the customer returned, and nothing just bought.
     """
     rows = max(1, min(5_000, CELLS // max(1, len(moment.trained))))
     for begin in range(0, len(customers), rows):
@@ -480,12 +480,14 @@ def _own_keys(items: Items, pairs: Pairs, row: np.ndarray, count: int) -> np.nda
 
 
 def is_due(items: Items, pairs: Pairs) -> np.ndarray:
-    """Whether each pair (pairs,) is of an item that is usually bought again, and its usual gap has gone by.
+    """Whether each pair (pairs,) is of an item that is usually bought again, and not as good as just bought.
 
+    Half of all repeats come before the usual gap has gone by, so only its first part rules an item out; how near the
+    rhythm is to its end is for the models to weigh.
     The usual gap is the customer's own after three days of purchase, else the median of those who bought it again.
     """
     gap = usual_gap(items, pairs)
-    return ~np.isnan(gap) & (pairs.last >= gap)
+    return ~np.isnan(gap) & (pairs.last >= JUST_BOUGHT * gap)
 
 
 def usual_gap(items: Items, pairs: Pairs) -> np.ndarray:

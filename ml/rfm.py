@@ -32,8 +32,8 @@ NAMED = (
     RfmSegment("rfm_promising", "Promising", "bought lately, and little so far"),
     RfmSegment("rfm_need_attention", "Need attention", "are in the middle in everything"),
     RfmSegment("rfm_about_to_sleep", "About to sleep", "bought little and some time ago"),
-    RfmSegment("rfm_at_risk", "At risk", "ordered a good deal, and not for long"),
-    RfmSegment("rfm_cant_lose", "Can't lose", "were among the best, and have not come for long"),
+    RfmSegment("rfm_at_risk", "At risk", "ordered or spent a good deal, but not for a long time"),
+    RfmSegment("rfm_cant_lose", "Can't lose", "were among the best, but have not come for a long time"),
     RfmSegment("rfm_hibernating", "Hibernating", "bought little and long ago"),
     RfmSegment("rfm_lost", "Lost", "bought least and longest ago"),
 )

@@ -171,7 +171,8 @@ def group_by_behaviour(
     customers = today.grouped
     needed = models.segmentation.k_min * CUSTOMERS_PER_SEGMENT
     if len(customers) < needed:
-        return f"{len(customers):,} customers have bought, at least {needed} are needed"
+        doing = "have bought" if _buyers(customers).any() else "are known"
+        return f"{len(customers):,} customers {doing}, at least {needed} are needed"
     sample = _sample(customers, models.segmentation.sample_rows, models.seed)
     space = learn_plane(sample)
     if not len(space.columns):
@@ -240,8 +241,7 @@ def group_by_rfm(today: People, past: People | None, worth: pd.Series | None, se
             {
                 "segment_id": segment.segment_id,
                 "name": segment.name,
-                "description": f"{int((named == segment.segment_id).sum()):,} customers "
-                f"({(named == segment.segment_id).sum() / today.total:.1%}) who {segment.meaning}.",
+                "description": _describe_rfm(segment, named == segment.segment_id, values, today.total),
                 "differences": "{}",
                 "centroid": "{}",
             }
@@ -431,6 +431,22 @@ def _nobody_bought(today: People, segment_id: str) -> list[dict[str, str]]:
     ]
 
 
+def _describe_rfm(
+    segment: rfm.RfmSegment, members: np.ndarray, values: tuple[np.ndarray, ...], total: int
+) -> str:
+    """What an RFM segment is, with its figures: scores are relative, and "lately" may be half a year ago."""
+    forms = ("{:,.0f} days since the last order", "{:,.1f} orders", "{:,.0f} spent")
+    # Where nobody says what was spent, orders stand in for it.
+    has_money = values[2] is not values[1] and np.nan_to_num(values[2]).any()
+    known = [part[members & np.isfinite(part)] for part in (values if has_money else values[:2])]
+    figures = [form.format(part.mean()) for form, part in zip(forms, known, strict=False) if part.size]
+    size = int(members.sum())
+    return (
+        f"{size:,} customers ({size / total:.1%}) who, compared with other buyers, {segment.meaning}; on average "
+        f"{', '.join(figures)}."
+    )
+
+
 def _measure(
     segments: pd.DataFrame,
     scheme: str,
@@ -481,12 +497,13 @@ def _means(people: People, ids: np.ndarray, patterns: tuple[str, ...]) -> dict[s
 
 def _sentence(customers: pd.DataFrame, inside: np.ndarray, differences: dict[str, float], total: int) -> str:
     """Size and share, then the four largest differences with the means on both sides."""
+    everybody = "buyers" if _buyers(customers).any() else "customers"
     parts = []
     for feature, difference in strongest_first(differences)[:4]:
         values = numbers(customers[feature])
         parts.append(
             f"{plain(feature)} {_figure(np.nanmean(values[inside]))} on average against "
-            f"{_figure(np.nanmean(values))} of all buyers ({difference:+.1f} standard deviations)"
+            f"{_figure(np.nanmean(values))} of all {everybody} ({difference:+.1f} standard deviations)"
             if (~np.isnan(values[inside])).any()
             else f"{plain(feature)} is never known"
         )

@@ -37,10 +37,11 @@ channel_starts as (
 {%- endmacro %}
 
 {#
-    CTEs that end in `changed_versions`: the versions of records that have changed since the oldest cut-off, each with
-    the days on which it held (`known_on`, null for a first version, whose row says when it happened; `gone_on`, null
-    for the last). `staged` has the version that holds today; the others are read from what has landed, which few
-    records need. A record that is deleted is gone from the past too, and of a snapshot only the newest is read.
+    CTEs that end in `changed_versions`, for staging, which alone reads what has landed: the versions of records that
+    have changed since the oldest cut-off, each with the days on which it held (`known_on`, null for a first version,
+    whose row says when it happened; `gone_on`, null for the last). `staged` has the version that holds today; the
+    others are read from what has landed, which few records need. A record that is deleted is gone from the past too,
+    and of a snapshot only the newest is read.
 #}
 {% macro changed_versions_of(staged, kind, columns) -%}
 {%- set record = ['channel'] + record_key(kind) -%}

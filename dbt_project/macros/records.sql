@@ -234,10 +234,10 @@ deleted_{{ kind }} as (
     )
 {%- endmacro %}
 
-{# True when a contact ended without what the customer wanted, in the usual words; without an outcome it is not known. #}
+{# True when a contact ended without what the customer wanted, in the usual words; no outcome says nothing. #}
 {% macro is_unresolved(outcome) -%}
     coalesce(
-        regexp_matches(lower({{ outcome }}), 'unresolved|unsolved|not (re)?solved|open|pending|escalated|failed'), false
+        regexp_matches(lower({{ outcome }}), 'unresolved|unsolved|not (re)?solved|\bopen\b|pending|escalated|failed'), false
     )
 {%- endmacro %}
 

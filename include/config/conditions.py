@@ -37,6 +37,7 @@ TIMELINE_COLUMNS = {
     "order_id": "varchar",
     "product_id": "varchar",
     "category": "varchar",
+    "outcome": "varchar",
     "amount": "decimal(18, 4)",
     "occurred_at": "timestamp",
 }

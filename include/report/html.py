@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import duckdb
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include.lake import Lake, replacing
 from include.ledger import STEPS
+from include.report.learned import actions, product_profiles, stages, triggers
+from include.report.sections import Section, Source, bars_of
 
 TEMPLATES = Path(__file__).with_name("templates")
-MOST_BARS = 20
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One bar of a chart. `left` and `width` are in percent of the scale, as are the ends of an interval and the mark
-    of what the value is held against; None where there is none."""
-
-    label: str
-    value: str
-    width: float
-    low: float | None = None
-    high: float | None = None
-    mark: float | None = None
-
-
-@dataclass(frozen=True)
-class Section:
-    """One part of the page: a sentence, a chart and the table behind it. `mark` says what the marks are."""
-
-    title: str
-    says: str
-    bars: tuple[Bar, ...]
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
-    mark: str = ""
 
 
 def write_report(lake: Lake, release: Path, day: date) -> Path:
@@ -49,14 +23,18 @@ def write_report(lake: Lake, release: Path, day: date) -> Path:
     """
     path = release / "report" / "index.html"
     with duckdb.connect() as connection:
-        source = _Source(connection, lake, release, day)
+        source = Source(connection, lake, release, day)
         headline = _headline(source)
         sections = [
             each
             for each in (
                 _inputs(source),
                 _identity(source),
+                stages(source),
                 _segments(source),
+                product_profiles(source),
+                triggers(source),
+                actions(source),
                 _scores(source),
                 _audiences(source),
                 _lookalikes(source),
@@ -74,27 +52,7 @@ def write_report(lake: Lake, release: Path, day: date) -> Path:
     return path
 
 
-@dataclass(frozen=True)
-class _Source:
-    connection: duckdb.DuckDBPyConnection
-    lake: Lake
-    release: Path
-    day: date
-
-    def table(self, name: str, query: str) -> list[tuple]:
-        """Rows of a query over `released`, a table of the release; none when the release does not have it."""
-        return self.file(self.release / f"{name}.parquet", query)
-
-    def file(self, path: Path, query: str) -> list[tuple]:
-        """Rows of a query over `released`, a Parquet file or pattern; none when it is not there."""
-        folder = next(parent for parent in path.parents if "*" not in str(parent))
-        if not any(folder.glob(str(path.relative_to(folder)))):
-            return []
-        source = f"read_parquet('{str(path).replace(chr(39), chr(39) * 2)}', hive_partitioning = false)"
-        return self.connection.execute(f"with released as (select * from {source}) {query}").fetchall()
-
-
-def _headline(source: _Source) -> list[tuple[str, str]]:
+def _headline(source: Source) -> list[tuple[str, str]]:
     """The few numbers on top: label and value."""
     counted = [
         ("customers", "cdp/customers"),
@@ -129,7 +87,7 @@ def _headline(source: _Source) -> list[tuple[str, str]]:
     return numbers
 
 
-def _inputs(source: _Source) -> Section:
+def _inputs(source: Source) -> Section:
     rows = source.file(
         source.lake.receipts() / "*" / "*" / "receipts.parquet",
         f"""
@@ -142,13 +100,13 @@ def _inputs(source: _Source) -> Section:
     return Section(
         "What came in",
         f"{received:,} rows were received up to the business day; {quarantined:,} of them are in quarantine.",
-        _bars([(f"{row[0]} ({row[1]})", row[2], f"{row[2]:,}") for row in rows]),
+        bars_of([(f"{row[0]} ({row[1]})", row[2], f"{row[2]:,}") for row in rows]),
         ("channel", "kind", "received", "landed", "quarantined"),
         tuple(rows),
     )
 
 
-def _identity(source: _Source) -> Section:
+def _identity(source: Source) -> Section:
     rows = source.table(
         "cdp/identity_health",
         f"""
@@ -162,7 +120,7 @@ def _identity(source: _Source) -> Section:
         "Who is who",
         f"{tiers.get('exact') or 0:.1%} of the customers are held together by exact identifiers alone. The bars count "
         "customers by how many records and combinations of identifiers they have.",
-        _bars([(row[1], row[2], f"{row[2]:,} ({row[3]:.0%})") for row in sizes]),
+        bars_of([(row[1], row[2], f"{row[2]:,} ({row[3]:.0%})") for row in sizes]),
         ("measure", "part", "count", "share"),
         tuple(
             (row[0].replace("_", " "), row[1], f"{row[2]:,}", f"{row[3]:.1%}" if row[3] else "")
@@ -176,26 +134,27 @@ def _number(text: str) -> int:
     return int("".join(each if each.isdigit() else " " for each in text).split()[0])
 
 
-def _segments(source: _Source) -> Section:
+def _segments(source: Source) -> Section:
     rows = source.table(
         "cdp/customer_segments",
         f"""
         select segments.name, count(*), count(*) / sum(count(*)) over ()
         from released
         inner join read_parquet('{source.release}/cdp/segments.parquet') as segments using (segment_id)
+        where segments.scheme = 'behaviour'
         group by segments.segment_id, segments.name order by 2 desc, 1
         """,
     )
     return Section(
         "Segments",
         "Customers grouped by how they behave.",
-        _bars([(row[0], row[1], f"{row[1]:,} ({row[2]:.0%})") for row in rows]),
+        bars_of([(row[0], row[1], f"{row[1]:,} ({row[2]:.0%})") for row in rows]),
         ("segment", "customers", "share"),
         tuple((row[0], row[1], f"{row[2]:.1%}") for row in rows),
     )
 
 
-def _scores(source: _Source) -> Section:
+def _scores(source: Source) -> Section:
     rows = source.table(
         "ops/model_cards",
         """
@@ -209,7 +168,7 @@ def _scores(source: _Source) -> Section:
     return Section(
         "How good the scores are",
         "Measured on people and weeks that the models had not seen.",
-        _bars(
+        bars_of(
             [(f"{row[0]}: {row[1]}", row[2], f"{row[2]:.3g}", row[3], row[4], row[5]) for row in held_against]
         ),
         ("model", "metric", "value", "low", "high", "baseline", "baseline is", "verdict"),
@@ -221,7 +180,7 @@ def _scores(source: _Source) -> Section:
     )
 
 
-def _audiences(source: _Source) -> Section:
+def _audiences(source: Source) -> Section:
     rows = source.table(
         "both/audience_members",
         f"""
@@ -235,13 +194,13 @@ def _audiences(source: _Source) -> Section:
     return Section(
         "Audiences",
         "Members that may be addressed and the control group, kept apart so that the effect can be measured.",
-        _bars([(row[1] or row[0], row[3], f"{row[3]:,}") for row in rows]),
+        bars_of([(row[1] or row[0], row[3], f"{row[3]:,}") for row in rows]),
         ("audience", "name", "side", "members", "of them control"),
         tuple(rows),
     )
 
 
-def _lookalikes(source: _Source) -> Section:
+def _lookalikes(source: Source) -> Section:
     rows = source.table(
         "dmp/lookalike_models",
         """
@@ -255,7 +214,7 @@ def _lookalikes(source: _Source) -> Section:
         "Look-alikes",
         "Lift at 5 %: how many times more of the hidden audience is among the most alike than among as many at random. "
         "Activity alone is the model to beat.",
-        _bars(
+        bars_of(
             [(f"{row[0]} ({row[8]})", row[4], f"{row[4]:.2f}", row[5], row[6], row[7]) for row in measured]
         ),
         (
@@ -278,7 +237,7 @@ def _lookalikes(source: _Source) -> Section:
     )
 
 
-def _gates(source: _Source) -> Section:
+def _gates(source: Source) -> Section:
     rows = [
         (step, *found)
         for step in STEPS
@@ -302,7 +261,7 @@ def _gates(source: _Source) -> Section:
     )
 
 
-def _costs(source: _Source) -> Section:
+def _costs(source: Source) -> Section:
     rows = source.table(
         "ops/run_costs",
         f"""
@@ -313,21 +272,7 @@ def _costs(source: _Source) -> Section:
     return Section(
         "Where the time goes",
         "Wall seconds per step up to the writing of this page.",
-        _bars([(row[0], row[1], f"{row[1]:.1f} s") for row in rows]),
+        bars_of([(row[0], row[1], f"{row[1]:.1f} s") for row in rows]),
         ("step", "wall seconds", "CPU seconds", "peak memory, MB"),
         tuple((row[0], *(f"{each:,.1f}" for each in row[1:])) for row in rows),
-    )
-
-
-def _bars(rows: list[tuple]) -> tuple[Bar, ...]:
-    """Bars of (label, number, text[, low, high, mark]) on one scale from zero."""
-    shown = [(*row, *(None,) * (6 - len(row))) for row in rows[:MOST_BARS]]
-    top = max((max(each for each in (row[1], *row[3:]) if each is not None) for row in shown), default=0) or 1
-
-    def percent(value: float | None) -> float | None:
-        return None if value is None else round(100 * max(float(value), 0) / float(top), 3)
-
-    return tuple(
-        Bar(row[0], row[2], percent(row[1]), percent(row[3]), percent(row[4]), percent(row[5]))
-        for row in shown
     )

@@ -116,8 +116,16 @@ def test_what_was_sent_to_customers_is_not_their_doing_and_what_they_opened_is(l
         for begin, stage in ((0, "lead"), (30, "active"))
         for activity in ("email_sent", "email_opened")
     ]
-    _, needs = _find(lake, pd.concat(both))
-    assert set(needs.loc[needs["need_kind"] == "activity", "need"]) == {"email_opened"}
+    asked = _rows(
+        [f"x{number:02d}" for number in range(40)],
+        "lead",
+        "interactions",
+        "call",
+        ["billing"] * 40,
+        range(40),
+    )
+    _, needs = _find(lake, pd.concat([*both, asked]))
+    assert set(needs.loc[needs["need_kind"] == "activity", "need"]) == {"call", "email_opened"}
 
 
 def test_cells_of_few_customers_are_not_shown(lake):
@@ -214,5 +222,17 @@ def test_columns_that_are_all_unknown_are_no_needs(lake):
     timeline = pd.concat([_buyers("loyal", 100, 1, 0.2, 3), _buyers("lead", 100, 1, 0.2, 3)]).assign(
         category=None
     )
-    _, needs = _find(lake, timeline.astype({"category": "string"}))
+    visits = timeline.assign(
+        customer_id="v" + timeline["customer_id"],
+        activity="visit",
+        channel="site",
+        occurred_at=timeline["occurred_at"] - pd.Timedelta(hours=6),
+    )
+    _, needs = _find(lake, pd.concat([timeline, visits]).astype({"category": "string"}))
     assert set(needs["need_kind"]) == {"activity", "channel", "part_of_day"}
+
+
+def test_what_everybody_does_is_no_need(lake):
+    summary, needs = _find(lake, pd.concat([_buyers("loyal", 100, 1, 1, 3), _buyers("lead", 100, 1, 1, 4)]))
+    assert summary.skipped and "differ in anything" in summary.note
+    assert needs.empty

@@ -33,6 +33,12 @@ def learned(snapshots, tmp_path_factory) -> Lake:
     return lake
 
 
+@pytest.fixture(scope="module")
+def half(snapshots) -> pd.DataFrame:
+    """Enough customers to tell a good model from a poor one."""
+    return snapshots[snapshots["customer_id"].str[-1].isin(list("01234"))].reset_index(drop=True)
+
+
 def test_on_real_shoppers_the_model_beats_what_anybody_would_guess(learned):
     card = _card(learned)
     assert set(card["verdict"]) == {"promoted"}
@@ -64,8 +70,8 @@ def test_what_a_customer_bought_before_orders_what_they_buy_after_the_day(learne
     assert roc_auc_score(scores["customer_id"].isin(buyers), scores["value"]) > 0.8
 
 
-def test_a_model_that_learns_nothing_is_refused_and_the_naive_guess_is_scored(snapshots, lake):
-    shuffled = snapshots.copy()
+def test_a_model_that_learns_nothing_is_refused_and_the_naive_guess_is_scored(half, lake):
+    shuffled = half.copy()
     generator = np.random.default_rng(0)
     for cutoff, rows in shuffled.groupby("as_of_date").groups.items():
         if cutoff.date() != DAY:
@@ -75,22 +81,22 @@ def test_a_model_that_learns_nothing_is_refused_and_the_naive_guess_is_scored(sn
     assert summary.status == "refused"
     assert set(_card(lake)["verdict"]) == {"refused"}
     scores = pd.read_parquet(lake.ml(DAY, "customer_scores_propensity"))
-    assert len(scores) == summary.rows > 2000
+    assert len(scores) == summary.rows > 1000
     assert scores["value"].between(0.2, 0.4).all()
 
 
-def test_a_feature_from_the_future_is_refused_and_does_not_flatter_the_card(snapshots, lake):
-    telling = snapshots["bought_in_horizon"].fillna(False).astype(float) * 3
-    hand_over(lake, "customer_feature_snapshots", snapshots.assign(loyalty_index=telling))
+def test_a_feature_from_the_future_is_refused_and_does_not_flatter_the_card(half, lake):
+    telling = half["bought_in_horizon"].fillna(False).astype(float) * 3
+    hand_over(lake, "customer_feature_snapshots", half.assign(loyalty_index=telling))
     score_customers(lake, DAY, MODELS)
     card = _card(lake)
     assert "loyalty_index" in card.loc["features", "note"]
     assert 0.8 < card.loc["auc", "value"] < 0.95
 
 
-def test_when_nearly_everybody_buys_the_card_says_so_and_measures_on(snapshots, lake):
+def test_when_nearly_everybody_buys_the_card_says_so_and_measures_on(half, lake):
     generator = np.random.default_rng(1)
-    common = snapshots.copy()
+    common = half.copy()
     known = common["bought_in_horizon"].notna()
     chance = 0.99 - 0.12 * (common["orders_84d"] < 5)
     common.loc[known, "bought_in_horizon"] = generator.random(known.sum()) < chance[known]
@@ -125,7 +131,7 @@ SKIPPED = {
         lambda frame: frame[frame["as_of_date"] > frame["as_of_date"].min()],
         "two cutoffs",
     ),
-    "with few buyers": (lambda frame: frame.groupby("as_of_date").head(300), "at least 100"),
+    "with few buyers": (lambda frame: frame.groupby("as_of_date").head(150), "at least 50"),
     "without any purchase": (
         lambda frame: frame.assign(bought_in_horizon=frame["bought_in_horizon"] & False),
         "0 buy within",
@@ -152,12 +158,6 @@ def test_snapshots_of_another_day_stop_the_step(snapshots, lake):
     hand_over(lake, "customer_feature_snapshots", snapshots)
     with pytest.raises(StepFailed, match="is of 2017-11-30"):
         score_customers(lake, DAY + timedelta(days=1), MODELS)
-
-
-@pytest.fixture(scope="module")
-def half(snapshots) -> pd.DataFrame:
-    """Enough customers to tell a good model from a poor one."""
-    return snapshots[snapshots["customer_id"].str[-1].isin(list("01234"))].reset_index(drop=True)
 
 
 def _as_of(snapshots: pd.DataFrame, days: int) -> pd.DataFrame:
@@ -201,9 +201,9 @@ def test_a_champion_whose_features_are_gone_is_replaced_at_once(half, lake):
     assert set(_run(lake, half.drop(columns=["beer_lines"]), 1)["verdict"]) == {"promoted"}
 
 
-def test_a_category_is_foreseen_from_what_customers_had_to_do_with_it(snapshots, lake):
-    """Beer is the label of the snapshots; here it is a category, and buying at all is something else."""
-    bought = snapshots[snapshots["beer_lines"] > 0]
+def test_a_category_is_foreseen_from_what_customers_had_to_do_with_it(half, lake):
+    """Beer is the label of the half; here it is a category, and buying at all is something else."""
+    bought = half[half["beer_lines"] > 0]
     category = pd.DataFrame(
         {
             "customer_id": bought["customer_id"],
@@ -216,17 +216,17 @@ def test_a_category_is_foreseen_from_what_customers_had_to_do_with_it(snapshots,
         }
     )
     hand_over(lake, "customer_category_snapshots", category)
-    hand_over(lake, "customer_feature_snapshots", snapshots.drop(columns=["beer_lines", "beer_lines_56d"]))
+    hand_over(lake, "customer_feature_snapshots", half.drop(columns=["beer_lines", "beer_lines_56d"]))
     score_customers(lake, DAY, MODELS)
     score = "purchase_probability:BEERS/ALES"
     card = _card(lake, score)
     assert card.loc["auc", "value"] > 0.75
-    assert card.loc["ece", "value"] <= 0.03
+    assert card.loc["ece", "value"] <= 0.05  # of a thousand customers in ten bins
     counts = _scores(lake).groupby("score")["customer_id"].nunique()
-    assert counts[score] == counts["purchase_probability"] == snapshots["customer_id"].nunique()
+    assert counts[score] == counts["purchase_probability"] == half["customer_id"].nunique()
 
 
-def test_what_else_customers_do_can_be_foreseen_by_configuration(snapshots, lake):
+def test_what_else_customers_do_can_be_foreseen_by_configuration(half, lake):
     models = MODELS.model_copy(
         update={
             "propensities": (
@@ -234,11 +234,11 @@ def test_what_else_customers_do_can_be_foreseen_by_configuration(snapshots, lake
             )
         }
     )
-    happened = snapshots[snapshots["bought_in_horizon"].fillna(False).astype(bool)]
+    happened = half[half["bought_in_horizon"].fillna(False).astype(bool)]
     hand_over(
         lake, "propensity_labels", happened[["customer_id", "as_of_date"]].assign(score="propensity:redeems")
     )
-    hand_over(lake, "customer_feature_snapshots", snapshots)
+    hand_over(lake, "customer_feature_snapshots", half)
     score_customers(lake, DAY, models)
     asked, buying = _card(lake, "propensity:redeems"), _card(lake)
     assert asked.loc["base_rate", "value"] == buying.loc["base_rate", "value"]

@@ -367,6 +367,15 @@ def test_leads_get_the_rate_of_earlier_leads_and_an_interval_from_nothing(lake):
     assert leads["value"]["expected_value"].max() < scores["value"]["expected_value"].max()
 
 
+def test_who_is_first_seen_after_the_day_is_nobody_yet(lake):
+    orders = _random_orders(60, 5)
+    seen = pd.Series(pd.to_datetime(["2020-12-31 23:59", "2021-01-01 00:00"]), index=["lead", "of tomorrow"])
+    _lay(lake, orders, pd.concat([orders.groupby("customer_id")["ordered_at"].min(), seen]))
+    value_customers(lake, LAST, Models())
+    scored = _scores(lake, LAST).index
+    assert "lead" in scored and "of tomorrow" not in scored
+
+
 def test_a_refund_takes_from_what_a_customer_spent_and_is_no_purchase(lake):
     orders = _random_orders(300, 4)
     big = pd.DataFrame(

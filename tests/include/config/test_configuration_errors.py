@@ -101,6 +101,8 @@ def test_a_rule_for_actions_and_a_label_are_conditions_like_any_other(problems):
 propensities:
   - id: complains
     label: {activity: call, where: reason = 'x'}
+  - id: subscribes
+    label: {activity: call, where: outcome = 'subscribed'}
 actions:
   rules:
     - {id: help, when: has_open_isue, offer: service}
@@ -108,9 +110,9 @@ actions:
 """
     assert [line.split(",")[0] for line in problems(models=models)] == [
         "models.yml:3 propensities[complains].label.where: found the column 'reason'",
-        "models.yml:6 actions.rules[help].when: found the column 'has_open_isue'",
-        "models.yml:7 actions.rules[help].offer: found 'gift'",
-        "models.yml:7 actions.rules[help].id: found 'help'",
+        "models.yml:8 actions.rules[help].when: found the column 'has_open_isue'",
+        "models.yml:9 actions.rules[help].offer: found 'gift'",
+        "models.yml:9 actions.rules[help].id: found 'help'",
     ]
 
 

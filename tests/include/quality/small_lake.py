@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from dataclasses import dataclass
 from datetime import date
@@ -64,9 +65,22 @@ STAGED = {
         from range({CUSTOMERS}) t(i)""",
     "customer_feature_snapshots": f"""select {CUSTOMER} as customer_id, as_of_date,
         as_of_date = date '2017-12-01' as is_current,
-        case when as_of_date < date '2017-12-01' then i % 3 = 0 end as bought_in_horizon
+        400::bigint as days_observed, (i % 60)::bigint as recency_days,
+        case when as_of_date < date '2017-12-01' then i % 3 = 0 end as bought_in_horizon,
+        cast(case when as_of_date < date '2017-12-01' then i % 3 * 10 end as decimal(18, 4)) as value_in_horizon
         from range({CUSTOMERS}) t(i), (values (date '2017-10-06'), (date '2017-11-03'),
         (date '2017-12-01')) d(as_of_date)""",
+    "customer_category_snapshots": f"""select {CUSTOMER} as customer_id, as_of_date,
+        as_of_date = date '2017-12-01' as is_current, 'TEA' as category,
+        case when as_of_date < date '2017-12-01' then i % 3 = 0 end as bought_in_horizon
+        from range({CUSTOMERS}) t(i), (values (date '2017-11-03'), (date '2017-12-01')) d(as_of_date)""",
+    "customer_orders": f"""select {CUSTOMER} as customer_id, 'o' || i as order_id, 'shop' as channel,
+        cast(10 + i as decimal(18, 4)) as total_amount, timestamp '2017-11-03' + to_minutes(i) as ordered_at
+        from range(40) t(i)""",
+    "customer_signals": f"""select {CUSTOMER} as customer_id, 'behaviour' as signal_kind,
+        'Product viewed' as signal, 'TEA' as signal_category, 'active' as stage, date '2017-11-02' as signal_date,
+        timestamp '2017-11-02 10:00' as occurred_at from range(20) t(i)""",
+    "product_catalogue": "select 'p' || i as product_id, 'Tea ' || i as name from range(10) t(i)",
     "audience_seeds": f"""select 'loyal' as audience_id, {VISITOR} as visitor_id, 'p' || md5('k' || i) as person_key
         from range(40) t(i)""",
     "known_visitors": f"select {VISITOR} as visitor_id, 'p' || md5('k' || i) as person_key from range(50) t(i)",
@@ -107,15 +121,41 @@ ML = {
         'purchase_probability' as score, i / {CUSTOMERS} as value, 100.0 * (i + 1) / {CUSTOMERS} as percentile,
         i / {CUSTOMERS} - 0.01 as low, i / {CUSTOMERS} + 0.01 as high, 'v1' as model_version
         from range({CUSTOMERS}) t(i)""",
-    "segments": """select 's' || i as segment_id, date '2017-12-01' as as_of_date, 'Segment ' || i as name,
-        'they buy' as description, 60::bigint as size, 0.5::double as share,
-        'v1' as model_version from range(2) t(i)""",
-    "customer_segments": f"""select {CUSTOMER} as customer_id, date '2017-12-01' as as_of_date,
-        's' || (i % 2) as segment_id,
-        0.1::double as distance from range({CUSTOMERS}) t(i)""",
+    "segments": """select scheme || '_' || i as segment_id, scheme, date '2017-12-01' as as_of_date,
+        'Segment ' || i as name, 'they buy' as description, 60::bigint as size, 0.5::double as share,
+        0.1::double as trend, 'v1' as model_version
+        from range(2) t(i), (values ('behaviour'), ('rfm')) schemes(scheme)""",
+    "customer_segments": f"""select {CUSTOMER} as customer_id, date '2017-12-01' as as_of_date, scheme,
+        scheme || '_' || (i % 2) as segment_id, 0.1::double as distance
+        from range({CUSTOMERS}) t(i), (values ('behaviour'), ('rfm')) schemes(scheme)""",
+    "stage_needs": """select 'active' as stage, 'category' as need_kind, need, date '2017-12-01' as as_of_date,
+        60::bigint as customers, 30::bigint as with_need, 0.5::double as share, 0.25::double as share_elsewhere,
+        2.0::double as lift, 1.5::double as low, 2.5::double as high, 0.01::double as p_value, 0.02::double as q_value,
+        true as is_significant from (values ('TEA'), ('CUPS')) needs(need)""",
+    "product_profiles": """select date '2017-12-01' as as_of_date, 'gender' as profile_type, profile,
+        'gender ' || profile as profile_name, 'category' as level, 'TEA' as product_key, 'TEA' as product_name,
+        60::bigint as customers, 30::bigint as buyers, 0.5::double as share, 0.25::double as share_elsewhere,
+        2.0::double as lift, 1.5::double as low, 2.5::double as high, 0.01::double as p_value, 0.02::double as q_value,
+        true as is_significant from (values ('f'), ('m')) profiles(profile)""",
+    "product_recommendations": f"""select {CUSTOMER} as customer_id, date '2017-12-01' as as_of_date, rank,
+        'p' || rank as product_id, 'Tea ' || rank as product_name, 'TEA' as category, 1.0 / rank as score,
+        'popular with all customers' as reason, 'v1' as model_version
+        from range({CUSTOMERS}) t(i), range(1::bigint, 3::bigint) ranks(rank)""",
+    "purchase_triggers": """select md5(trigger) as trigger_id, trigger, 'any' as category, 'any' as stage,
+        'any' as sales_channel, 3::bigint as window_days, 60::bigint as occurrences, effect, low, high, q_value,
+        1.0::double as placebo_effect, 0.8::double as placebo_low, 1.2::double as placebo_high, verdict,
+        'what it does' as meaning, date '2017-12-01' as as_of_date
+        from (values ('price drop', 1.5::double, 1.2::double, 1.9::double, 0.01::double, 'raises'),
+            ('call: delivery', 0.9, 0.7, 1.1, 0.6, 'none shown'), ('birthday', null, null, null, null, 'too few'))
+            as found(trigger, effect, low, high, q_value, verdict)""",
     "model_cards": """select 'propensity' as model, 'v1' as model_version, date '2017-12-01' as as_of_date,
         'purchase' as task, 'auc' as metric, 0.8::double as value, 0.75::double as low, 0.85::double as high,
         0.7::double as baseline, 'recency' as baseline_name, 'promoted' as verdict, 'beats recency' as note""",
+    "model_cards_propensity": """select 'purchase_probability' as model, 'v1' as model_version,
+        date '2017-12-01' as as_of_date, 'propensity' as task, metric, value, value - 0.01 as low, value + 0.01 as high,
+        baseline, 'a baseline' as baseline_name, 'promoted' as verdict, 'AUC 0.8 against 0.7' as note
+        from (values ('auc', 0.8::double, 0.7::double), ('auc_difference', 0.1, 0.0), ('challenger_auc', 0.8, 0.79),
+            ('feature_drift', 0.05, 0.25), ('score_drift', 0.01, 0.25)) as lines(metric, value, baseline)""",
     "lookalike_models": """select 'loyal' as audience_id, 'v1' as model_version, date '2017-12-01' as as_of_date,
         'logistic' as algorithm, 40::bigint as seed_size, 150::bigint as candidate_size, 12::bigint as features,
         0.8::double as auc, 4.0::double as lift_at_1, 3.0::double as lift_at_5, 2.5::double as lift_at_5_low,
@@ -128,7 +168,7 @@ ML = {
 
 TABLES = {
     "cdp/customers": f"""select {CUSTOMER} as customer_id, 'p' || i || '@example.com' as email,
-        'active' as lifecycle_stage,
+        'active' as lifecycle_stage, i % 2 = 0 as consent_email,
         'exact' as confidence_tier, timestamp '2017-11-01' as first_seen_at, timestamp '2017-11-20' as last_seen_at
         from range({CUSTOMERS}) t(i)""",
     "cdp/customer_attributes": f"""select {CUSTOMER} as customer_id, 'email' as attribute,
@@ -171,11 +211,32 @@ TABLES = {
     "cdp/sessions": f"""select 'x' || i as session_id, {CUSTOMER} as customer_id,
         timestamp '2017-11-03' as started_at,
         timestamp '2017-11-03 00:10' as ended_at, 3::bigint as page_views from range(20) t(i)""",
+    "cdp/customer_stages": f"""select {CUSTOMER} as customer_id, number as stage_number, stage,
+        previous as previous_stage, entered as entered_at, lefts as left_at, lefts is null as is_current
+        from range({CUSTOMERS}) t(i),
+        (values (1::bigint, 'lead', null, timestamp '2017-11-01', timestamp '2017-11-03'),
+            (2, 'active', 'lead', timestamp '2017-11-03', null)) as stays(number, stage, previous, entered, lefts)""",
+    "cdp/lifecycle_funnel": """select 'lead' as from_stage, 'active' as to_stage, 'all' as period, within_days,
+        120::bigint as entered, 60::bigint as moved, 0.5::double as conversion, 0.4::double as low,
+        0.6::double as high, 12.0::double as median_days from (values (28), (90)) as within(within_days)""",
     "cdp/customer_features": f"""select {CUSTOMER} as customer_id, date '2017-12-01' as as_of_date, i as orders
         from range({CUSTOMERS}) t(i)""",
     "cdp/customer_scores": ML["customer_scores"],
     "cdp/segments": ML["segments"],
     "cdp/customer_segments": ML["customer_segments"],
+    "cdp/stage_needs": ML["stage_needs"],
+    "cdp/product_profiles": ML["product_profiles"],
+    "cdp/product_recommendations": ML["product_recommendations"],
+    "cdp/purchase_triggers": ML["purchase_triggers"],
+    "cdp/next_best_actions": f"""select {CUSTOMER} as customer_id, rank,
+        if(i % 10 = 5, 'none', 'product') as action, if(i % 10 = 5, null, 'discover') as rule_id,
+        if(i % 10 = 5, null, 'p' || rank) as product_id, if(i % 10 = 5, null, 'TEA') as category,
+        null::varchar as content, 'none' as promotion,
+        case when i % 10 <> 5 then if(i % 2 = 0, 'email', 'website') end as channel, 'New to them.' as reason,
+        0.5::double as probability,
+        i % 10 = 5 as is_control, date '2017-12-01' as as_of_date
+        from range({CUSTOMERS}) t(i), range(1::bigint, 3::bigint) ranks(rank)
+        where rank = 1 or i % 10 <> 5""",
     "dmp/visitors": f"""select {VISITOR} as visitor_id, 'anonymous_id' as id_type, 'mobile' as device, 'FR' as place,
         timestamp '2017-11-01' as first_seen_at, timestamp '2017-11-20 10:00:01.5' as last_seen_at,
         timestamp '2018-03-01' as expires_at from range({VISITORS}) t(i)""",
@@ -223,6 +284,12 @@ LANDED = {
 }
 
 
+@functools.cache
+def in_memory() -> duckdb.DuckDBPyConnection:
+    """The database that writes all files: to open one takes as long as to write ten."""
+    return duckdb.connect(config={"threads": 1})
+
+
 @dataclass(frozen=True)
 class SmallLake:
     """The lake and the means to spoil it."""
@@ -232,16 +299,14 @@ class SmallLake:
     def write(self, path: Path, query: str) -> None:
         """Replace a Parquet file by the rows of a query."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        with duckdb.connect() as connection:
-            connection.execute(f"copy ({query}) to '{path}' (format parquet)")
+        in_memory().execute(f"copy ({query}) to '{path}' (format parquet)")
 
     def change(self, path: Path, query: str) -> None:
         """Replace a Parquet file by a query over `old`, its rows so far."""
-        with duckdb.connect() as connection:
-            connection.execute(
-                f"create table old as select * from read_parquet('{path}', hive_partitioning = false)"
-            )
-            connection.execute(f"copy ({query}) to '{path}' (format parquet)")
+        in_memory().execute(
+            f"create or replace table old as select * from read_parquet('{path}', hive_partitioning = false)"
+        )
+        in_memory().execute(f"copy ({query}) to '{path}' (format parquet)")
 
     def change_warehouse(self, statement: str) -> None:
         with duckdb.connect(str(self.lake.warehouse)) as connection:
@@ -335,4 +400,24 @@ def clean_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(clean_lake: Path, tmp_path: Path) -> SmallLake:
     """A small lake of the test's own."""
     shutil.copytree(clean_lake, tmp_path / "data")
+    return SmallLake(Lake(tmp_path / "data"))
+
+
+@pytest.fixture(scope="session")
+def cleared_lake(clean_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The DATA folder that `empty_lake` is a copy of: every file and table is there, none has a row."""
+    small = SmallLake(Lake(tmp_path_factory.mktemp("cleared") / "data"))
+    shutil.copytree(clean_lake, small.lake.data)
+    for path in small.lake.root.rglob("*.parquet"):
+        small.change(path, "from old limit 0")
+    with duckdb.connect(str(small.lake.warehouse)) as connection:
+        for (table,) in connection.execute("select table_name from information_schema.tables").fetchall():
+            connection.execute(f"delete from {table}")
+    return small.lake.data
+
+
+@pytest.fixture
+def empty_lake(cleared_lake: Path, tmp_path: Path) -> SmallLake:
+    """The small lake of a company without any data, of the test's own."""
+    shutil.copytree(cleared_lake, tmp_path / "data")
     return SmallLake(Lake(tmp_path / "data"))

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-import duckdb
 import pyarrow.parquet as pq
 import pytest
 
@@ -21,6 +20,11 @@ from include.quality.suites import STEPS, SuiteError, load_suite
 from tests.include.quality.small_lake import DAY, TABLES, SmallLake
 
 Spoil = Callable[[SmallLake], None]
+
+
+def of(number: int) -> str:
+    """The SQL condition for one customer of the small lake. Odd ones have not agreed to e-mail, 5 is of the control."""
+    return f"customer_id = 'c' || substr(md5('c{number}'), 1, 24)"
 
 
 def copy_release(small: SmallLake) -> Path:
@@ -359,9 +363,9 @@ STOPS: list[tuple[str, str, Spoil, set[str], str]] = [
     (
         "learn",
         "a customer without a segment",
-        learned("customer_segments", "from old order by customer_id limit 119"),
+        learned("customer_segments", "from old order by scheme, customer_id limit 239"),
         {"segmented_customers: every_customer_is_segmented"},
-        "1 of 120 rows",
+        "1 of 240 rows, e.g. customer_id=",
     ),
     (
         "learn",
@@ -390,6 +394,15 @@ STOPS: list[tuple[str, str, Spoil, set[str], str]] = [
         staged("audience_seeds", "from old union all select 'loyal', sha256('refused'), 'p1'"),
         {"audience_seeds: seeds_agreed"},
         "1 of 41 rows",
+    ),
+    (
+        "segment",
+        "a control group of everybody",
+        published(
+            "cdp/next_best_actions", "select * replace (true as is_control, 'none' as action) from old"
+        ),
+        {"action_control: control_share_is_as_configured"},
+        "1 of 1 rows, e.g. customers=120 control_share=1",
     ),
     (
         "expand",
@@ -534,6 +547,356 @@ WARNINGS: list[tuple[str, str, Spoil, set[str]]] = [
 ]
 
 
+# Faults that keep out of each other's way, all made in one lake, for a gate takes seconds: how each is made, what must
+# fail for it, how many rows break that, and what the examples say.
+TOGETHER: dict[str, list[tuple[str, Spoil, str, int, str]]] = {
+    "unify": [
+        (
+            "a value from the future",
+            staged(
+                "customer_feature_snapshots",
+                f"select * replace (if(is_current and {of(5)}, 5, value_in_horizon) as value_in_horizon) from old",
+            ),
+            "customer_feature_snapshots: no_value_before_it_is_known",
+            1,
+            "as_of_date=2017-12-01",
+        ),
+        (
+            "an order after the day it is known on",
+            staged(
+                "customer_feature_snapshots",
+                f"select * replace (if(is_current and {of(7)}, -1, recency_days) as recency_days) from old",
+            ),
+            "customer_feature_snapshots: features_are_of_the_past",
+            1,
+            "days_observed=400 recency_days=-1",
+        ),
+        (
+            "a category bought in the future",
+            staged(
+                "customer_category_snapshots",
+                f"select * replace (if(is_current and {of(5)}, true, bought_in_horizon) as bought_in_horizon) from old",
+            ),
+            "customer_category_snapshots: no_label_before_it_is_known",
+            1,
+            "category='TEA' as_of_date=2017-12-01",
+        ),
+        (
+            "an order of tomorrow",
+            staged(
+                "customer_orders",
+                "select * replace (if(order_id = 'o7', timestamp '2017-12-02', ordered_at) as ordered_at) from old",
+            ),
+            "customer_orders: orders_are_of_the_past",
+            1,
+            "order_id='o7' ordered_at=2017-12-02 00:00:00",
+        ),
+        (
+            "a signal of tomorrow",
+            staged(
+                "customer_signals",
+                f"select * replace (if({of(5)}, timestamp '2017-12-02', occurred_at) as occurred_at) from old",
+            ),
+            "customer_signals: signals_are_of_the_past",
+            1,
+            "signal='Product viewed' signal_date=2017-11-02 occurred_at=2017-12-02 00:00:00",
+        ),
+        (
+            "a product twice in the catalogue",
+            staged("product_catalogue", "from old union all from old where product_id = 'p3'"),
+            "product_catalogue: product_id",
+            2,
+            "'p3'",
+        ),
+        (
+            "a profile that says another stage, and a life that was lost",
+            lambda small: (
+                published(
+                    "cdp/customers",
+                    f"select * replace (if({of(5)}, 'loyal', lifecycle_stage) as lifecycle_stage) from old",
+                )(small),
+                published("cdp/customer_stages", f"from old where not {of(7)}")(small),
+            ),
+            "customer_lives: every_customer_stands_somewhere",
+            2,
+            "lifecycle_stage='active' current_stages=0",
+        ),
+        (
+            "a life with a gap",
+            published(
+                "cdp/customer_stages",
+                f"select * replace (if({of(9)}, left_at - interval 1 hour, left_at) as left_at) from old",
+            ),
+            "customer_stages: stays_follow_each_other",
+            1,
+            "left_at=2017-11-02 23:00:00 next_entered_at=2017-11-03 00:00:00",
+        ),
+        (
+            "more who moved on than were there",
+            published(
+                "cdp/lifecycle_funnel",
+                "select * replace (if(within_days = 28, 121, moved) as moved) from old",
+            ),
+            "lifecycle_funnel: conversions_are_shares",
+            1,
+            "within_days=28 entered=120 moved=121",
+        ),
+    ],
+    "learn": [
+        (
+            "a customer in two segments of a scheme",
+            learned(
+                "customer_segments",
+                "from old union all select * replace ('rfm_0' as segment_id) from old "
+                f"where scheme = 'rfm' and {of(5)}",
+            ),
+            "customer_segments: customer_id, scheme",
+            2,
+            "scheme='rfm'",
+        ),
+        (
+            "a customer in a segment of another scheme",
+            learned(
+                "customer_segments",
+                f"select * replace (if({of(7)}, 'rfm_0', segment_id) as segment_id) from old",
+            ),
+            "customer_segments: segments_are_described",
+            1,
+            "scheme='behaviour' segment_id='rfm_0'",
+        ),
+        (
+            "shares that leave customers out",
+            learned("segments", "select * replace (if(segment_id = 'rfm_1', 0.3, share) as share) from old"),
+            "segment_shares: segments_cover_the_customers_once",
+            1,
+            "scheme='rfm' share=0.8",
+        ),
+        (
+            "a propensity of the company's own above one",
+            learned(
+                "customer_scores",
+                "from old union all select * replace ('propensity:visit' as score, 2.0 as high, "
+                f"if({of(5)}, 1.5, value) as value) from old where score = 'purchase_probability'",
+            ),
+            "customer_scores: probabilities_are_between_0_and_1",
+            1,
+            "score='propensity:visit' value=1.5",
+        ),
+        (
+            "less than no orders expected, and a value without an end",
+            learned(
+                "customer_scores",
+                "from old union all select * replace ('expected_orders' as score, 2.0 as high, "
+                f"if({of(5)}, -2, 0) as low, if({of(5)}, -1, value) as value) from old "
+                "where score = 'purchase_probability' union all "
+                "select * replace ('expected_value' as score, 0.0 as low, "
+                f"if({of(7)}, 'inf'::double, high) as high) from old where score = 'purchase_probability'",
+            ),
+            "customer_scores: expectations_are_amounts",
+            2,
+            "score='expected_orders' low=-2 value=-1 high=2",
+        ),
+        (
+            "a need that more have than there are",
+            learned(
+                "stage_needs", "select * replace (if(need = 'TEA', 61, with_need) as with_need) from old"
+            ),
+            "stage_needs: needs_are_shares",
+            1,
+            "need='TEA' with_need=61 customers=60",
+        ),
+        (
+            "a need that may be chance",
+            learned("stage_needs", "select * replace (if(need = 'CUPS', 0.2, q_value) as q_value) from old"),
+            "stage_needs: needs_are_not_chance",
+            1,
+            "need='CUPS' q_value=0.2",
+        ),
+        (
+            "a need told twice",
+            learned(
+                "stage_needs",
+                "from old union all select * replace ('MUGS' as need, 9 as with_need, 0.01 as q_value) from old",
+            ),
+            "stage_needs: stage, need_kind, need",
+            2,
+            "need='MUGS'",
+        ),
+        (
+            "a cell of four buyers, and a correction that makes surer",
+            learned(
+                "product_profiles",
+                "select * replace (if(profile = 'f', 4, buyers) as buyers, "
+                "if(profile = 'm', 0.001, q_value) as q_value) from old",
+            ),
+            "product_profiles: cells_are_shares_of_enough_customers",
+            2,
+            "profile='f' level='category' product_key='TEA' buyers=4",
+        ),
+        (
+            "a product told twice of a profile",
+            learned(
+                "product_profiles",
+                "from old union all select * replace ('x' as profile, 30 as buyers, 0.02 as q_value) from old",
+            ),
+            "product_profiles: profile_type, profile, level, product_key",
+            2,
+            "profile='x'",
+        ),
+        (
+            "two recommendations of one place",
+            learned("product_recommendations", f"select * replace (if({of(5)}, 1, rank) as rank) from old"),
+            "product_recommendations: customer_id, rank",
+            2,
+            "rank=1",
+        ),
+        (
+            "a recommendation of nothing, and one of yesterday",
+            learned(
+                "product_recommendations",
+                f"select * replace (if({of(7)} and rank = 1, null, product_id) as product_id, "
+                f"if({of(7)} and rank = 2, as_of_date - 1, as_of_date) as as_of_date) from old",
+            ),
+            "product_recommendations: recommendations_have_a_product_a_reason_and_a_score",
+            2,
+            "rank=1 score=1 as_of_date=2017-12-01",
+        ),
+        (
+            "an effect outside its interval",
+            learned(
+                "purchase_triggers",
+                "select * replace (if(trigger = 'call: delivery', 1.3, effect) as effect) from old",
+            ),
+            "purchase_triggers: effects_lie_in_their_interval",
+            1,
+            "trigger='call: delivery' category='any' stage='any' sales_channel='any' low=0.7 effect=1.3 high=1.1",
+        ),
+        (
+            "a trigger that works at made-up times too, and one that may be chance",
+            learned(
+                "purchase_triggers",
+                "select * replace (if(trigger = 'price drop', 1.1, placebo_low) as placebo_low, "
+                "if(trigger = 'call: delivery', 'lowers', verdict) as verdict) from old",
+            ),
+            "purchase_triggers: found_triggers_pass_their_placebo",
+            2,
+            "sales_channel='any' q_value=0.6 placebo_low=0.8",
+        ),
+        (
+            "a trigger of yesterday",
+            learned(
+                "purchase_triggers",
+                "select * replace (if(trigger = 'birthday', as_of_date - 1, as_of_date) as as_of_date) from old",
+            ),
+            "purchase_triggers: triggers_are_of_the_day",
+            1,
+            "trigger='birthday' category='any' as_of_date=2017-11-30",
+        ),
+        (
+            "a trigger with two effects",
+            learned(
+                "purchase_triggers",
+                "from old union all select * replace ('t' as trigger_id, 'too few' as verdict) from old "
+                "where trigger = 'price drop' union all select * replace ('t' as trigger_id, 'too few' as verdict) "
+                "from old where trigger = 'price drop'",
+            ),
+            "purchase_triggers: trigger_id, category, stage, sales_channel",
+            2,
+            "trigger_id='t'",
+        ),
+        (
+            "a propensity that the naive guess scores, a champion that won again and one that was not challenged",
+            learned(
+                "model_cards_propensity",
+                "select * replace ('refused' as verdict) from old "
+                "union all select * replace ('purchase_probability:A' as model, 'kept' as verdict) from old "
+                "union all select * replace ('purchase_probability:B' as model, 'kept' as verdict) from old "
+                "where metric <> 'challenger_auc'",
+            ),
+            "propensities: challengers_are_good_enough",
+            2,
+            "model='purchase_probability:A' verdict='kept' note='AUC 0.8 against 0.7'",
+        ),
+        (
+            "customers who are no longer those of then",
+            learned(
+                "model_cards_propensity",
+                "select * replace (if(metric = 'score_drift', 0.3, value) as value) from old",
+            ),
+            "drifts: nothing_has_drifted_far",
+            1,
+            "first_model='purchase_probability' models=3 metric='score_drift' value=0.3",
+        ),
+    ],
+    "segment": [
+        (
+            "an e-mail to somebody who did not agree",
+            published(
+                "cdp/next_best_actions",
+                f"select * replace (if({of(7)}, 'email', channel) as channel) from old",
+            ),
+            "next_best_actions: no_e_mail_without_consent",
+            2,
+            "rank=2 action='product' rule_id='discover'",
+        ),
+        (
+            "an offer to the control group",
+            published(
+                "cdp/next_best_actions",
+                f"select * replace (if({of(5)}, 'content', action) as action, "
+                f"if({of(5)}, 'website', channel) as channel, if({of(5)}, 'discover', rule_id) as rule_id) from old",
+            ),
+            "next_best_actions: nothing_is_offered_to_the_control_group",
+            1,
+            "rank=1 action='content' rule_id='discover'",
+        ),
+        (
+            "a second action twice",
+            published("cdp/next_best_actions", f"from old union all from old where rank = 2 and {of(9)}"),
+            "next_best_actions: customer_id, rank",
+            2,
+            "rank=2",
+        ),
+        (
+            "an action by no rule",
+            published(
+                "cdp/next_best_actions", f"select * replace (if({of(11)}, null, rule_id) as rule_id) from old"
+            ),
+            "next_best_actions: actions_are_explained",
+            2,
+            "rank=1 action='product' channel='website'",
+        ),
+        (
+            "actions of yesterday",
+            published(
+                "cdp/next_best_actions",
+                f"select * replace (if({of(13)}, as_of_date - 1, as_of_date) as as_of_date) from old",
+            ),
+            "next_best_actions: actions_are_of_the_day",
+            2,
+            "rank=1 as_of_date=2017-11-30",
+        ),
+        (
+            "an action for nobody",
+            published(
+                "cdp/next_best_actions",
+                f"from old union all select * replace ('c0' as customer_id) from old where {of(15)}",
+            ),
+            "next_best_actions: actions_are_for_customers",
+            1,
+            "customer_id='c0' rank=1",
+        ),
+        (
+            "a customer without an action",
+            published("cdp/next_best_actions", f"from old where not {of(17)}"),
+            "first_actions: every_customer_has_a_first_action",
+            1,
+            "customer_id=",
+        ),
+    ],
+}
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_a_clean_lake_passes_every_gate(step: str, small: SmallLake, configuration: Configuration) -> None:
     copy_release(small)
@@ -566,6 +929,20 @@ def test_a_gate_stops_at(
     assert line.endswith(f" - see {small.lake.quality_page(DAY, step)}")
     assert "\n" not in line
     assert broken(small, step) - NO_WARNING == expected
+
+
+@pytest.mark.parametrize("step", TOGETHER)
+def test_faults_of_one_lake_are_told_apart(step: str, small: SmallLake, configuration: Configuration) -> None:
+    for _, spoil, *_ in TOGETHER[step]:
+        spoil(small)
+    with pytest.raises(StepFailed):
+        gate(step, small, configuration)
+    rows = pq.read_table(small.lake.ops(DAY, f"quality_{step}")).to_pylist()
+    found = {f"{row['asset']}: {row['column_name']}": row for row in rows if not row["success"]}
+    expected = {expectation: count for _, _, expectation, count, _ in TOGETHER[step]}
+    assert {expectation: row["unexpected_count"] for expectation, row in found.items()} == expected
+    for _, _, expectation, _, example in TOGETHER[step]:
+        assert example in found[expectation]["examples"]
 
 
 @pytest.mark.parametrize(
@@ -724,20 +1101,15 @@ def test_examples_show_that_there_is_a_personal_value_but_not_which(
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_company_without_any_data_fails_only_for_its_required_channels(
-    step: str, small: SmallLake, configuration: Configuration
+    step: str, empty_lake: SmallLake, configuration: Configuration
 ) -> None:
-    for path in small.lake.root.rglob("*.parquet"):
-        small.change(path, "from old limit 0")
-    with duckdb.connect(str(small.lake.warehouse)) as connection:
-        for (table,) in connection.execute("select table_name from information_schema.tables").fetchall():
-            connection.execute(f"delete from {table}")
-    copy_release(small)
+    copy_release(empty_lake)
     if step == "extract":
         with pytest.raises(StepFailed, match="required_channels_deliver"):
-            gate(step, small, configuration)
-        assert broken(small, step) == {"channels: required_channels_deliver"}
+            gate(step, empty_lake, configuration)
+        assert broken(empty_lake, step) == {"channels: required_channels_deliver"}
     else:
-        assert not gate(step, small, configuration).failed
+        assert not gate(step, empty_lake, configuration).failed
 
 
 def test_a_missing_file_is_named(small: SmallLake, configuration: Configuration) -> None:

@@ -29,7 +29,11 @@ def test_the_report_is_one_self_contained_page_with_every_section(release: Path)
     assert titles == [
         "What came in",
         "Who is who",
+        "Where customers stand",
         "Segments",
+        "Who buys what",
+        "What makes people buy",
+        "What to do next",
         "How good the scores are",
         "Audiences",
         "Look-alikes",

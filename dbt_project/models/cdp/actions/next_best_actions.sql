@@ -81,24 +81,50 @@ best_channels as (
     qualify
         row_number() over (
             partition by
-                distinct_offers.customer_id, distinct_offers.rule_id, distinct_offers.product_id, distinct_offers.category
+                distinct_offers.customer_id,
+                distinct_offers.rule_id,
+                distinct_offers.product_id,
+                distinct_offers.category
             order by
                 (distinct_offers.offer = 'service' and channels.contact_channel = 'call') desc,
                 channels.answer_count desc,
-                channels.contact_channel
+                channels.contact_channel nulls last
         ) = 1
 
 ),
 
+numbered as (
+
+    select
+        *,
+        row_number() over (
+            partition by
+                customer_id,
+                rule_id
+            order by
+                expected_gain desc,
+                place,
+                product_id,
+                category
+        ) as number_of_rule,
+    from best_channels
+
+),
+
+-- Every rule has its turn before one comes again, so that not all actions are of a kind.
 ranked as (
 
     select
         *,
         row_number() over (
             partition by customer_id
-            order by priority, expected_gain desc, place, rule_id, product_id, category
+            order by
+                priority,
+                number_of_rule,
+                expected_gain desc,
+                rule_id
         ) as rank,
-    from best_channels
+    from numbered
 
 ),
 
@@ -140,7 +166,16 @@ final as (
             when customers.is_control
                 then 'Control group: nothing is offered, so that what offers bring can be measured.'
             when kept.customer_id is not null
-                then concat_ws(' ', kept.words || '.', kept.why || '.', kept.trigger_words)
+                then concat_ws(
+                    ' ',
+                    kept.words || '.',
+                    upper(kept.why[1]) || kept.why[2:] || '.',
+                    kept.trigger_words,
+                    case
+                        when kept.contact_channel is null
+                            then 'How they may be contacted is not known here, for no consents are delivered.'
+                    end
+                )
             when reachable.customer_id is null and occasions.messages_sent >= {{ var('action_max_messages') }}
                 then 'Has had enough messages lately, and comes to no other channel.'
             when reachable.customer_id is null

@@ -20,19 +20,32 @@ cutoffs as (
 
 ),
 
-timeline as (
+order_lines as (
 
     select
         customer_id,
         category,
-        order_id,
-        activity = 'purchase' as is_purchase,
         amount,
         occurred_at,
-    from {{ ref('customer_timeline') }}
+        known_on,
+        gone_on,
+    from {{ ref('int_known_order_lines') }}
+    where category is not null
+
+),
+
+views as (
+
+    select
+        customer_id,
+        category,
+        occurred_at,
+        known_on,
+        cast(null as date) as gone_on,
+    from {{ ref('int_customer_events') }}
     where
         category is not null
-        and (activity = 'purchase' or starts_with(activity, 'product_'))
+        and starts_with(activity, 'product_')
 
 ),
 
@@ -40,8 +53,8 @@ timeline as (
 categories as (
 
     select category
-    from timeline
-    where is_purchase
+    from order_lines
+    where gone_on is null
     group by category
     having count(distinct customer_id) > 1
     order by
@@ -51,60 +64,70 @@ categories as (
 
 ),
 
-known as (
+behaviours as (
 
-    select timeline.*
-    from timeline
+    select
+        order_lines.*,
+        true as is_purchase,
+    from order_lines
     semi join categories
-        on timeline.category = categories.category
+        on order_lines.category = categories.category
+
+    union all by name
+
+    select
+        views.*,
+        false as is_purchase,
+    from views
+    semi join categories
+        on views.category = categories.category
 
 ),
 
--- What came before the cut-off are features; what came in the horizon after it is the label, and nothing else is.
-measured as (
+-- What had happened and been received by the cut-off is a feature, what was bought in the horizon after it the label.
+placed as (
 
     select
-        known.customer_id,
-        cutoffs.as_of_date,
-        cutoffs.is_current,
-        known.category,
-        count(distinct coalesce(known.order_id, cast(known.occurred_at as varchar))) filter (
-            where known.is_purchase and known.occurred_at < cutoffs.cutoff_at
-        ) as category_orders,
-        count(distinct coalesce(known.order_id, cast(known.occurred_at as varchar))) filter (
-            where
-            known.is_purchase
-            and known.occurred_at < cutoffs.cutoff_at
-            and known.occurred_at >= cutoffs.cutoff_at - interval 84 day
-        ) as category_orders_84d,
-        cast(coalesce(sum(known.amount) filter (
-            where known.is_purchase and known.occurred_at < cutoffs.cutoff_at
-        ), 0) as decimal(18, 4)) as category_spend,
-        count(*) filter (
-            where
-            not known.is_purchase
-            and known.occurred_at < cutoffs.cutoff_at
-            and known.occurred_at >= cutoffs.cutoff_at - interval 28 day
-        ) as category_views_28d,
-        date_diff('day', max(known.occurred_at) filter (
-            where known.is_purchase and known.occurred_at < cutoffs.cutoff_at
-        ), cutoffs.cutoff_at) - 1 as days_since_category_order,
-        case
-            when not cutoffs.is_current
-                then bool_or(
-                    known.is_purchase
-                    and known.occurred_at >= cutoffs.cutoff_at
-                    and known.occurred_at < cutoffs.cutoff_at + interval {{ var('horizon_days') }} day
-                )
-        end as bought_in_horizon,
-    from known
-    cross join cutoffs
-    group by
-        known.customer_id,
+        behaviours.*,
         cutoffs.as_of_date,
         cutoffs.is_current,
         cutoffs.cutoff_at,
-        known.category
+        {{ is_known('behaviours', 'cutoffs.as_of_date') }} as is_known,
+        behaviours.is_purchase
+        and behaviours.gone_on is null
+        and behaviours.occurred_at >= cutoffs.cutoff_at
+        and behaviours.occurred_at < cutoffs.cutoff_at + interval {{ var('horizon_days') }} day as is_outcome,
+    from behaviours
+    cross join cutoffs
+
+),
+
+measured as (
+
+    select
+        customer_id,
+        as_of_date,
+        is_current,
+        category,
+        count(distinct occurred_at) filter (where is_known and is_purchase) as category_orders,
+        count(distinct occurred_at) filter (
+            where is_known and is_purchase and occurred_at >= cutoff_at - interval 84 day
+        ) as category_orders_84d,
+        cast(coalesce(sum(amount) filter (where is_known and is_purchase), 0) as decimal(18, 4)) as category_spend,
+        count(*) filter (
+            where is_known and not is_purchase and occurred_at >= cutoff_at - interval 28 day
+        ) as category_views_28d,
+        date_diff('day', max(occurred_at) filter (where is_known and is_purchase), cutoff_at)
+        - 1 as days_since_category_order,
+        case when not is_current then bool_or(is_outcome) end as bought_in_horizon,
+    from placed
+    where is_known or is_outcome
+    group by
+        customer_id,
+        as_of_date,
+        is_current,
+        cutoff_at,
+        category
 
 ),
 

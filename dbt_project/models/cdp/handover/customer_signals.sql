@@ -214,7 +214,11 @@ contacted as (
         coalesce(nullif(lower(trim(messages.medium)), ''), 'message') || ' ' || messages.action || coalesce(
             ': '
             || nullif(
-                trim(regexp_replace(regexp_replace(lower(messages.campaign_id), '[0-9]+', ' ', 'g'), '[^\p{L}]+', ' ', 'g')),
+                trim(
+                    regexp_replace(
+                        regexp_replace(lower(messages.campaign_id), '[0-9]+', ' ', 'g'), '[^\p{L}]+', ' ', 'g'
+                    )
+                ),
                 ''
             ),
             ''
@@ -471,7 +475,9 @@ birthdays as (
         cast(null as varchar) as signal_category,
         cast(
             birth_date
-            + to_years(cast(extract(year from {{ as_of_date() }}) - extract(year from birth_date) - years.ago as integer))
+            + to_years(
+                cast(extract(year from {{ as_of_date() }}) - extract(year from birth_date) - years.ago as integer)
+            )
             as timestamp
         ) - interval 1 second as occurred_at,
     from customers

@@ -81,6 +81,7 @@ purchases_by_line as (
         product_id,
         category,
         cast(null as varchar) as content_category,
+        cast(null as varchar) as outcome,
         'orders' as kind,
         amount,
     from customer_order_lines
@@ -99,6 +100,7 @@ purchases_without_lines as (
         cast(null as varchar) as product_id,
         cast(null as varchar) as category,
         cast(null as varchar) as content_category,
+        cast(null as varchar) as outcome,
         'orders' as kind,
         total_amount as amount,
     from customer_orders
@@ -121,6 +123,7 @@ contacts as (
         cast(null as varchar) as product_id,
         interactions.reason as category,
         cast(null as varchar) as content_category,
+        interactions.outcome,
         'interactions' as kind,
         cast(null as decimal(18, 4)) as amount,
     from interactions
@@ -142,6 +145,7 @@ message_actions as (
         cast(null as varchar) as product_id,
         messages.campaign_id as category,
         cast(null as varchar) as content_category,
+        cast(null as varchar) as outcome,
         'messages' as kind,
         cast(null as decimal(18, 4)) as amount,
     from messages
@@ -164,6 +168,7 @@ consent_statements as (
         cast(null as varchar) as product_id,
         consents.purpose as category,
         cast(null as varchar) as content_category,
+        cast(null as varchar) as outcome,
         'consents' as kind,
         cast(null as decimal(18, 4)) as amount,
     from consents
@@ -187,6 +192,7 @@ behaviours as (
         product_id,
         category,
         content_category,
+        cast(null as varchar) as outcome,
         'events' as kind,
         cast(null as decimal(18, 4)) as amount,
     from customer_events
@@ -230,6 +236,7 @@ final as (
         united.product_id,
         united.category,
         united.content_category,
+        united.outcome,
         united.kind,
         stages.stage,
         cast(united.amount as decimal(18, 4)) as amount,

@@ -1,6 +1,7 @@
 {#-
     By which channel a customer may be met, and which they answer to: the ways that consent and reachability leave open,
     each with how much the customer did there in the last twelve weeks, and the hour and weekday at which they did it.
+    Where a company delivers no consents at all, whether a customer may be written to is not known here: the way is null.
 -#}
 with
 
@@ -29,6 +30,18 @@ customer_orders as (
 
 ),
 
+consents as (
+
+    select * from {{ ref('stg_consents') }}
+
+),
+
+events as (
+
+    select * from {{ ref('stg_events') }}
+
+),
+
 recent as (
 
     select
@@ -50,11 +63,10 @@ recent as (
     select
         customer_id,
         ordered_at as occurred_at,
-        'store' as contact_channel,
+        case when is_store_order then 'store' else 'website' end as contact_channel,
     from customer_orders
     where
-        is_store_order
-        and ordered_at >= {{ end_of_day() }} - interval 84 day
+        ordered_at >= {{ end_of_day() }} - interval 84 day
         and ordered_at < {{ end_of_day() }}
 
 ),
@@ -139,7 +151,7 @@ ways as (
 
 ),
 
-final as (
+open_ways as (
 
     select
         ways.customer_id,
@@ -158,6 +170,55 @@ final as (
     where
         ways.way.is_open
         and (answers.customer_id is not null or not ways.way.needs_visit)
+
+),
+
+statements as (
+
+    select count(*) as statement_count
+    from consents
+
+    union all
+
+    select count(*) as statement_count
+    from events
+    where consent is not null
+
+),
+
+statements_of_all as (
+
+    select sum(statement_count) as statement_count
+    from statements
+
+),
+
+reached as (
+
+    select distinct customer_id
+    from open_ways
+    where not is_service_only
+
+),
+
+final as (
+
+    select * from open_ways
+
+    union all
+
+    select
+        customers.customer_id,
+        cast(null as varchar) as contact_channel,
+        false as is_service_only,
+        0 as answer_count,
+        cast(null as bigint) as usual_hour,
+        cast(null as varchar) as usual_weekday,
+    from customers
+    cross join statements_of_all
+    anti join reached
+        on customers.customer_id = reached.customer_id
+    where statements_of_all.statement_count = 0
 
 )
 

@@ -4,6 +4,7 @@ with
 timeline as (
 
     select * from {{ ref('customer_timeline') }}
+    where occurred_at < {{ end_of_day() }}
 
 ),
 

@@ -36,7 +36,9 @@ purchases as (
         category,
         amount,
     from {{ ref('customer_timeline') }}
-    where activity = 'purchase'
+    where
+        activity = 'purchase'
+        and occurred_at < {{ end_of_day() }}
 
 ),
 
@@ -158,6 +160,7 @@ offered as (
             when asked.offer = 'category' then asked.top_category
         end as category,
         cast(null as varchar) as why,
+        cast(null as double) as own_probability,
         0 as place,
     from asked
     where
@@ -174,6 +177,7 @@ offered as (
         recommendations.product_name,
         recommendations.category,
         recommendations.reason as why,
+        case when recommendations.recommender = 'blend' then recommendations.score end as own_probability,
         recommendations.rank as place,
     from asked
     inner join recommendations
@@ -189,42 +193,55 @@ offered as (
 
 ),
 
--- A category's own propensity where there is one, else the propensity to buy at all; later places count for less.
+-- How probable the purchase is: of the product where the recommender says so, else of its category, else at all.
+likely as (
+
+    select
+        *,
+        case
+            when offer not in ('service', 'content')
+                then coalesce(
+                    own_probability,
+                    scores['purchase_probability:' || category],
+                    scores['purchase_probability'],
+                    0
+                )
+        end as probability,
+    from offered
+
+),
+
 final as (
 
     select
-        offered.customer_id,
-        offered.rule_id,
-        offered.offer,
-        offered.priority,
-        offered.topic,
-        offered.product_id,
-        offered.product_name,
-        offered.category,
-        offered.content,
-        offered.words,
-        offered.why,
-        offered.place,
+        likely.customer_id,
+        likely.rule_id,
+        likely.offer,
+        likely.priority,
+        likely.topic,
+        likely.product_id,
+        likely.product_name,
+        likely.category,
+        likely.content,
+        likely.words,
+        likely.why,
+        likely.place,
         case
-            when offered.promotion_rule = 'always' then true
-            when offered.promotion_rule = 'if_sensitive'
+            when likely.promotion_rule = 'always' then true
+            when likely.promotion_rule = 'if_sensitive'
                 then
-                    offered.is_price_sensitive
-                    and coalesce(offered.scores['purchase_probability'] < 0.5, true)
+                    likely.is_price_sensitive
+                    and coalesce(likely.scores['purchase_probability'] < 0.5, true)
             else false
         end as with_promotion,
-        coalesce(
-            offered.scores['purchase_probability:' || offered.category], offered.scores['purchase_probability'], 0
-        ) as probability,
-        coalesce(
-            offered.scores['purchase_probability:' || offered.category], offered.scores['purchase_probability'], 0
-        )
+        likely.probability,
+        likely.probability
         * coalesce(typical_amounts.typical_amount, typical_amount.typical_amount, 0)
-        / ln(2 + offered.place) as expected_gain,
-    from offered
+        / case when likely.own_probability is null then ln(2 + likely.place) else 1 end as expected_gain,
+    from likely
     cross join typical_amount
     left join typical_amounts
-        on offered.category = typical_amounts.category
+        on likely.category = typical_amounts.category
 
 )
 

@@ -13,7 +13,11 @@ node_customers as (
 
 ),
 
-{{ changed_versions_of('interactions', 'interactions', columns) }},
+changed_versions as (
+
+    select * from {{ ref('stg_interaction_versions') }}
+
+),
 
 {{ channel_starts_of('interactions') }},
 
@@ -30,9 +34,9 @@ versions as (
     from interactions
     inner join channel_starts
         on interactions.channel = channel_starts.channel
-    anti join changed
+    anti join changed_versions
         on
-            {{ same('interactions', 'changed', ['channel', 'interaction_id']) }}
+            {{ same('interactions', 'changed_versions', ['channel', 'interaction_id']) }}
 
     union all
 

@@ -37,7 +37,11 @@ owners as (
 
 ),
 
-{{ changed_versions_of('order_lines', 'order_lines', columns) }},
+changed_versions as (
+
+    select * from {{ ref('stg_order_line_versions') }}
+
+),
 
 -- A line has no time of its own: what came with a channel's first delivery is known with its order.
 {{ channel_starts_of('order_lines') }},
@@ -56,9 +60,9 @@ versions as (
     from order_lines
     inner join channel_starts
         on order_lines.channel = channel_starts.channel
-    anti join changed
+    anti join changed_versions
         on
-            {{ same('order_lines', 'changed', ['channel', 'order_id', 'line_number']) }}
+            {{ same('order_lines', 'changed_versions', ['channel', 'order_id', 'line_number']) }}
 
     union all
 

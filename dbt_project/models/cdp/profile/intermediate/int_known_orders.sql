@@ -22,7 +22,11 @@ customer_orders as (
 
 ),
 
-{{ changed_versions_of('orders', 'orders', columns) }},
+changed_versions as (
+
+    select * from {{ ref('stg_order_versions') }}
+
+),
 
 {{ channel_starts_of('orders') }},
 
@@ -40,9 +44,9 @@ versions_of_channels as (
     from orders
     inner join channel_starts
         on orders.channel = channel_starts.channel
-    anti join changed
+    anti join changed_versions
         on
-            {{ same('orders', 'changed', ['channel', 'order_id']) }}
+            {{ same('orders', 'changed_versions', ['channel', 'order_id']) }}
 
     union all
 
