@@ -201,3 +201,21 @@ def test_attributes_and_own_features_become_columns(lake):
     assert "top_categories" not in frame
     assert read_snapshots(lake, filters=[("is_current", "=", True)])["customer_id"].tolist() == ["c3", "c4"]
     assert pd.concat(read_current(lake, 1))["customer_id"].tolist() == ["c3", "c4"]
+
+
+@pytest.mark.parametrize("rate", [0.3, 0.004])
+def test_a_label_hidden_in_a_few_values_or_ranges_is_found_however_rare_it_is(rate):
+    rows = 20_000
+    generator = np.random.default_rng(5)
+    labels = (generator.random(rows) < rate).astype(float)
+    noise = generator.random(rows)
+    band = generator.integers(0, 5, rows) * 0.2
+    frame = pd.DataFrame(
+        {
+            "above_zero": np.where(labels == 1, 1 + noise, 0.0),
+            "in_five_bands": np.where(labels == 1, band + 0.05 + noise / 1000, band + 0.06 + noise * 0.139),
+            "missing_then": np.where(labels == 1, np.nan, noise),
+            "spend": noise + 0.5 * labels,
+        }
+    )
+    assert set(refuse_features(frame, labels)) == {"above_zero", "in_five_bands", "missing_then"}

@@ -54,7 +54,7 @@ def test_the_inputs_are_such_that_the_tasks_learn_from_them(made):
 
     models = load_configuration(DEFAULT_CONFIG).models
     summary = find_needs(made, DAY, models)
-    assert summary.verdict == "reported" and summary.rows > 10
+    assert summary.status == "reported" and summary.rows > 10
 
 
 def test_a_task_and_the_reading_of_its_inputs_are_measured(tmp_path):
