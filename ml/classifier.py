@@ -57,7 +57,9 @@ class Classifier:
         drawn = np.stack([logit(calibration(predict(bag, matrix))) for bag, calibration in self.bags])
         spread = 1.96 * drawn.std(axis=0, ddof=1) * np.sqrt(self.bag_share)
         center = logit(value)
-        return value, 1 / (1 + np.exp(-(center - spread))), 1 / (1 + np.exp(-(center + spread)))
+        low, high = 1 / (1 + np.exp(-(center - spread))), 1 / (1 + np.exp(-(center + spread)))
+        # Refits that agree leave no spread, and rounding may put an end on the wrong side.
+        return value, np.minimum(low, value), np.maximum(high, value)
 
 
 def learn(
