@@ -237,7 +237,8 @@ deleted_{{ kind }} as (
 {# True when a contact ended without what the customer wanted, in the usual words; no outcome says nothing. #}
 {% macro is_unresolved(outcome) -%}
     coalesce(
-        regexp_matches(lower({{ outcome }}), 'unresolved|unsolved|not (re)?solved|\bopen\b|pending|escalated|failed'), false
+        regexp_matches(lower({{ outcome }}), 'unresolved|unsolved|not (re)?solved|\bopen\b|pending|escalated|failed'),
+        false
     )
 {%- endmacro %}
 

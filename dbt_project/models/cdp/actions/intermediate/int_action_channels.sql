@@ -1,7 +1,8 @@
 {#-
     By which channel a customer may be met, and which they answer to: the ways that consent and reachability leave open,
     each with how much the customer did there in the last twelve weeks, and the hour and weekday at which they did it.
-    Where a company delivers no consents at all, whether a customer may be written to is not known here: the way is null.
+    Where a company delivers no consents at all, nobody knows here whether a customer may be written to: the way is
+    null.
 -#}
 with
 
