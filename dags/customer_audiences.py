@@ -23,6 +23,7 @@ from datetime import datetime, timedelta
 
 from airflow.sdk import Param, dag, task, task_group
 
+LEARNED = ("value", "segmentation", "recommendation", "product_profiles", "propensity", "triggers", "needs")
 DAY = "{{ ti.xcom_pull(task_ids='open_run', key='day') }}"
 
 
@@ -101,16 +102,7 @@ def customer_audiences():
 
     @task_group
     def learn():
-        names = (
-            "value",
-            "segmentation",
-            "recommendation",
-            "product_profiles",
-            "propensity",
-            "triggers",
-            "needs",
-        )
-        tasks = {name: run.override(task_id=name)("learn", DAY, name) for name in names}
+        tasks = {name: run.override(task_id=name)("learn", DAY, name) for name in LEARNED}
         value, segmentation, recommendation, profiles, *others = tasks.values()
         value >> segmentation >> [recommendation, profiles]
         [recommendation, profiles, *others] >> gate("learn", DAY)
