@@ -5,7 +5,6 @@ that the company names. Each is a contest of its own (`ml.contest`), with its ow
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -72,6 +71,7 @@ def score_customers(lake: Lake, day: date, models: Models) -> Summary:
         past = read_snapshots(lake, [("is_current", "=", False)])
         _refuse_another_day(lake, day)
         questions = _questions(lake, models)
+        sample = _current_sample(lake, models.seed)
         cards, notes, scored = [], [], []
         for question in questions:
             reason, target = _target(lake, past, question, models)
@@ -82,7 +82,7 @@ def score_customers(lake: Lake, day: date, models: Models) -> Summary:
                 continue
             outcome = hold_contest(
                 target,
-                _current_sample(lake, question, models.seed),
+                _for_question(lake, sample, question, current=True),
                 read_champion(lake, day, _file_of(question.score)),
                 day,
                 models.purchase.retrain_days,
@@ -138,10 +138,19 @@ def _target(
 
 
 def _for_question(lake: Lake, snapshots: pd.DataFrame, question: Question, *, current: bool) -> pd.DataFrame:
-    """The snapshots (customers at cutoffs) with the label and the further features of a question."""
-    if question.category is not None:
+    """The snapshots (customers at cutoffs) with the label and the further features of a question.
+
+    The hand-over of categories is in the order of customers, so of a block of them only its part is read.
+    """
+    if question.category is not None and not snapshots.empty:
         found = read_table(
-            lake.staged(CATEGORY_TABLE), [("category", "=", question.category), ("is_current", "=", current)]
+            lake.staged(CATEGORY_TABLE),
+            [
+                ("category", "=", question.category),
+                ("is_current", "=", current),
+                ("customer_id", ">=", snapshots["customer_id"].min()),
+                ("customer_id", "<=", snapshots["customer_id"].max()),
+            ],
         )
         return _with_category(snapshots, found)
     if question.is_custom and not current:
@@ -181,22 +190,28 @@ def _naive_guesses(frame: pd.DataFrame, question: Question) -> tuple[NaiveGuess,
 
 
 def _write_scores(lake: Lake, day: date, scored: list[tuple[Question, Outcome]]) -> int:
-    """Score today's customers block by block, and write one row group per block. Returns the number of rows."""
+    """Score today's customers, read once and block by block, and write the scores one after the other. Returns the
+    number of rows."""
     path, rows = lake.ml(day, f"customer_scores_{TASK}"), 0
     if not scored:
         return write_table(None, CUSTOMER_SCORES, ["customer_id", "score"], path)
+    scored = sorted(scored, key=lambda each: each[0].score)
+    customers: list[np.ndarray] = []
+    intervals: list[list[np.ndarray]] = [[] for _ in scored]
+    for block in read_current(lake, SCORING_BLOCK):
+        customers.append(block["customer_id"].to_numpy(dtype=object))
+        for (question, outcome), parts in zip(scored, intervals, strict=True):
+            frame = _for_question(lake, block, question, current=True)
+            parts.append(np.stack(outcome.scoring.interval(frame)))
+    everybody = np.concatenate(customers)
+    order = np.argsort(everybody.astype(str), kind="stable")
+    everybody = everybody[order]
     with (
         replacing(path) as temporary,
         pq.ParquetWriter(temporary, CUSTOMER_SCORES, compression="zstd") as writer,
     ):
-        for question, outcome in sorted(scored, key=lambda each: each[0].score):
-            parts = []
-            for block in _current_blocks(lake, question):
-                value, low, high = outcome.scoring.interval(block)
-                parts.append((block["customer_id"].to_numpy(dtype=object), value, low, high))
-            customers, value, low, high = (np.concatenate(each) for each in zip(*parts, strict=True))
-            order = np.argsort(customers.astype(str), kind="stable")
-            customers, value, low, high = customers[order], value[order], low[order], high[order]
+        for (question, outcome), parts in zip(scored, intervals, strict=True):
+            value, low, high = np.concatenate(parts, axis=1)[:, order]
             percentile = 100 * rankdata(value, method="max") / len(value)
             for begin in range(0, len(value), SCORING_BLOCK):
                 part = slice(begin, begin + SCORING_BLOCK)
@@ -204,7 +219,7 @@ def _write_scores(lake: Lake, day: date, scored: list[tuple[Question, Outcome]])
                 writer.write_table(
                     pa.table(
                         {
-                            "customer_id": customers[part],
+                            "customer_id": everybody[part],
                             "as_of_date": pa.repeat(pa.scalar(day, pa.date32()), size),
                             "score": pa.repeat(pa.scalar(question.score), size),
                             "value": value[part],
@@ -220,27 +235,12 @@ def _write_scores(lake: Lake, day: date, scored: list[tuple[Question, Outcome]])
     return rows
 
 
-def _current_blocks(lake: Lake, question: Question) -> Iterator[pd.DataFrame]:
-    """Today's snapshots in the order of customers, with what the question adds."""
-    found = None
-    if question.category is not None:
-        found = read_table(
-            lake.staged(CATEGORY_TABLE), [("category", "=", question.category), ("is_current", "=", True)]
-        )
-        found = found.set_index("customer_id", drop=False)
-    for block in read_current(lake, SCORING_BLOCK):
-        if found is None:
-            yield block
-        else:
-            yield _with_category(block, found[found.index.isin(block["customer_id"])].reset_index(drop=True))
-
-
-def _current_sample(lake: Lake, question: Question, seed: int) -> pd.DataFrame:
+def _current_sample(lake: Lake, seed: int) -> pd.DataFrame:
     """Some of today's customers, drawn by a hash of their ids: enough to see a shift."""
-    return pd.concat(
-        [block[_drawn(block, seed)] for block in _current_blocks(lake, question)] or [pd.DataFrame()],
-        ignore_index=True,
-    )
+    if not lake.staged(SNAPSHOTS).exists():
+        return pd.DataFrame()
+    drawn = [block[_drawn(block, seed)] for block in read_current(lake, SCORING_BLOCK)]
+    return pd.concat(drawn or [pd.DataFrame()], ignore_index=True)
 
 
 def _drawn(block: pd.DataFrame, seed: int) -> np.ndarray:
