@@ -12,7 +12,7 @@ import pandas as pd
 from ml.champions import Champion
 from ml.classifier import ALGORITHMS, NAIVE, Classifier, choose_algorithm, learn
 from ml.drift import MAJOR, drift, population_stability
-from ml.evaluation import Estimate, auc, evaluate
+from ml.evaluation import Estimate, auc, evaluate, exact
 from ml.features import LABEL, Choice, FeatureSpace, cutoffs, learn_space, numbers
 from ml.registry import CardLine, model_version
 
@@ -256,8 +256,8 @@ def _drift_lines(
         else "no feature has moved by more than 0.25"
     )
     return [
-        CardLine("feature_drift", _exact(largest), MAJOR, "a major shift", verdict, note),
-        CardLine("score_drift", _exact(of_scores), MAJOR, "a major shift", verdict),
+        CardLine("feature_drift", exact(largest), MAJOR, "a major shift", verdict, note),
+        CardLine("score_drift", exact(of_scores), MAJOR, "a major shift", verdict),
     ]
 
 
@@ -265,7 +265,7 @@ def _feature_line(space: FeatureSpace, verdict: str) -> CardLine:
     refused = "; ".join(f"{name}: {reason}" for name, reason in sorted(space.refused.items()))
     return CardLine(
         "features",
-        _exact(len(space.names)),
+        exact(len(space.names)),
         verdict=verdict,
         note=f"refused: {refused}"[:2000] if refused else None,
     )
@@ -339,7 +339,3 @@ def _rate_note(outcome: np.ndarray) -> str | None:
     if rate < 0.01:
         return "it hardly ever happens in the horizon: probabilities are small, use the percentile"
     return None
-
-
-def _exact(value: float) -> Estimate:
-    return Estimate(float(value), float(value), float(value))

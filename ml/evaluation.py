@@ -26,6 +26,11 @@ class Estimate:
     high: float
 
 
+def exact(value: float) -> Estimate:
+    """A value that was counted and not estimated: its interval is itself."""
+    return Estimate(float(value), float(value), float(value))
+
+
 @dataclass(frozen=True)
 class Ranking:
     """Rows from the highest score to the lowest; `ends` are the last positions of each group of equal scores."""

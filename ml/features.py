@@ -19,8 +19,10 @@ import pandas as pd
 from sklearn.tree import DecisionTreeClassifier
 
 from include.lake import Lake
+from include.ledger import StepFailed
 from include.settings import settings
 from ml.evaluation import auc
+from ml.tables import read_table
 
 SNAPSHOTS = "customer_feature_snapshots"
 LABEL = "bought_in_horizon"
@@ -183,6 +185,19 @@ def read_current(lake: Lake, rows: int) -> Iterator[pd.DataFrame]:
         for batch in reader:
             if batch.num_rows:
                 yield _dated(batch.to_pandas(use_threads=False))
+
+
+def refuse_another_day(lake: Lake, day: date) -> None:
+    """Raise StepFailed when the snapshots are not those of `day`; without any there is nothing to refuse."""
+    found = read_table(lake.staged(SNAPSHOTS), [("is_current", "=", True)], ["as_of_date"])
+    if found is None or found.empty:
+        return
+    current = pd.Timestamp(found["as_of_date"].max()).date()
+    if current != day:
+        raise StepFailed(
+            f"learn: customer_feature_snapshots is of {current:%Y-%m-%d}, the run of {day:%Y-%m-%d}: "
+            "run the step unify of this day first"
+        )
 
 
 def _engine() -> duckdb.DuckDBPyConnection:

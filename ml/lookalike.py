@@ -22,8 +22,8 @@ from scipy import sparse
 from include.lake import Lake
 from ml import pu
 from ml.calibration import isotonic
-from ml.evaluation import Estimate, auc, evaluate
-from ml.registry import CardLine, ModelCard, Summary, model_version, skipped_card, write_model_cards
+from ml.evaluation import Estimate, auc, evaluate, exact
+from ml.registry import CardLine, ModelCard, Summary, model_version, skip, write_model_cards
 from ml.tables import LOOKALIKE_MEMBERS, LOOKALIKE_MODELS, read_table, stable_uniform, write_table
 from ml.threads import single_threaded
 
@@ -514,11 +514,11 @@ def _card(
             verdict,
             "the log-odds weights that closed platforms use",
         ),
-        CardLine("ece", _exact(_cross_fitted_ece(judgement)), None, None, verdict, "of the score, ten bins"),
-        CardLine("base_rate", _exact(rate), None, None, verdict, "seeds among the people held out"),
+        CardLine("ece", exact(_cross_fitted_ece(judgement)), None, None, verdict, "of the score, ten bins"),
+        CardLine("base_rate", exact(rate), None, None, verdict, "seeds among the people held out"),
         CardLine(
             "features",
-            _exact(len(population.features)),
+            exact(len(population.features)),
             None,
             None,
             verdict,
@@ -528,7 +528,7 @@ def _card(
         *(
             CardLine(
                 f"hidden_seed_lift of {algorithm}",
-                _exact(value),
+                exact(value),
                 1.0,
                 "random",
                 verdict,
@@ -553,7 +553,7 @@ def _refused_unlearned(
         "curve": "[]",
     }
     line = CardLine("lift_at_5_difference", None, None, None, "refused", reason)
-    features = CardLine("features", _exact(0), None, None, "refused", _first_reasons(dropped, 2000) or None)
+    features = CardLine("features", exact(0), None, None, "refused", _first_reasons(dropped, 2000) or None)
     return Expansion(row, None, ModelCard(f"{TASK}:{audience_id}", "none", TASK, (line, features)))
 
 
@@ -580,8 +580,7 @@ def _write(lake: Lake, day: date, expansions: Iterable[Expansion]) -> Summary:
 def _write_nothing(lake: Lake, day: date, reason: str) -> Summary:
     write_table(None, LOOKALIKE_MODELS, ["audience_id"], lake.ml(day, "lookalike_models"))
     write_table(None, LOOKALIKE_MEMBERS, ["audience_id", "visitor_id"], lake.ml(day, "lookalike_members"))
-    write_model_cards(lake, day, TASK, [skipped_card(TASK, TASK, reason)])
-    return Summary(TASK, "skipped", 0, reason)
+    return skip(lake, day, TASK, [TASK], reason)
 
 
 def _require_enough(sizes: dict[str, int], settings: Settings) -> None:
@@ -688,7 +687,3 @@ def _first_reasons(dropped: dict[str, str], limit: int = 300) -> str:
 
 def _rounded(value: float) -> float | None:
     return round(value, 4) if np.isfinite(value) else None
-
-
-def _exact(value: float) -> Estimate:
-    return Estimate(float(value), float(value), float(value))

@@ -21,9 +21,9 @@ from include.config.schema import Models
 from include.lake import Lake
 from include.scratch import scratch_engine
 from include.settings import settings
-from ml.evaluation import Estimate
+from ml.evaluation import Estimate, exact
 from ml.rates import lifts
-from ml.registry import CardLine, ModelCard, Summary, model_version, skipped_card, write_model_cards
+from ml.registry import CardLine, ModelCard, Summary, model_version, skip, write_model_cards
 from ml.tables import write_table
 from ml.threads import single_threaded
 
@@ -401,13 +401,13 @@ def _card(cells: pd.DataFrame, shown: pd.DataFrame, held: HeldUp, version: str) 
     lines = (
         CardLine(
             "compared",
-            _exact(len(cells)),
+            exact(len(cells)),
             note="stages by needs; the correction for many looks counts them all",
         ),
-        CardLine("shown", _exact(len(shown))),
+        CardLine("shown", exact(len(shown))),
         CardLine(
             "significant",
-            _exact(int(cells["is_significant"].sum())),
+            exact(int(cells["is_significant"].sum())),
             note="at most 5 % of them are expected to be false (Benjamini and Hochberg 1995)",
         ),
         CardLine(
@@ -433,11 +433,6 @@ def _wilson(part: int, whole: int) -> Estimate | None:
     return Estimate(share, max(middle - spread, 0.0), min(middle + spread, 1.0))
 
 
-def _exact(value: float) -> Estimate:
-    return Estimate(float(value), float(value), float(value))
-
-
 def _write_nothing(lake: Lake, day: date, reason: str) -> Summary:
     write_table(None, STAGE_NEEDS, KEY, lake.ml(day, "stage_needs"))
-    write_model_cards(lake, day, TASK, [skipped_card(MODEL, TASK, reason)])
-    return Summary(TASK, "skipped", 0, reason)
+    return skip(lake, day, TASK, [MODEL], reason)

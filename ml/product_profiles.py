@@ -27,7 +27,7 @@ from include.settings import settings
 from ml.evaluation import Estimate
 from ml.purchases import CATALOGUE
 from ml.rates import Lifts, lifts
-from ml.registry import CardLine, ModelCard, Summary, model_version, skipped_card, write_model_cards
+from ml.registry import CardLine, ModelCard, Summary, model_version, skip, write_model_cards
 from ml.tables import write_table
 from ml.threads import single_threaded
 
@@ -130,8 +130,7 @@ def profile_products(lake: Lake, day: date, models: Any) -> Summary:
 
 def _write_nothing(lake: Lake, day: date, reason: str) -> Summary:
     write_table(None, PRODUCT_PROFILES, KEY, lake.ml(day, TASK))
-    write_model_cards(lake, day, TASK, [skipped_card(MODEL, TASK, reason)])
-    return Summary(TASK, "skipped", 0, reason)
+    return skip(lake, day, TASK, [MODEL], reason)
 
 
 # What was bought

@@ -16,7 +16,6 @@ from scipy.stats import rankdata
 
 from include.config.schema import Models
 from include.lake import Lake, replacing
-from include.ledger import StepFailed
 from ml.champions import read_champion, write_champion
 from ml.classifier import ALGORITHMS, LINEAR
 from ml.contest import NaiveGuess, Outcome, Target, hold_contest
@@ -30,6 +29,7 @@ from ml.features import (
     numbers,
     read_current,
     read_snapshots,
+    refuse_another_day,
 )
 from ml.registry import ModelCard, Summary, skipped_card, write_model_cards
 from ml.tables import CUSTOMER_SCORES, read_table, stable_uniform, write_table
@@ -68,8 +68,8 @@ def score_customers(lake: Lake, day: date, models: Models) -> Summary:
     StepFailed when the snapshots are those of another day.
     """
     with single_threaded():
+        refuse_another_day(lake, day)
         past = read_snapshots(lake, [("is_current", "=", False)])
-        _refuse_another_day(lake, day)
         questions = _questions(lake, models)
         sample = _current_sample(lake, models.seed)
         cards, notes, scored = [], [], []
@@ -260,16 +260,6 @@ def _categories(lake: Lake) -> list[str]:
 def _file_of(score: str) -> str:
     """A file name for any score: categories may hold any characters."""
     return score if score.isidentifier() else hashlib.sha256(score.encode()).hexdigest()[:16]
-
-
-def _refuse_another_day(lake: Lake, day: date) -> None:
-    first = next(read_current(lake, 1), None) if lake.staged(SNAPSHOTS).exists() else None
-    current = day if first is None else pd.Timestamp(first["as_of_date"].iloc[0]).date()
-    if current != day:
-        raise StepFailed(
-            f"learn: customer_feature_snapshots is of {current:%Y-%m-%d}, the run of {day:%Y-%m-%d}: "
-            "run the step unify of this day first"
-        )
 
 
 def _reason_to_skip(labelled: pd.DataFrame, question: Question, horizon_days: int) -> str | None:

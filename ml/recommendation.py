@@ -46,7 +46,7 @@ from ml.recommenders import (
     usual_gap,
     weigh,
 )
-from ml.registry import CardLine, ModelCard, Summary, model_version, skipped_card, write_model_cards
+from ml.registry import CardLine, ModelCard, Summary, model_version, skip, write_model_cards
 from ml.tables import stable_uniform, write_table, writing_table
 from ml.threads import single_threaded
 from ml.toplists import AT, DIGITS, Hits, estimate_means, judge_lists, take_best
@@ -111,8 +111,7 @@ def recommend_products(lake: Lake, day: date, models: Any) -> Summary:
         reason = _nothing_to_recommend(shop)
         if reason:
             write_table(None, PRODUCT_RECOMMENDATIONS, KEY, path)
-            write_model_cards(lake, day, TASK, [skipped_card(MODEL, TASK, reason)])
-            return Summary(TASK, "skipped", 0, reason)
+            return skip(lake, day, TASK, [MODEL], reason)
         rules = read_rules(engine, lake, options)
         _load_places(engine, lake)
         names = names_of_people(engine)

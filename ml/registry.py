@@ -67,6 +67,12 @@ def skipped_card(model: str, task: str, reason: str) -> ModelCard:
     return ModelCard(model, "none", task, (CardLine("none", None, note=f"skipped: {reason}"),))
 
 
+def skip(lake: Lake, day: date, task: str, models: Iterable[str], reason: str) -> Summary:
+    """Write the cards of a task that has nothing to learn from, one for each of `models`, and say so."""
+    write_model_cards(lake, day, task, [skipped_card(model, task, reason) for model in models])
+    return Summary(task, "skipped", 0, reason)
+
+
 def model_version(parameters: Mapping[str, Any], *training: pd.DataFrame | np.ndarray) -> str:
     """12 hex digits that change with the code of this package, the parameters or the training data."""
     digest = hashlib.sha256(_code_digest())

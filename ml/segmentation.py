@@ -24,9 +24,8 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, silhouette_samples
 
 from include.lake import Lake
-from include.ledger import StepFailed
 from ml import rfm
-from ml.evaluation import Estimate
+from ml.evaluation import Estimate, exact
 from ml.features import (
     FREQUENCY_NAMES,
     RECENCY_NAMES,
@@ -36,6 +35,7 @@ from ml.features import (
     learn_space,
     numbers,
     read_snapshots,
+    refuse_another_day,
 )
 from ml.registry import CardLine, ModelCard, Summary, model_version, skipped_card, write_model_cards
 from ml.tables import CUSTOMER_SEGMENTS, SEGMENTS, read_table, stable_uniform, write_table
@@ -147,6 +147,7 @@ def segment_customers(lake: Lake, day: date, models: Any) -> Summary:
     StepFailed when the snapshots are those of another day.
     """
     with single_threaded():
+        refuse_another_day(lake, day)
         snapshots = read_snapshots(lake, filters=[("is_current", "=", True)])
         if snapshots is None or snapshots.empty:
             return _write(lake, day, ["there are no customer features"] * 2)
@@ -258,7 +259,7 @@ def group_by_rfm(today: People, past: People | None, worth: pd.Series | None, se
         version,
         TASK,
         (
-            CardLine("segments", _exact(len(segments))),
+            CardLine("segments", exact(len(segments))),
             CardLine(
                 "stability",
                 Estimate(float(kept.mean()), float(kept.min()), float(kept.max())),
@@ -578,7 +579,7 @@ def _card(
     )
     refused = space.features.refused
     lines = (
-        CardLine("segments", _exact(trial.k), None, None, "reported", f"{criterion}. Tried {tried}"),
+        CardLine("segments", exact(trial.k), None, None, "reported", f"{criterion}. Tried {tried}"),
         CardLine(
             "silhouette",
             trial.silhouette,
@@ -592,10 +593,10 @@ def _card(
             baseline,
             note=f"adjusted Rand index with groupings of {RESAMPLES} random halves; low and high are the extremes",
         ),
-        CardLine("smallest_share", _exact(trial.smallest_share)),
+        CardLine("smallest_share", exact(trial.smallest_share)),
         CardLine(
             "features",
-            _exact(len(space.columns)),
+            exact(len(space.columns)),
             note=("used: " + ", ".join(space.names) + "; refused: " + ", ".join(sorted(refused)))[:2000],
         ),
     )
@@ -611,16 +612,7 @@ def _silhouette(matrix: np.ndarray, labels: np.ndarray) -> Estimate:
 
 
 def _people(snapshots: pd.DataFrame, day: date) -> People:
-    """Split the customers of one cutoff. While nobody has bought, everybody is grouped by what else they do.
-
-    Raises StepFailed when the cutoff is not `day`.
-    """
-    current = snapshots["as_of_date"].max()
-    if current != day:
-        raise StepFailed(
-            f"learn: customer_feature_snapshots is of {current:%Y-%m-%d}, the run of {day:%Y-%m-%d}: "
-            "run the step unify of this day first"
-        )
+    """Split the customers of one cutoff. While nobody has bought, everybody is grouped by what else they do."""
     buyers = _buyers(snapshots)
     if not buyers.any():
         buyers[:] = True
@@ -736,7 +728,3 @@ def _write(lake: Lake, day: date, schemes: list[Scheme | str]) -> Summary:
 
 def _figure(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.1f}" if abs(value) >= 1 else f"{value:.2f}"
-
-
-def _exact(value: float) -> Estimate:
-    return Estimate(float(value), float(value), float(value))

@@ -27,9 +27,9 @@ from scipy.stats import false_discovery_control, norm
 
 from include.lake import Lake
 from include.settings import settings
-from ml.evaluation import Estimate
+from ml.evaluation import exact
 from ml.hazard import Days, HazardFit, fit_hazard
-from ml.registry import CardLine, ModelCard, Summary, model_version, skipped_card, write_model_cards
+from ml.registry import CardLine, ModelCard, Summary, model_version, skip, write_model_cards
 from ml.signals import (
     CHANNELS,
     SIGNALS,
@@ -607,14 +607,14 @@ def _card(table: pd.DataFrame, version: str) -> ModelCard:
         (
             CardLine(
                 "share of judged effects found",
-                Estimate(share, share, share),
+                exact(share),
                 placebo_found,
                 "the same signals at shuffled times",
                 note=f"{int(found.sum())} of {len(judged)} judged effects; {len(table) - len(judged)} too few to judge",
             ),
             CardLine(
                 "share of placebo intervals that hold no effect",
-                Estimate(inside, inside, inside),
+                exact(inside),
                 CONFIDENCE,
                 "what the intervals promise",
             ),
@@ -624,5 +624,4 @@ def _card(table: pd.DataFrame, version: str) -> ModelCard:
 
 def _write_nothing(lake: Lake, day: date, reason: str) -> Summary:
     write_table(None, PURCHASE_TRIGGERS, KEY, lake.ml(day, MODEL))
-    write_model_cards(lake, day, TASK, [skipped_card(MODEL, TASK, reason)])
-    return Summary(TASK, "skipped", 0, reason)
+    return skip(lake, day, TASK, [MODEL], reason)

@@ -20,7 +20,7 @@ from scipy.optimize import minimize
 from scipy.stats import beta, rankdata
 
 from include.lake import Lake
-from ml.evaluation import Estimate, auc, calibration_metrics
+from ml.evaluation import Estimate, auc, calibration_metrics, exact
 from ml.expectation import Quality, bootstrapped_gini, deviances, gain, measure, without_extremes
 from ml.purchase_history import (
     Cutoff,
@@ -31,7 +31,7 @@ from ml.purchase_history import (
     read_purchases,
     reading,
 )
-from ml.registry import CardLine, ModelCard, Summary, model_version, skipped_card, write_model_cards
+from ml.registry import CardLine, ModelCard, Summary, model_version, skip, skipped_card, write_model_cards
 from ml.repeat_buying import (
     NotFitted,
     RepeatBuying,
@@ -516,9 +516,9 @@ def learn_and_score(
             *judgement.lines,
             *_correction_lines(correction),
             CardLine(
-                "buyers", _exact(len(current.purchases)), note=f"scored by {way}, {horizon_days} days ahead"
+                "buyers", exact(len(current.purchases)), note=f"scored by {way}, {horizon_days} days ahead"
             ),
-            CardLine("leads", _exact(len(current.leads)), note=_leads_note(past)),
+            CardLine("leads", exact(len(current.leads)), note=_leads_note(past)),
         )
         cards.append(ModelCard(score, version, TASK, lines))
         notes.append(f"{score} by {way}")
@@ -686,19 +686,19 @@ def _active_lines(current: Period, past: list[Period], sobering: Sobering | None
         ]
     buying = models.buying
     lines = [
-        CardLine("shape", _exact(buying.shape), note=f"{buying.name}, times in days"),
-        CardLine("scale", _exact(buying.scale)),
-        CardLine("a", _exact(buying.a)),
-        CardLine("b", _exact(buying.b)),
+        CardLine("shape", exact(buying.shape), note=f"{buying.name}, times in days"),
+        CardLine("scale", exact(buying.scale)),
+        CardLine("a", exact(buying.a)),
+        CardLine("b", exact(buying.b)),
         CardLine(
-            "mean", _exact(float(current.short.active.mean())), note="of all buyers, before it is sobered"
+            "mean", exact(float(current.short.active.mean())), note="of all buyers, before it is sobered"
         ),
     ]
     if sobering is not None:
         name = "the model as it is"
         lines += [
-            CardLine("slope", _exact(sobering.slope), 1.0, name, note="of the log-odds"),
-            CardLine("intercept", _exact(sobering.intercept), 0.0, name, note="of the log-odds"),
+            CardLine("slope", exact(sobering.slope), 1.0, name, note="of the log-odds"),
+            CardLine("intercept", exact(sobering.intercept), 0.0, name, note="of the log-odds"),
         ]
     if not past or past[0].models.buying is None:
         return lines
@@ -711,7 +711,7 @@ def _active_lines(current: Period, past: list[Period], sobering: Sobering | None
         lines += [
             CardLine(
                 "auc_of_buying_again",
-                _exact(auc(again, later.short.active)),
+                exact(auc(again, later.short.active)),
                 auc(again, -pause),
                 "recency",
                 note=f"who buys in the {later.cutoff.ahead} days after {later.cutoff.day:%Y-%m-%d}; to be active is "
@@ -719,14 +719,14 @@ def _active_lines(current: Period, past: list[Period], sobering: Sobering | None
             ),
             CardLine(
                 "buys_again",
-                _exact(float(later.short.any_purchase.mean())),
+                exact(float(later.short.any_purchase.mean())),
                 float(again.mean()),
                 "the share that did",
                 note="the same model's probability of any purchase in these days",
             ),
             CardLine(
                 "ece_of_buying_again",
-                _exact(float(calibration["ece"][0])),
+                exact(float(calibration["ece"][0])),
                 float(np.abs(again - again.mean()).mean()),
                 "the base rate's mean error",
             ),
@@ -738,10 +738,10 @@ def _quality_lines(quality: Quality, naive: Quality, verdict: str) -> tuple[Card
     name = "the past rate"
     return (
         CardLine("mae", quality.mae, naive.mae.value, name, verdict),
-        CardLine("rmse", _exact(quality.rmse), naive.rmse, name, verdict),
+        CardLine("rmse", exact(quality.rmse), naive.rmse, name, verdict),
         CardLine(
             "total_error",
-            _exact(quality.total_error),
+            exact(quality.total_error),
             naive.total_error,
             name,
             verdict,
@@ -795,7 +795,7 @@ def _coverage_lines(coverage: Coverage | None, verdict: str) -> tuple[CardLine, 
         ),
         CardLine(
             "interval_level",
-            _exact(coverage.level),
+            exact(coverage.level),
             CONFIDENCE,
             "the share aimed at",
             verdict,
@@ -818,7 +818,7 @@ def _correction_lines(correction: Correction | None) -> tuple[CardLine, ...]:
     )
     said = ", ".join(f"{name} {weight:+.2f}" for name, weight in zip(names, correction.weights, strict=True))
     size = float(np.sqrt((correction.weights**2).sum()))
-    return (CardLine("correction", _exact(size), note=f"weights on the standardised logarithms: {said}"),)
+    return (CardLine("correction", exact(size), note=f"weights on the standardised logarithms: {said}"),)
 
 
 def _leads_note(past: list[Period]) -> str:
@@ -880,9 +880,4 @@ def _draw(customers: np.ndarray, rows: int, seed: int) -> np.ndarray:
 
 def _write_nothing(lake: Lake, day: date, reason: str) -> Summary:
     write_table(None, CUSTOMER_SCORES, ["customer_id", "score"], lake.ml(day, f"customer_scores_{TASK}"))
-    write_model_cards(lake, day, TASK, [skipped_card(name, TASK, reason) for name in (ACTIVE, ORDERS, VALUE)])
-    return Summary(TASK, "skipped", 0, reason)
-
-
-def _exact(value: float) -> Estimate:
-    return Estimate(float(value), float(value), float(value))
+    return skip(lake, day, TASK, (ACTIVE, ORDERS, VALUE), reason)
