@@ -99,6 +99,15 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def earlier_days(path: Path) -> list[Path]:
+    """The files of that name of the days before it, the oldest first; `path` lies in a folder `date=<day>`."""
+    return sorted(
+        found
+        for found in path.parent.parent.glob(f"date=*/{path.name}")
+        if found.parent.name < path.parent.name
+    )
+
+
 def hash_file(path: Path) -> str:
     """SHA-256 of the file's bytes, lower-case hex, read in blocks."""
     with path.open("rb") as handle:

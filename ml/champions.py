@@ -11,7 +11,7 @@ from pathlib import Path
 import joblib
 import sklearn
 
-from include.lake import Lake, replacing
+from include.lake import Lake, earlier_days, replacing
 from ml.classifier import Classifier
 
 # A champion of another format, or of another scikit-learn, is not loaded: whoever changes what is kept counts up.
@@ -37,12 +37,7 @@ class Champion:
 
 def read_champion(lake: Lake, day: date, model: str) -> Champion | None:
     """The champion of the last day before `day` that has one; None when there is none that can be loaded."""
-    today = _path(lake, day, model)
-    earlier = [
-        path
-        for path in sorted(today.parent.parent.glob(f"date=*/{today.name}"))
-        if path.parent.name < today.parent.name
-    ]
+    earlier = earlier_days(_path(lake, day, model))
     return _load(earlier[-1]) if earlier else None
 
 

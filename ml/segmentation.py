@@ -23,7 +23,7 @@ from scipy.stats import rankdata
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, silhouette_samples
 
-from include.lake import Lake
+from include.lake import Lake, earlier_days
 from ml import rfm
 from ml.evaluation import Estimate, exact
 from ml.features import (
@@ -677,12 +677,7 @@ def _sample(customers: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
 
 def _yesterday(lake: Lake, day: date) -> Yesterday:
     """The segments of the last earlier day that has any, and the highest number of all earlier days."""
-    today = lake.ml(day, "segments")
-    earlier = [
-        path
-        for path in sorted(today.parent.parent.glob(f"date=*/{today.name}"))
-        if path.parent.name < today.parent.name
-    ]
+    earlier = earlier_days(lake.ml(day, "segments"))
     last_number = 0
     for path in earlier:
         ids = pq.read_table(path, columns=["segment_id"])["segment_id"].to_pylist()

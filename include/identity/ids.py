@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 
 from include.identity.engine import Engine, hashed, parquet
-from include.lake import Lake
+from include.lake import Lake, earlier_days
 
 # The files of a day that the next day builds on, with the columns it reads.
 REGISTRY = {
@@ -53,12 +53,8 @@ RELATIONS = {
 
 def find_registry(lake: Lake, day: date) -> date | None:
     """The latest identity day before `day` that left a registry; later days never count."""
-    here = lake.identity(day, "ids")
-    earlier = (
-        date.fromisoformat(path.parent.name.removeprefix("date="))
-        for path in here.parent.parent.glob(f"date=*/{here.name}")
-    )
-    return max((each for each in earlier if each < day), default=None)
+    earlier = earlier_days(lake.identity(day, "ids"))
+    return date.fromisoformat(earlier[-1].parent.name.removeprefix("date=")) if earlier else None
 
 
 def registry_files(lake: Lake, day: date | None) -> dict[str, Path]:

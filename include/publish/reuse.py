@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from include.code import hash_of_code
-from include.lake import Lake, replacing
+from include.lake import Lake, earlier_days, replacing
 from include.normalise.versions import normalisation_version
 from include.publish.manifest import verify_release
 from include.publish.release import publish_sealed
@@ -63,11 +63,7 @@ def hash_of_inputs(lake: Lake, day: date, configuration: Configuration) -> str:
             """
         ).fetchall()
     # What an earlier day left behind (identity, segments) is named by the inputs of that day.
-    earlier = sorted(
-        path.read_text()
-        for path in lake.run_file(day, RECORD).parent.parent.glob(f"date=*/{RECORD}")
-        if path.parent.name < f"date={day:%Y-%m-%d}"
-    )
+    earlier = sorted(path.read_text() for path in earlier_days(lake.run_file(day, RECORD)))
     key = hmac.new(pseudonym_key(), b"which key", hashlib.sha256).hexdigest()
     rules = [configuration.hash, normalisation_version(configuration.normalisation)]
     parts = [f"{day:%Y-%m-%d}", hash_of_code(), *rules, key, *earlier, *map(str, receipts)]
