@@ -20,7 +20,6 @@ import pandas as pd
 import pyarrow as pa
 from scipy.stats import rankdata
 
-from include.config.conditions import text_literal
 from include.lake import Lake
 from include.scratch import scratch_engine
 from include.settings import settings
@@ -28,7 +27,7 @@ from ml.evaluation import Estimate
 from ml.purchases import CATALOGUE
 from ml.rates import Lifts, lifts
 from ml.registry import CardLine, ModelCard, Summary, model_version, skip, write_model_cards
-from ml.tables import write_table
+from ml.tables import parquet, quoted, write_table
 from ml.threads import single_threaded
 
 MODEL = "product_profiles"
@@ -144,7 +143,7 @@ def _load_purchases(engine: duckdb.DuckDBPyConnection, lake: Lake, day: date, op
         return 0
     described = (
         "select cast(product_id as varchar) as product_id, cast(name as varchar) as name, "
-        f"cast(category as varchar) as category from {_parquet(catalogue)}"
+        f"cast(category as varchar) as category from {parquet(catalogue)}"
         if catalogue.exists()
         else "select null::varchar as product_id, null::varchar as name, null::varchar as category where false"
     )
@@ -157,7 +156,7 @@ def _load_purchases(engine: duckdb.DuckDBPyConnection, lake: Lake, day: date, op
             nullif(cast(category as varchar), '') as category,
             cast(date_diff('day', occurred_at, date '{day:%Y-%m-%d}') as integer) as age,
             cast(round(10000 * coalesce(amount, 0)) as bigint) as spend
-        from {_parquet(timeline)}
+        from {parquet(timeline)}
         where
             activity = 'purchase'
             and customer_id is not null
@@ -263,8 +262,8 @@ def _add_segments(engine: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> N
             members.customer_id,
             members.segment_id,
             coalesce(segments.name, members.segment_id)
-        from {_parquet(members)} as members
-        inner join {_parquet(segments)} as segments on members.segment_id = segments.segment_id
+        from {parquet(members)} as members
+        inner join {parquet(segments)} as segments on members.segment_id = segments.segment_id
         """
     )
 
@@ -276,7 +275,7 @@ def _add_attributes(engine: duckdb.DuckDBPyConnection, path: Path, day: date) ->
     known = _columns(engine, customers)
     for name, label in ATTRIBUTES.items():
         if name in known:
-            _add(engine, customers, name, f"cast({_quoted(name)} as varchar)", label)
+            _add(engine, customers, name, f"cast({quoted(name)} as varchar)", label)
     if "birth_date" in known:
         age = f"date_sub('year', birth_date, date '{day:%Y-%m-%d}')"
         bands = " ".join(
@@ -296,7 +295,7 @@ def _add_other_values(engine: duckdb.DuckDBPyConnection, values: Path, min_suppo
         insert into raw_profiles
         with latest as (
             select customer_id, column_name, trim(value) as value
-            from {_parquet(values)}
+            from {parquet(values)}
             where not is_rejected and trim(value) <> '' and customer_id is not null
             qualify row_number() over (
                 partition by customer_id, column_name order by last_observed_at desc, channel, record_id, value
@@ -603,7 +602,7 @@ def _split(engine: duckdb.DuckDBPyConnection, lake: Lake, day: date, window: int
     path = lake.staged(SNAPSHOTS)
     if path.exists():
         (age,) = engine.execute(
-            f"select date_diff('day', cast(min(as_of_date) as date), date '{day:%Y-%m-%d}') from {_parquet(path)}"
+            f"select date_diff('day', cast(min(as_of_date) as date), date '{day:%Y-%m-%d}') from {parquet(path)}"
         ).fetchone()
         if age and MIN_LATER_DAYS <= age <= window - MIN_LATER_DAYS:
             return age, (f"{_all_of(path)} where cast(as_of_date as date) = date '{day:%Y-%m-%d}' - {age}")
@@ -663,13 +662,5 @@ def _columns(engine: duckdb.DuckDBPyConnection, query: str) -> set[str]:
     return {row[0] for row in engine.execute(f"describe {query}").fetchall()}
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _all_of(path: Path) -> str:
-    return f"select * from {_parquet(path)}"
-
-
-def _parquet(path: Path) -> str:
-    return f"read_parquet({text_literal(str(path))}, hive_partitioning = false)"
+    return f"select * from {parquet(path)}"

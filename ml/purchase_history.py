@@ -11,14 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
+from include.lake import Lake
+from include.scratch import scratch_engine
 from include.settings import settings
 from ml.repeat_buying import History
+from ml.tables import parquet
 
 BLOCK_CUSTOMERS = 100_000
 # Logarithms of pauses are summed as whole millionths, so that a sum does not depend on the order of rows.
@@ -93,30 +95,24 @@ class Leads:
 
 
 @contextmanager
-def reading(orders: Path, customers: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def reading(orders: Path, customers: Path, lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the views `orders` and `customers`, within the memory that the settings allow.
 
     A customer whose first sight is unknown counts as seen at any time.
     """
-    with TemporaryDirectory() as scratch:
-        options = {
-            "threads": settings().threads,
-            "memory_limit": settings().memory_limit,
-            "temp_directory": scratch,
-        }
-        with duckdb.connect(":memory:", config=options) as connection:
-            connection.execute(
-                f"create view customers as select customer_id, first_seen_at::date as first_seen_on "
-                f"from read_parquet({_literal(customers)})"
-            )
-            connection.execute(
-                f"create view orders as select customer_id, ordered_at::date as ordered_on, "
-                f"coalesce(total_amount, 0) as amount from read_parquet({_literal(orders)})"
-                if orders.exists()
-                else "create view orders as select null::varchar as customer_id, null::date as ordered_on, "
-                "0::decimal(18, 4) as amount where false"
-            )
-            yield connection
+    with scratch_engine(lake, settings(), "value") as (connection, _):
+        connection.execute(
+            f"create view customers as select customer_id, first_seen_at::date as first_seen_on "
+            f"from {parquet(customers)}"
+        )
+        connection.execute(
+            f"create view orders as select customer_id, ordered_at::date as ordered_on, "
+            f"coalesce(total_amount, 0) as amount from {parquet(orders)}"
+            if orders.exists()
+            else "create view orders as select null::varchar as customer_id, null::date as ordered_on, "
+            "0::decimal(18, 4) as amount where false"
+        )
+        yield connection
 
 
 def first_order_day(connection: duckdb.DuckDBPyConnection, day: date) -> date | None:
@@ -239,7 +235,3 @@ def _split(parts: list[dict[str, np.ndarray]]) -> tuple[Purchases, Leads]:
     bought = columns["purchases"] > 0
     leads = Leads(*(columns[name][~bought] for name in Leads.__dataclass_fields__))
     return Purchases(*(columns[name][bought] for name in Purchases.__dataclass_fields__)), leads
-
-
-def _literal(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"

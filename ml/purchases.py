@@ -12,8 +12,8 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from include.config.conditions import text_literal
 from include.lake import Lake
+from ml.tables import parquet
 
 CATALOGUE = "product_catalogue"
 PRODUCT, CATEGORY = "product", "category"
@@ -45,7 +45,7 @@ def load_purchases(engine: duckdb.DuckDBPyConnection, lake: Lake, day: date, his
     """
     timeline, customers = lake.table("cdp", "customer_timeline"), lake.table("cdp", "customers")
     known = (
-        f"select customer_id, first_seen_at from {_parquet(customers)} "
+        f"select customer_id, first_seen_at from {parquet(customers)} "
         f"where coalesce(first_seen_at::date <= date '{day:%Y-%m-%d}', true)"
         if customers.exists()
         else "select null::varchar as customer_id, null::timestamp as first_seen_at where false"
@@ -93,7 +93,7 @@ def _load_rows(engine: duckdb.DuckDBPyConnection, timeline: Path, day: date, his
             select
                 customer_id, product_id, category, occurred_at,
                 activity = 'cancelled_purchase' or amount < 0 as is_return
-            from {_parquet(timeline)}
+            from {parquet(timeline)}
             where activity in ('purchase', 'cancelled_purchase')
         """
     else:
@@ -125,7 +125,7 @@ def _load_items(engine: duckdb.DuckDBPyConnection, catalogue: Path, level: str |
             select
                 cast(product_id as varchar) as item_id, cast(name as varchar) as name, cast(brand as varchar) as brand,
                 cast(category as varchar) as category, cast(price as double) as price, is_in_catalogue
-            from {_parquet(catalogue)}
+            from {parquet(catalogue)}
         """
     else:
         described = """
@@ -186,7 +186,3 @@ def _load_days(engine: duckdb.DuckDBPyConnection, level: str | None) -> None:
         """
     )
     engine.execute("drop table bought")
-
-
-def _parquet(path: Path) -> str:
-    return f"read_parquet({text_literal(str(path))})"

@@ -20,7 +20,7 @@ import pyarrow as pa
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from include.config.columns import CUSTOMER_TABLES, customer_columns
-from include.config.conditions import PRODUCT_COLUMNS, binding, compile_row_condition, text_literal
+from include.config.conditions import PRODUCT_COLUMNS, binding, compile_row_condition
 from include.lake import Lake
 from include.scratch import scratch_engine
 from include.settings import settings
@@ -47,7 +47,7 @@ from ml.recommenders import (
     weigh,
 )
 from ml.registry import CardLine, ModelCard, Summary, model_version, skip, write_model_cards
-from ml.tables import stable_uniform, write_table, writing_table
+from ml.tables import parquet, quoted, stable_uniform, write_table, writing_table
 from ml.threads import single_threaded
 from ml.toplists import AT, DIGITS, Hits, estimate_means, judge_lists, take_best
 
@@ -191,17 +191,17 @@ def _holds_for_people(
     for table in CUSTOMER_TABLES:
         path = lake.table("cdp", table)
         if path.exists():
-            source = f"read_parquet({text_literal(str(path))})"
+            source = parquet(path)
             found = [row[0] for row in engine.execute(f"describe select * from {source}").fetchall()]
             kept = [
                 name for name in found if name in columns and name not in present and name != "customer_id"
             ]
             present.update(kept)
             tables.append(
-                f"(select customer_id, {', '.join(map(_quoted, kept)) or '1 as nothing'} from {source})"
+                f"(select customer_id, {', '.join(map(quoted, kept)) or '1 as nothing'} from {source})"
             )
     absent = "".join(
-        f", null::{kind} as {_quoted(name)}"
+        f", null::{kind} as {quoted(name)}"
         for name, kind in columns.items()
         if name not in present and name != "customer_id"
     )
@@ -218,10 +218,6 @@ def _holds_for_people(
     return np.asarray(rows["holds"], dtype=bool)
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _load_places(engine: duckdb.DuckDBPyConnection, lake: Lake) -> None:
     """The region, or else the country, that a customer lives in."""
     engine.execute(
@@ -229,7 +225,7 @@ def _load_places(engine: duckdb.DuckDBPyConnection, lake: Lake) -> None:
         create table places as
         select people.customer, coalesce(region, country) as name
         from people
-        inner join read_parquet({text_literal(str(lake.table("cdp", "customers")))}) as customers using (customer_id)
+        inner join {parquet(lake.table("cdp", "customers"))} as customers using (customer_id)
         where coalesce(region, country) is not null
         order by customer
         """

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from include.lake import Lake
+from include.scratch import scratch_engine
 from include.settings import settings
 from ml.hazard import Days
 from ml.tables import stable_uniform
@@ -92,12 +93,7 @@ def read_history(lake: Lake, day: date, history_days: int, categories: int, seed
         if not path.exists():
             return f"{path.stem} was not handed over"
     first = day - timedelta(days=history_days - 1)
-    options = {
-        "threads": 1,
-        "memory_limit": settings().memory_limit,
-        "temp_directory": str(lake.root / "scratch"),
-    }
-    with duckdb.connect(config=options) as connection:
+    with scratch_engine(lake, replace(settings(), threads=1), "triggers") as (connection, _):
         people = connection.execute(
             "select distinct customer_id from read_parquet(?) where customer_id is not null "
             "and cast(ordered_at as date) between ? and ? order by 1",

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from include.config.conditions import text_literal
 from include.lake import replacing
 
 CUSTOMER_SCORES = pa.schema(
@@ -110,6 +111,16 @@ LOOKALIKE_MEMBERS = pa.schema(
         ("expires_at", pa.timestamp("us")),
     ]
 )
+
+
+def parquet(path: Path) -> str:
+    """The SQL that reads a Parquet file, whatever folder it lies in."""
+    return f"read_parquet({text_literal(str(path))}, hive_partitioning = false)"
+
+
+def quoted(name: str) -> str:
+    """A column's name in SQL, whatever characters it has."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 class KeyRepeated(ValueError):

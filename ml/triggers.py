@@ -15,10 +15,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -26,13 +25,11 @@ from scipy.sparse import csr_matrix
 from scipy.stats import false_discovery_control, norm
 
 from include.lake import Lake
-from include.settings import settings
 from ml.evaluation import exact
 from ml.hazard import Days, HazardFit, fit_hazard
 from ml.registry import CardLine, ModelCard, Summary, model_version, skip, write_model_cards
 from ml.signals import (
     CHANNELS,
-    SIGNALS,
     DayIndex,
     History,
     Lags,
@@ -160,46 +157,6 @@ def weigh(history: History, min_support: int, seed: int) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame(columns=PURCHASE_TRIGGERS.names)
     return _judge(pd.concat(parts, ignore_index=True))
-
-
-def active_triggers(lake: Lake, day: date) -> pd.DataFrame:
-    """Which found triggers work on which customer on the day after `day`: customer_id, trigger_id, trigger, category,
-    stage, sales_channel, effect, signalled_on, last_day (the last day of the window); ordered by customer and trigger.
-
-    A trigger of a stage works on customers who were in it when the month of the signal began; one of a category only
-    when the signal was about it, or about none. Empty when nothing is found.
-    """
-    columns = (
-        "customer_id, trigger_id, trigger, category, stage, sales_channel, effect, signalled_on, last_day"
-    )
-    found, signals = lake.ml(day, MODEL), lake.staged(SIGNALS)
-    if not found.exists() or not signals.exists():
-        return pd.DataFrame(columns=columns.split(", "))
-    with duckdb.connect(config={"threads": 1, "memory_limit": settings().memory_limit}) as connection:
-        return connection.execute(
-            f"""
-            select
-                signals.customer_id, found.trigger_id, found.trigger, found.category, found.stage,
-                found.sales_channel, found.effect, max(signals.signal_date) as signalled_on,
-                max(signals.signal_date + found.window_days::integer) as last_day
-            from read_parquet($found) as found
-            inner join read_parquet($signals) as signals
-                on found.trigger_kind = signals.signal_kind and found.trigger = signals.signal
-            where
-                found.verdict in ('raises', 'lowers')
-                and signals.signal_date between $tomorrow::date - found.window_days::integer and $day
-                and (found.category = '{ANY}' or coalesce(signals.signal_category, found.category) = found.category)
-                and found.stage in ('{ANY}', coalesce(signals.stage, 'unknown'))
-            group by all
-            order by {columns}
-            """,
-            {
-                "found": str(found),
-                "signals": str(signals),
-                "day": day,
-                "tomorrow": day + timedelta(days=1),
-            },
-        ).df()
 
 
 def _often(history: History, min_support: int) -> np.ndarray:

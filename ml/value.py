@@ -183,7 +183,7 @@ def value_customers(lake: Lake, day: date, models: Any) -> Summary:
     with single_threaded():
         if not people.exists():
             return _write_nothing(lake, day, "there are no customers")
-        with reading(orders, people) as connection:
+        with reading(orders, people, lake) as connection:
             customers = read_customers(connection, day)
             started = first_order_day(connection, day)
             if not len(customers) or started is None:
