@@ -336,7 +336,7 @@ def test_what_was_refused_is_counted_and_named(company: Company):
     assert company.manifest()["row_flow"]["balanced"] is True
 
 
-def test_the_same_day_again_changes_nothing(company: Company):
-    company.run(DAY, rebuild=True)
+def test_the_same_files_again_are_known_in_every_spec(company: Company):
+    company.run(DAY)
     assert company.releases[0] == company.releases[1]
     assert company.digests[0] == company.digests[1]
