@@ -15,13 +15,14 @@ from include.settings import Settings
 
 # A call of read_parquet, whose options may have parentheses of their own.
 PARQUET = re.compile(r"read_parquet\((?:[^()]|\([^()]*\))*\)")
+ROWS_PLANNED = 100  # nothing is planned for tables without rows
 RELATION = re.compile(r'"warehouse"\."main"\."(\w+)"')
 
 
 def cost_of_inputs(step: str, settings: Settings) -> dict[str, float]:
     """CPU seconds for each model of a step that dbt has built last, by the model's name.
 
-    DuckDB's plan over empty tables of the same columns says which columns a model reads of each relation.
+    DuckDB's plan over small tables of the same columns says which columns a model reads of each relation.
     """
     lake = Lake(settings.data)
     manifest = json.loads((lake.data / "dbt" / "target" / "manifest.json").read_text())
@@ -51,7 +52,7 @@ def _columns_read(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str
     )
     stubs = {}
     for number, relation in enumerate(sorted(relations)):
-        connection.execute(f"create or replace table stubs.main.stub_{number} as from {relation} limit 0")
+        connection.execute(f"create or replace table stubs.main.stub_{number} as from {relation} limit {ROWS_PLANNED}")
         stubs[f"stub_{number}"] = relation
         query = query.replace(relation, f"stubs.main.stub_{number}")
     ((_, plan),) = connection.execute(f"explain (format json) {query}").fetchall()
