@@ -119,7 +119,8 @@ normalised as not materialized (
 
 {#
     An address without the values of secret parameters, in its query or its fragment or in an address inside them, and
-    without a user and password. `a[token]` is a parameter `token` too. Most addresses have no = and no @, and are done.
+    without a user and password. `a[token]` is a parameter `token` too. Most addresses have no = or no such name, and no
+    @, and are done: to look for the names alone costs a tenth of replacing.
 #}
 {% macro without_secrets(url) -%}
     {%- set bare -%}
@@ -128,7 +129,9 @@ normalised as not materialized (
     {%- set names = var('secret_parameters', []) | join('|') | replace("'", "''") -%}
     case
         {%- if names %}
-        when contains({{ url }}, '=') or contains(lower({{ url }}), '%3d')
+        when
+            (contains({{ url }}, '=') or contains(lower({{ url }}), '%3d'))
+            and regexp_matches({{ url }}, '{{ names }}', 'i')
             then regexp_replace(
                 {{ bare }},
                 '([?&;#]|%3f|%26|%23)((?:[^=&#?;%]*(?:\[|%5b))?(?:' || '{{ names }}' || ')(?:\]|%5d)?(?:=|%3d))[^&#]*',

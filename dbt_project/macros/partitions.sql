@@ -85,6 +85,11 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# A subquery of the landed rows of a kind that an accumulated model has to read, up to the business day. #}
+{% macro landed_rows_of(kind, relation) -%}
+    (select *, date as landed_on from {{ landed(kind, relation) }} where date <= {{ as_of_date() }})
+{%- endmacro %}
+
 {#
     A CTE `held`, for an accumulated model: the version that holds of each record of the relation, deletions too. The
     relation has one version of each record that was read; when those are of new rows only, they are compared with what

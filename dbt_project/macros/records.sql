@@ -49,20 +49,27 @@
     (ids derived from that day stay when a correction arrives). A record whose version says that it is deleted, or that
     the newest snapshot of its channel does not have, is not there.
 
-    Few records come twice, so only those are compared; a window over all rows took more than twice as long. The
-    relation should be `not materialized`: it is read three times, and mostly two columns of it. `with_deleted` leaves
-    the versions that say so, and `is_deleted`.
+    Few records come twice, so only those are compared: first the hashes of the keys are counted, which needs a fraction
+    of the memory of the keys. The relation is read four times, and mostly two columns of it; a CTE should be `not
+    materialized`. `rows` is a subquery that stands for it in the first three: DuckDB forgets how many rows a CTE over
+    Parquet files has that it reads more than once, and takes it for the small side of a join, to keep in memory with
+    all its columns. `with_deleted` leaves the versions that say so, and `is_deleted`.
 #}
-{% macro latest_versions_of(relation, kind, with_deleted=false) -%}
+{% macro latest_versions_of(relation, kind, with_deleted=false, rows=none) -%}
+{%- set rows = rows or relation -%}
 {%- set record = ['channel'] + record_key(kind) -%}
 {%- set row = record + ['landed_on', 'source_file', 'source_row'] -%}
 {{ outdated_deliveries_of(kind) }}
+{{ repeated_hashes_of(rows, record) }},
+
 repeated as (
 
     select
         {{ record | join(', ') }},
         min(landed_on) as first_landed_on,
-    from {{ relation }}
+    from {{ rows }}{{ ' as ' ~ relation if rows != relation }}
+    semi join repeated_hashes
+        on {{ hash_of(record) }} = repeated_hashes.record_hash
     group by all
     having count(*) > 1
 
@@ -74,7 +81,7 @@ superseded as (
         {%- for column in row %}
         {{ relation }}.{{ column }},
         {%- endfor %}
-    from {{ relation }}
+    from {{ rows }}{{ ' as ' ~ relation if rows != relation }}
     semi join repeated
         on
             {{ same(relation, 'repeated', record) }}
@@ -106,6 +113,62 @@ latest as (
     {%- endif %}
 
 )
+{%- endmacro %}
+
+{# A CTE with the hashes of keys that more than one row of a relation has, or of other keys with the same hash. #}
+{% macro repeated_hashes_of(relation, key) -%}
+repeated_hashes as (
+
+    select {{ hash_of(key) }} as record_hash
+    from {{ relation }}
+    group by record_hash
+    having count(*) > 1
+
+)
+{%- endmacro %}
+
+{# A number of 64 bits for the values of some columns, nulls too. #}
+{% macro hash_of(columns) -%}
+    hash({{ columns | join(', ') }})
+{%- endmacro %}
+
+{#
+    Per channel the rows of a relation and the records among them, counted by their keys; only rows whose keys have a
+    repeated hash are compared.
+#}
+{% macro record_counts_of(relation, kind) -%}
+{%- set record = ['channel'] + record_key(kind) -%}
+select
+    counted.channel,
+    counted.landed_rows,
+    cast(counted.landed_rows - coalesce(repetitions.superseded_rows, 0) as bigint) as records,
+from (
+    select
+        channel,
+        count(*) as landed_rows,
+    from {{ relation }}
+    group by channel
+) as counted
+left join (
+    select
+        channel,
+        sum(landed_rows - 1) as superseded_rows,
+    from (
+        with
+
+        {{ repeated_hashes_of(relation, record) }}
+
+        select
+            {{ record | join(', ') }},
+            count(*) as landed_rows,
+        from {{ relation }}
+        semi join repeated_hashes
+            on {{ hash_of(record) }} = repeated_hashes.record_hash
+        group by all
+    ) as counted_records
+    group by channel
+) as repetitions
+    on counted.channel = repetitions.channel
 {%- endmacro %}
 
 {#

@@ -82,8 +82,12 @@ def _learn(task: str, inputs: Path, output: Path) -> int:
 
 
 def _read(task: str, inputs: Path, output: Path) -> int:
+    return read_inputs(task, inputs / "data")
+
+
+def read_inputs(task: str, data: Path) -> int:
     """Decode every column that a task reads, once. Returns the number of tables."""
-    lake = Lake(inputs / "data")
+    lake = Lake(data)
     options = {"threads": settings().threads, "memory_limit": settings().memory_limit}
     with duckdb.connect(":memory:", config=options) as connection:
         for name, columns in READS[task].items():

@@ -33,10 +33,10 @@ def write_inputs(lake: Lake, customers: int) -> None:
         "temp_directory": str(lake.data / "tmp"),
     }
     with duckdb.connect(str(lake.data / "tmp" / "made.duckdb"), config=options) as made:
-        made.execute(_customers(customers))
-        made.execute(_orders(customers))
-        made.execute(_lines())
-        made.execute(_events(customers))
+        made.execute(people(customers))
+        made.execute(orders(customers))
+        made.execute(lines())
+        made.execute(doings(customers))
         snapshots = " union all ".join(
             _snapshot(DAY - timedelta(days=HORIZON * number)) for number in range(CUTOFFS + 1)
         )
@@ -65,7 +65,7 @@ def _copy(made: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
     made.execute(f"copy ({query}) to '{path}' (format parquet, compression zstd)")
 
 
-def _customers(customers: int) -> str:
+def people(customers: int) -> str:
     return f"""
         create table people as
         select
@@ -79,7 +79,7 @@ def _customers(customers: int) -> str:
     """
 
 
-def _orders(customers: int) -> str:
+def orders(customers: int) -> str:
     return f"""
         create table orders as
         select
@@ -96,7 +96,7 @@ def _orders(customers: int) -> str:
     """
 
 
-def _lines() -> str:
+def lines() -> str:
     """Two of three lines are of the customer's taste."""
     return f"""
         create table lines as
@@ -112,11 +112,12 @@ def _lines() -> str:
     """
 
 
-def _events(customers: int) -> str:
+def doings(customers: int) -> str:
     return f"""
         create table doings as
         select
             'c' || lpad((hash(number, 6) % {customers})::varchar, 8, '0') as customer_id,
+            number,
             number % 12 < 7 as is_event,
             case
                 when number % 12 < 7

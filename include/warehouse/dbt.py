@@ -111,34 +111,45 @@ def _call(
     project: Path,
     target: Path,
 ) -> None:
-    _refuse_unusable(lake.root)
-    _make_folders(lake)
-    logs = lake.data / "dbt" / "logs"
-    arguments = [
-        *command,
-        *("--vars", json.dumps(variables | {"lake": str(lake.root)}, sort_keys=True)),
-        *("--project-dir", str(project), "--profiles-dir", str(project)),
-        *("--target-path", str(target), "--log-path", str(logs)),
-        "--no-send-anonymous-usage-stats",
-        "--no-use-colors",
-        "--no-version-check",
-    ]
+    arguments = arguments_of(lake, variables, command, project, target)
     arguments_file = lake.data / "dbt" / f"{step}.json"
     arguments_file.write_text(json.dumps(arguments))
     process = subprocess.run(
         [sys.executable, "-m", "include.warehouse", str(arguments_file)],
         cwd=PROJECT,
-        env=_environment(lake, key),
+        env=environment_of(lake, key),
         capture_output=True,
         text=True,
     )
     if process.returncode == 0:
         return
-    log = logs / "dbt.log"
+    log = lake.data / "dbt" / "logs" / "dbt.log"
     raise StepFailed(f"dbt {step}: {_reason(target / 'run_results.json', process)}; see {log}")
 
 
-def _environment(lake: Lake, key: bytes) -> dict[str, str]:
+def arguments_of(
+    lake: Lake,
+    variables: dict[str, Any],
+    command: list[str],
+    project: Path = DBT_PROJECT,
+    target: Path | None = None,
+) -> list[str]:
+    """A command of dbt with everything that it needs to run on a lake, whose folders are made."""
+    _refuse_unusable(lake.root)
+    _make_folders(lake)
+    return [
+        *command,
+        *("--vars", json.dumps(variables | {"lake": str(lake.root)}, sort_keys=True)),
+        *("--project-dir", str(project), "--profiles-dir", str(project)),
+        *("--target-path", str(target or lake.data / "dbt" / "target")),
+        *("--log-path", str(lake.data / "dbt" / "logs")),
+        "--no-send-anonymous-usage-stats",
+        "--no-use-colors",
+        "--no-version-check",
+    ]
+
+
+def environment_of(lake: Lake, key: bytes) -> dict[str, str]:
     """The child's environment: the caller's, and what profiles.yml and the plugin read."""
     return os.environ | {
         "TANDEM_WAREHOUSE": str(lake.warehouse),

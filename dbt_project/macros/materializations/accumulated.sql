@@ -14,9 +14,7 @@
     {%- set target_relation = this.incorporate(type='table') -%}
     {%- set reading = partitions_to_read(this, kind) -%}
     {%- set deleted, counts = beside(this, 'deleted'), beside(this, 'counts') -%}
-    {%- set landed_rows -%}
-        (select * from {{ landed(kind, this) }} where date <= {{ as_of_date() }})
-    {%- endset -%}
+    {%- set landed_rows = landed_rows_of(kind, this) -%}
     {%- set latest, touched = this.identifier ~ '__latest', this.identifier ~ '__touched' -%}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
@@ -28,27 +26,24 @@
             {% do adapter.drop_relation(existing_relation) %}
         {%- endif -%}
 
+        {#- Without the flag from the start: a table whose rows or columns are taken away is written twice. -#}
+        {%- set deletions -%}
+            select coalesce(bool_or(is_deleted), false) from {{ landed_rows }}
+        {%- endset -%}
+        {%- set has_deletions = run_query(deletions).rows[0][0] -%}
         {% call statement('main') -%}
-            create or replace table {{ target_relation }} as {{ sql }}
+            create or replace table {{ target_relation }} as
+            select * exclude (is_deleted) from ({{ sql }}) as versions
+            {{- ' where is_deleted is not true' if has_deletions }}
         {%- endcall %}
         {% call statement('deleted') -%}
             create or replace table {{ deleted }} as
-            select * exclude (is_deleted) from {{ target_relation }} where is_deleted
-        {%- endcall %}
-        {% call statement('staged') -%}
-            delete from {{ target_relation }} where is_deleted
-        {%- endcall %}
-        {% call statement('without_flag') -%}
-            alter table {{ target_relation }} drop column is_deleted
+            select * exclude (is_deleted) from ({{ sql }}) as versions
+            where {{ 'is_deleted' if has_deletions else 'false' }}
         {%- endcall %}
         {% call statement('counts') -%}
             create or replace table {{ counts }} as
-            select
-                channel,
-                count(*) as landed_rows,
-                count(distinct row({{ record_key(kind) | join(', ') }})) as records,
-            from {{ landed_rows }}
-            group by channel
+            {{ record_counts_of(landed_rows, kind) }}
         {%- endcall %}
     {%- elif not reading.partitions -%}
         {% call statement('main') -%}

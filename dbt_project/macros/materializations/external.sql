@@ -3,7 +3,7 @@
 
     It takes the place of dbt-duckdb's `external`, which writes a row of nulls when a model has no rows: Python steps,
     BI tools and a first day without data need an empty file with the right types. DuckDB writes beside an existing
-    file and renames, so a reader never sees half of one.
+    file and renames, so a reader never sees half of one. A model in parts (see parts.sql) is gathered in a table first.
 #}
 {% materialization external, adapter='duckdb' %}
     {%- set location = lake_location(model) -%}
@@ -23,6 +23,13 @@
         {%- set query = get_select_subquery(sql) -%}
     {%- endif -%}
 
+    {%- set customers = config.get('meta').in_parts_of -%}
+    {%- set parts = parts_of(this.incorporate(path={'identifier': customers})) if customers else 1 -%}
+    {%- if parts > 1 -%}
+        {%- set gathered = gathered_in_parts(target_relation, query, parts) -%}
+        {%- set query = 'select * from ' ~ gathered -%}
+    {%- endif -%}
+
     {% call statement('main') -%}
         copy (
             select * from ({{ query }}) as model_rows
@@ -32,6 +39,10 @@
         )
         to '{{ location }}' (format parquet, compression zstd)
     {%- endcall %}
+
+    {%- if parts > 1 -%}
+        {% do adapter.drop_relation(gathered) %}
+    {%- endif -%}
 
     {% call statement('create_view') -%}
         create or replace view {{ target_relation }} as

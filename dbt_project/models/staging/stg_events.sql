@@ -1,14 +1,14 @@
 {{ config(materialized='accumulated', meta={'kind': 'events'}) }}
+{%- set delivered = landed_rows_of('events', this) -%}
 with
 
-source as not materialized (
+source as (
 
-    select * from {{ landed('events', this) }}
-    where date <= {{ as_of_date() }}
+    select * from {{ delivered }}
 
 ),
 
-renamed as not materialized (
+renamed as (
 
     select
         event_id,
@@ -48,14 +48,14 @@ renamed as not materialized (
         received_at,
         sent_at,
         is_deleted,
-        date as landed_on,
+        landed_on,
         attributes,
         rejected_values,
     from source
 
 ),
 
-{{ latest_versions_of('renamed', 'events', with_deleted=true) }},
+{{ latest_versions_of('renamed', 'events', with_deleted=true, rows=delivered) }},
 
 user_agents as (
 

@@ -1,14 +1,14 @@
 {{ config(materialized='accumulated', meta={'kind': 'interactions'}) }}
+{%- set delivered = landed_rows_of('interactions', this) -%}
 with
 
-source as not materialized (
+source as (
 
-    select * from {{ landed('interactions', this) }}
-    where date <= {{ as_of_date() }}
+    select * from {{ delivered }}
 
 ),
 
-renamed as not materialized (
+renamed as (
 
     select
         interaction_id,
@@ -31,14 +31,14 @@ renamed as not materialized (
         satisfaction,
         occurred_at,
         is_deleted,
-        date as landed_on,
+        landed_on,
         attributes,
         rejected_values,
     from source
 
 ),
 
-{{ latest_versions_of('renamed', 'interactions', with_deleted=true) }},
+{{ latest_versions_of('renamed', 'interactions', with_deleted=true, rows=delivered) }},
 
 {{ with_contacts('latest') }},
 

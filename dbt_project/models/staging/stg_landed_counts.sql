@@ -31,12 +31,7 @@ with
 
 {{ kind }}_counts as (
 
-    select
-        channel,
-        count(*) as landed_rows,
-        count(distinct row({{ record_key(kind) | join(', ') }})) as records,
-    from {{ kind }}
-    group by channel
+    {{ record_counts_of(kind, kind) | indent(4) }}
 
 ),
 

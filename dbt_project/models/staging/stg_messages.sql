@@ -1,14 +1,14 @@
 {{ config(materialized='accumulated', meta={'kind': 'messages'}) }}
+{%- set delivered = landed_rows_of('messages', this) -%}
 with
 
-source as not materialized (
+source as (
 
-    select * from {{ landed('messages', this) }}
-    where date <= {{ as_of_date() }}
+    select * from {{ delivered }}
 
 ),
 
-renamed as not materialized (
+renamed as (
 
     select
         message_id,
@@ -28,14 +28,14 @@ renamed as not materialized (
         source_file,
         source_row,
         is_deleted,
-        date as landed_on,
+        landed_on,
         attributes,
         rejected_values,
     from source
 
 ),
 
-{{ latest_versions_of('renamed', 'messages', with_deleted=true) }},
+{{ latest_versions_of('renamed', 'messages', with_deleted=true, rows=delivered) }},
 
 {{ with_contacts('latest') }},
 

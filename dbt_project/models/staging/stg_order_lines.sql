@@ -1,14 +1,14 @@
 {{ config(materialized='accumulated', meta={'kind': 'order_lines'}) }}
+{%- set delivered = landed_rows_of('order_lines', this) -%}
 with
 
-source as not materialized (
+source as (
 
-    select * from {{ landed('order_lines', this) }}
-    where date <= {{ as_of_date() }}
+    select * from {{ delivered }}
 
 ),
 
-renamed as not materialized (
+renamed as (
 
     select
         order_id,
@@ -22,14 +22,14 @@ renamed as not materialized (
         unit_price,
         amount,
         is_deleted,
-        date as landed_on,
+        landed_on,
         attributes,
         rejected_values,
     from source
 
 ),
 
-{{ latest_versions_of('renamed', 'order_lines', with_deleted=true) }},
+{{ latest_versions_of('renamed', 'order_lines', with_deleted=true, rows=delivered) }},
 
 {{ held_versions_of('latest', 'order_lines', this) }},
 

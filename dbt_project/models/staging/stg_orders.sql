@@ -1,14 +1,14 @@
 {{ config(materialized='accumulated', meta={'kind': 'orders'}) }}
+{%- set delivered = landed_rows_of('orders', this) -%}
 with
 
-source as not materialized (
+source as (
 
-    select * from {{ landed('orders', this) }}
-    where date <= {{ as_of_date() }}
+    select * from {{ delivered }}
 
 ),
 
-renamed as not materialized (
+renamed as (
 
     select
         order_id,
@@ -34,14 +34,14 @@ renamed as not materialized (
         ordered_at,
         updated_at,
         is_deleted,
-        date as landed_on,
+        landed_on,
         attributes,
         rejected_values,
     from source
 
 ),
 
-{{ latest_versions_of('renamed', 'orders', with_deleted=true) }},
+{{ latest_versions_of('renamed', 'orders', with_deleted=true, rows=delivered) }},
 
 {{ with_contacts('latest') }},
 

@@ -1,14 +1,14 @@
 {{ config(materialized='accumulated', meta={'kind': 'products'}) }}
+{%- set delivered = landed_rows_of('products', this) -%}
 with
 
-source as not materialized (
+source as (
 
-    select * from {{ landed('products', this) }}
-    where date <= {{ as_of_date() }}
+    select * from {{ delivered }}
 
 ),
 
-renamed as not materialized (
+renamed as (
 
     select
         product_id,
@@ -21,14 +21,14 @@ renamed as not materialized (
         source_row,
         price,
         is_deleted,
-        date as landed_on,
+        landed_on,
         attributes,
         rejected_values,
     from source
 
 ),
 
-{{ latest_versions_of('renamed', 'products', with_deleted=true) }},
+{{ latest_versions_of('renamed', 'products', with_deleted=true, rows=delivered) }},
 
 {{ held_versions_of('latest', 'products', this) }},
 

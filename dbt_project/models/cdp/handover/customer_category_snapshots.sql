@@ -1,3 +1,4 @@
+{{ config(meta={'in_parts_of': 'int_known_customers'}) }}
 with
 
 snapshots as (
@@ -7,6 +8,7 @@ snapshots as (
         as_of_date,
         is_current,
     from {{ ref('customer_feature_snapshots') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
@@ -16,7 +18,7 @@ cutoffs as (
         as_of_date,
         is_current,
         {{ end_of_day('as_of_date') }} as cutoff_at,
-    from snapshots
+    from {{ ref('customer_feature_snapshots') }}
 
 ),
 
@@ -30,7 +32,9 @@ order_lines as (
         known_on,
         gone_on,
     from {{ ref('int_known_order_lines') }}
-    where category is not null
+    where
+        category is not null
+        and {{ in_part('customer_id') }}
 
 ),
 
@@ -46,6 +50,7 @@ views as (
     where
         category is not null
         and starts_with(activity, 'product_')
+        and {{ in_part('customer_id') }}
 
 ),
 
@@ -53,8 +58,10 @@ views as (
 categories as (
 
     select category
-    from order_lines
-    where gone_on is null
+    from {{ ref('int_known_order_lines') }}
+    where
+        category is not null
+        and gone_on is null
     group by category
     having count(distinct customer_id) > 1
     order by

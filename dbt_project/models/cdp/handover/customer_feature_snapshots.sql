@@ -1,3 +1,4 @@
+{{ config(meta={'in_parts_of': 'int_known_customers'}) }}
 {%- set cutoffs = var('feature_cutoffs') -%}
 {%- set horizon = var('horizon_days') -%}
 {%- set tables = {
@@ -17,61 +18,72 @@ with
 known_customers as (
 
     select * from {{ ref('int_known_customers') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
 known_orders as (
 
     select * from {{ ref('int_known_orders') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
 known_order_lines as (
 
     select * from {{ ref('int_known_order_lines') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
 customer_events as (
 
     select * from {{ ref('int_customer_events') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
 known_visits as (
 
     select * from {{ ref('int_known_visits') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
 known_messages as (
 
     select * from {{ ref('int_known_messages') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
 known_contacts as (
 
     select * from {{ ref('int_known_contacts') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
 known_consents as (
 
     select * from {{ ref('int_known_consents') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
 known_attributes as (
 
     select * from {{ ref('int_known_attributes') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
 customer_orders as (
 
     select * from {{ ref('int_customer_orders') }}
-    where is_valid
+    where
+        is_valid
+        and {{ in_part('customer_id') }}
 
 ),
 
@@ -83,12 +95,15 @@ learners as (
         select
             customer_id,
             count(*) over () as customers,
-        from known_customers
+        from {{ ref('int_known_customers') }}
         group by customer_id
     ) as everybody
     where
-        customers <= {{ var('learners') }}
-        or md5_number_upper(customer_id) % 1000000 < 1000000.0 * {{ var('learners') }} / customers
+        {{ in_part('customer_id') }}
+        and (
+            customers <= {{ var('learners') }}
+            or md5_number_upper(customer_id) % 1000000 < 1000000.0 * {{ var('learners') }} / customers
+        )
 
 ),
 
@@ -135,7 +150,7 @@ eligible as (
 attribute_names as (
 
     select attribute
-    from known_attributes
+    from {{ ref('int_known_attributes') }}
     group by attribute
     order by
         count(distinct customer_id) desc,

@@ -1,6 +1,6 @@
 with
 
-customer_versions as (
+customer_versions as not materialized (
 
     select * from {{ ref('stg_customer_versions') }}
 
@@ -77,20 +77,20 @@ unidentified as (
 
     select
         node_key,
-        kind,
+        'customers' as kind,
         channel,
         record_id,
         cast(null as varchar) as id_type,
         cast(null as varchar) as id_value,
         min(landed_on) as landed_on,
-        arg_min(evident_at, (landed_on, evident_at)) as evident_at,
-        min(first_seen_at) as first_seen_at,
-        max(last_seen_at) as last_seen_at,
-        cast(max(observations) as bigint) as observations,
-    from unpivoted
-    where kind = 'customers'
+        arg_min(observed_at, (landed_on, observed_at)) as evident_at,
+        min(observed_at) as first_seen_at,
+        max(observed_at) as last_seen_at,
+        count(*) as observations,
+    from customer_versions
+    where node_key is not null
     group by all
-    having count(id_value) = 0
+    having count(coalesce({{ identifiers_of('customers') | join(', ') }})) = 0
 
 ),
 

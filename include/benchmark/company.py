@@ -1,0 +1,203 @@
+"""A made-up company as a user would bring it: seven channels of one Parquet file each, and their configuration.
+
+The people, orders and doings are those of `learning_inputs`; everything about a row hangs on the hash of its number.
+A hundredth of the people have a second record with the same e-mail address, as many records come again corrected, and
+every two hundredth event is sent twice.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import yaml
+
+from include.benchmark import learning_inputs as made_up
+from include.benchmark.learning_inputs import CATEGORIES, DAY, PRODUCTS
+from include.settings import DEFAULT_CONFIG, Settings
+
+ROWS_OF_A_CUSTOMER = 21  # of the timeline: about 9 lines of 4.5 orders, 7 events, 5 messages, 0.4 calls
+ROW_GROUP = 122_880
+# By channel: the kind of record, the file's query, and the canonical columns that have another name or none in it.
+CHANNELS = {
+    "crm": "customers",
+    "shop": "orders",
+    "shop_lines": "order_lines",
+    "catalogue": "products",
+    "web": "events",
+    "mail": "messages",
+    "calls": "interactions",
+}
+
+
+def write_company(folder: Path, customers: int, settings: Settings) -> Path:
+    """Write the channels' files of so many customers and their configuration below `folder`; returns the folder of
+    the configuration. Business day is `learning_inputs.DAY`."""
+    channels, scratch = folder / "channels", folder / "scratch"
+    for path in (channels, scratch):
+        path.mkdir(parents=True, exist_ok=True)
+    options = {
+        "threads": settings.threads,
+        "memory_limit": settings.memory_limit,
+        "temp_directory": str(scratch),
+        "preserve_insertion_order": False,
+    }
+    database = scratch / "made.duckdb"
+    with duckdb.connect(str(database), config=options) as made:
+        made.execute(made_up.people(customers))
+        made.execute(made_up.orders(customers))
+        made.execute(made_up.lines())
+        made.execute(made_up.doings(customers))
+        columns = {}
+        for channel, kind in CHANNELS.items():
+            query, path = QUERIES[kind], channels / f"{channel}.parquet"
+            columns[channel] = [name for name, *_ in made.execute(f"describe {query}").fetchall()]
+            made.execute(
+                f"copy ({query}) to '{path}' (format parquet, compression zstd, row_group_size {ROW_GROUP})"
+            )
+    database.unlink()
+    return _write_config(folder / "config", channels, columns)
+
+
+def _write_config(config: Path, channels: Path, columns: dict[str, list[str]]) -> Path:
+    """Every column has the canonical name. Records are linked by their identifiers alone."""
+    config.mkdir(exist_ok=True)
+    entries = {
+        channel: {
+            "party": "first",
+            "kind": kind,
+            "source": {
+                "connector": "file",
+                "path": str(channels / f"{channel}.parquet"),
+                "format": "parquet",
+            },
+            "spec": "mapped",
+            "map": {column: column for column in columns[channel]},
+        }
+        for channel, kind in CHANNELS.items()
+    }
+    identity = yaml.safe_load((DEFAULT_CONFIG / "identity.yml").read_text())
+    identity["linkage"] = {"enabled": False}
+    for name, content in (("channels", {"channels": entries}), ("identity", identity)):
+        (config / f"{name}.yml").write_text(yaml.safe_dump(content, sort_keys=False))
+    return config
+
+
+EMAIL = "'person' || {0} || '@mail' || {0} % 50 || '.example.com'"
+PHONE = "'+491511' || lpad({0}::varchar, 7, '0')"
+PERSON_OF = "substr(customer_id, 2)::bigint"
+
+CUSTOMERS = f"""
+    select
+        'R' || record as record_id,
+        case when is_corrected then least(first_seen_at + interval 30 days, timestamp '{DAY}') else first_seen_at end
+            as observed_at,
+        if(record = number, 'K' || number, null) as customer_number,
+        {EMAIL.format("number")} as email,
+        if(number % 3 < 2 and record = number, {PHONE.format("number")}, null) as phone,
+        'Given' || hash(number, 20) % 2000 as given_name,
+        'Family' || hash(number, 21) % 40000 as family_name,
+        date '1940-01-01' + (hash(number, 14) % 24000)::integer as birth_date,
+        ['f', 'm'][1 + (hash(number, 10) % 2)::int] as gender,
+        'Street ' || hash(number, is_corrected, 22) % 90000 as street,
+        'City ' || hash(number, 11) % 200 as city,
+        'Region ' || hash(number, 12) % 16 as region,
+        lpad((hash(number, 11) % 90000)::varchar, 5, '0') as postcode,
+        'DE' as country,
+    from (
+        select number, first_seen_at, number as record, false as is_corrected from people
+        union all
+        select number, first_seen_at, 1000000000 + number, false from people where number % 100 = 1
+        union all
+        select number, first_seen_at, number, true from people where number % 100 = 2
+    )
+"""
+ORDERS = f"""
+    select
+        order_id,
+        ordered_at,
+        'completed' as status,
+        if(hash(draw, 16) % 3 = 0, 'store', 'online') as sales_channel,
+        if(hash(draw, 16) % 3 = 0, 'S' || hash(draw, 17) % 50, null) as store_id,
+        'EUR' as currency,
+        sum(amount)::decimal(18, 4) as total,
+        if(hash(draw, 15) % 10 = 0, 3, 0)::decimal(18, 4) as discount,
+        if(hash(draw, 15) % 10 = 0, 'SAVE10', null) as coupon,
+        if(number % 3 < 2, 'K' || number, null) as customer_number,
+        if(number % 3 = 2, {EMAIL.format("number")}, null) as email,
+    from lines
+    group by all
+"""
+ORDER_LINES = """
+    select
+        order_id,
+        line + 1 as line_number,
+        'P' || product as product_id,
+        1 + hash(draw, line, 18) % 3 as quantity,
+        amount / (1 + hash(draw, line, 18) % 3) as unit_price,
+        amount,
+    from lines
+"""
+CATALOGUE = f"""
+    select
+        'P' || number as product_id,
+        'Product ' || number as name,
+        'Brand ' || number % 300 as brand,
+        'Category ' || number % {CATEGORIES} as category,
+        9.5::decimal(18, 4) as price,
+    from range({PRODUCTS}) as numbers (number)
+"""
+# Every second event is of a visitor who has logged in; each person has two browsers.
+EVENTS = f"""
+    select
+        md5('event' || number) as event_id,
+        case when activity = 'page_viewed' then 'page' else 'track' end as type,
+        case activity when 'product_viewed' then 'Product Viewed' when 'product_added' then 'Product Added' end as name,
+        occurred_at,
+        occurred_at + to_seconds((hash(number, 23) % 60 + repetition)::bigint) as received_at,
+        md5('browser' || customer_id || hash(number, 24) % 2) as anonymous_id,
+        if(hash(number, 25) % 2 = 0, 'U' || {PERSON_OF}, null) as user_id,
+        if(hash(number, 25) % 20 = 0, {EMAIL.format(PERSON_OF)}, null) as email,
+        '10.' || hash(customer_id, 26) % 256 || '.' || hash(customer_id, 27) % 256 || '.0' as ip,
+        'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/'
+            || 90 + hash(customer_id, 28) % 30 || '.0.0.0 Safari/537.36' as user_agent,
+        'web' as platform,
+        'shop.example.com' as site,
+        'https://shop.example.com/product/' || product || '?visit=' || hash(number, 29) % 1000 as url,
+        if(activity = 'page_viewed', null, '{{"product_id": "P' || product || '", "category": "Category '
+            || product % {CATEGORIES} || '"}}') as properties,
+    from (select *, unnest(if(number % 200 = 0, [0, 30], [0])) as repetition from doings where is_event)
+"""
+MESSAGES = f"""
+    select
+        'm' || number as message_id,
+        occurred_at,
+        replace(activity, 'email_', '') as action,
+        'campaign ' || product % 12 as campaign_id,
+        'email' as medium,
+        {EMAIL.format(PERSON_OF)} as email,
+    from doings
+    where not is_event
+"""
+INTERACTIONS = f"""
+    select
+        'call' || number as interaction_id,
+        occurred_at,
+        'call' as type,
+        'inbound' as direction,
+        ['delivery', 'return', 'invoice', 'product'][1 + (hash(number, 30) % 4)::int] as reason,
+        if(hash(number, 31) % 5 = 0, 'unresolved', 'resolved') as outcome,
+        60 + hash(number, 32) % 900 as duration_seconds,
+        'K' || {PERSON_OF} as customer_number,
+    from doings
+    where number % 30 = 7
+"""
+QUERIES = {
+    "customers": CUSTOMERS,
+    "orders": ORDERS,
+    "order_lines": ORDER_LINES,
+    "products": CATALOGUE,
+    "events": EVENTS,
+    "messages": MESSAGES,
+    "interactions": INTERACTIONS,
+}
