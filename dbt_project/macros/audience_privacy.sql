@@ -229,16 +229,19 @@
             'bridge': ['none'],
             'staged': ['none', 'pseudonymous'],
         }.get(side, ['none', 'pseudonymous', 'indirect']) -%}
+        {%- set refused = [] -%}
         {%- for column in get_column_schema_from_query(sql) -%}
             {%- set described = model.columns.get(column.name, {}) -%}
             {%- set label = described.get('config', {}).get('meta', {}).get('pii') -%}
             {%- if label not in allowed -%}
-                {% do exceptions.raise_compiler_error(
-                    model.name ~ "." ~ column.name ~ ": found "
-                    ~ ("the label '" ~ label ~ "'" if label else "no label")
-                    ~ ", allowed: meta.pii of " ~ allowed | join(", ")
-                ) %}
+                {%- do refused.append(column.name ~ " with " ~ ("'" ~ label ~ "'" if label else "none")) -%}
             {%- endif -%}
         {%- endfor -%}
+        {%- if refused -%}
+            {% do exceptions.raise_compiler_error(
+                model.name ~ ": found columns whose meta.pii does not let them leave: " ~ refused | join(", ")
+                ~ "; allowed: " ~ allowed | join(", ")
+            ) %}
+        {%- endif -%}
     {%- endif -%}
 {%- endmacro %}

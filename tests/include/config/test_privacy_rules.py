@@ -79,7 +79,7 @@ def test_a_trait_of_sensitive_pages_is_refused(problems, where: str, name: str) 
     ],
 )
 def test_a_trait_of_other_pages_is_not(load, where: str) -> None:
-    assert load(audiences=trait(where)).traits[some].trait_id == "some"
+    assert load(audiences=trait(where)).traits[0].trait_id == "some"
 
 
 def test_what_is_sensitive_is_for_the_company_to_say(problems, load) -> None:
