@@ -785,9 +785,10 @@ TcfPurpose = Annotated[StrictInt, Field(ge=1, le=24)]
 
 
 @cache
-def _default_sensitive(key: str) -> tuple[str, ...]:
-    """What is sensitive by the project's own privacy.yml: a file that says nothing of it allows nothing."""
-    return tuple(YAML(typ="safe").load((DEFAULT_CONFIG / "privacy.yml").read_text())[key])
+def _default_of(file: str, key: str) -> tuple[str, ...]:
+    """A list of the project's own file, for whoever writes a file without it: what guards people guards them unless
+    somebody says otherwise."""
+    return tuple(YAML(typ="safe").load((DEFAULT_CONFIG / file).read_text())[key])
 
 
 class Key(Model):
@@ -817,10 +818,10 @@ class Privacy(Model):
     minimum_cell: StrictInt = Field(default=50, ge=50)
     keep_releases_days: Days = 30
     sensitive_content: tuple[ContentName, ...] = Field(
-        default_factory=lambda: _default_sensitive("sensitive_content")
+        default_factory=lambda: _default_of("privacy.yml", "sensitive_content")
     )
     sensitive_audiences: tuple[AudienceName, ...] = Field(
-        default_factory=lambda: _default_sensitive("sensitive_audiences")
+        default_factory=lambda: _default_of("privacy.yml", "sensitive_audiences")
     )
 
     @field_validator("purposes")
@@ -935,14 +936,16 @@ class Normalisation(Model):
     """`normalisation.yml`. How values get one spelling, and what a visit and a page are.
 
     `region` is the country (ISO 3166 alpha-2) of phone numbers without a country code; `secret_parameters` are the
-    parameters of addresses whose values are not kept, whatever their case; `trait_taxonomy` gives traits the categories
-    of the IAB Audience Taxonomy 1.1.
+    parameters of addresses whose values are not kept, whatever their case; without the key, those of the project.
+    `trait_taxonomy` gives traits the categories of the IAB Audience Taxonomy 1.1.
     """
 
     region: str = "US"
     email: EmailRules = EmailRules()
     sessions: Sessions = Sessions()
-    secret_parameters: tuple[BlockedValue, ...] = ()
+    secret_parameters: tuple[BlockedValue, ...] = Field(
+        default_factory=lambda: _default_of("normalisation.yml", "secret_parameters")
+    )
     content_categories: tuple[ContentCategory, ...] = ()
     trait_taxonomy: tuple[TraitCategory, ...] = ()
 
