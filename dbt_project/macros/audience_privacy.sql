@@ -13,7 +13,7 @@
     What an event's consent says of one purpose: true, false, or null when it says nothing that can be read. It is an
     object of purposes, a TCF string (alone, or the object's `tcString`), or both: then both have to grant.
 #}
-{% macro stated_consent(consent, purpose, stated_at) -%}
+{% macro stated_consent(consent, purpose, stated_at='occurred_at') -%}
     {%- set stated -%}
         try_cast(json_extract_string({{ consent }}, '$."{{ purpose }}"') as boolean)
     {%- endset -%}
