@@ -7,7 +7,7 @@ import hashlib
 from include.settings import PROJECT
 
 FOLDERS = ("dags", "dbt_project", "include", "ml")
-SUFFIXES = {".py", ".sql", ".yml", ".html"}
+SUFFIXES = {".py", ".sql", ".yml", ".html", ".tsv"}
 
 
 def hash_of_code() -> str:

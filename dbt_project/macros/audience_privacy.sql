@@ -9,9 +9,99 @@
     {%- endfor -%}
 {%- endmacro %}
 
-{# What an event's consent says of one purpose: true, false, or null when it says nothing that can be read. #}
-{% macro stated_consent(consent, purpose) -%}
-    try_cast(json_extract_string({{ consent }}, '$."{{ purpose }}"') as boolean)
+{#
+    What an event's consent says of one purpose: true, false, or null when it says nothing that can be read. It is an
+    object of purposes, a TCF string (alone, or the object's `tcString`), or both: then both have to grant.
+#}
+{% macro stated_consent(consent, purpose, stated_at='occurred_at') -%}
+    {%- set stated -%}
+        try_cast(json_extract_string({{ consent }}, '$."{{ purpose }}"') as boolean)
+    {%- endset -%}
+    {%- set tcf_purposes = var('tcf_advertising', [1, 3, 4]) -%}
+    {%- if tcf_purposes -%}
+    case
+        when starts_with({{ consent }}, '"C')
+            then {{ tcf_consent("json_extract_string(" ~ consent ~ ", '$')", tcf_purposes, stated_at) | indent(8) }}
+        when contains({{ consent }}, '"tcString"')
+            then least(
+                {{ stated }},
+                {{ tcf_consent("json_extract_string(" ~ consent ~ ", '$.tcString')", tcf_purposes, stated_at)
+                    | indent(16) }}
+            )
+        else {{ stated }}
+    end
+    {%- else -%}
+    {{ stated }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#
+    Whether a TCF string (version 2, of the IAB's Transparency and Consent Framework) grants all of some purposes; null
+    when it is none, is cut short, or is of a policy that was no longer valid when it was stated: those before the
+    fourth since October 2023. Its core is a string of bits, six a character: the policy's version from bit 132 on,
+    purposes from bit 152 on ("TC String format", section "The core string").
+    A GPP string, which begins with D, is none.
+#}
+{% macro tcf_consent(string, purposes, stated_at) -%}
+    {%- set core = "split_part(" ~ string ~ ", '.', 1)" -%}
+    {%- set masks = {} -%}
+    {%- for purpose in purposes -%}
+        {%- set bit = 151 + purpose -%}
+        {%- set mask = 2 ** (5 - bit % 6) -%}
+        {%- do masks.update({bit // 6: masks.get(bit // 6, 0) + mask}) -%}
+    {%- endfor -%}
+    case
+        when regexp_full_match({{ core }}, 'C[A-Za-z0-9_-]{38,}')
+            and ({{ tcf_character(core, 22) }} >= 4 or {{ stated_at }} < timestamp '2023-10-01')
+            then
+                {%- for position, mask in masks | dictsort %}
+                {{ "and " if not loop.first }}{{ tcf_character(core, position) }} & {{ mask }} = {{ mask }}
+                {%- endfor %}
+    end
+{%- endmacro %}
+
+{# The six bits of a character of base64 in the alphabet for addresses, counted from 0. #}
+{% macro tcf_character(string, position) -%}
+    (
+        strpos(
+            'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_',
+            substr({{ string }}, {{ position + 1 }}, 1)
+        ) - 1
+    )
+{%- endmacro %}
+
+{# How often the pseudonym key has changed: ids of two epochs are never compared. #}
+{% macro key_epoch() -%}
+    cast({{ var('key_epoch', 1) | int }} as bigint)
+{%- endmacro %}
+
+{# The categories of pages of which nothing crosses the wall, as a relation of ids: the configured and all below. #}
+{% macro sensitive_categories() -%}
+    {%- set rows = [] -%}
+    {%- for category_id in var('sensitive_content', []) -%}
+        {%- do rows.append({'content_category_id': category_id}) -%}
+    {%- endfor -%}
+    {{ configured_rows(rows, {'content_category_id': 'varchar'}) }}
+{%- endmacro %}
+
+{# The categories of people that no visitor is said to be of, likewise. #}
+{% macro sensitive_audiences() -%}
+    {%- set rows = [] -%}
+    {%- for category_id in var('sensitive_audiences', []) -%}
+        {%- do rows.append({'iab_audience_id': category_id}) -%}
+    {%- endfor -%}
+    {{ configured_rows(rows, {'iab_audience_id': 'varchar'}) }}
+{%- endmacro %}
+
+{# What traits and their values mean in the IAB Audience Taxonomy; a value of '' stands for every value. #}
+{% macro trait_taxonomy() -%}
+    {{ configured_rows(var('trait_taxonomy', []), {
+        'trait_id': 'varchar',
+        'value': 'varchar',
+        'iab_audience_id': 'varchar',
+        'iab_audience_name': 'varchar',
+        'is_sensitive': 'boolean',
+    }) }}
 {%- endmacro %}
 
 {# The id types that can be a visitor, the first present in an event names it. #}
@@ -125,4 +215,33 @@
     {{ return([
         'anonymous_id', 'advertising_id', 'device_id', 'user_id', 'previous_id', 'email', 'phone', 'ip', 'event_id',
     ]) }}
+{%- endmacro %}
+
+{#
+    Refuses to write a file of the DMP side or the bridge with a column of which nobody said whether it tells who
+    somebody is: `meta.pii` in the model's YAML. Hand-overs, which models learn from and audiences are exported from,
+    may have pseudonyms besides; what the bridge publishes says nothing of single people.
+#}
+{% macro require_labels(model, sql) -%}
+    {%- set side = model.config.meta.side -%}
+    {%- if model.fqn[1] in ('dmp', 'bridge') or side in ('dmp', 'bridge', 'both') -%}
+        {%- set allowed = {
+            'bridge': ['none'],
+            'staged': ['none', 'pseudonymous'],
+        }.get(side, ['none', 'pseudonymous', 'indirect']) -%}
+        {%- set refused = [] -%}
+        {%- for column in get_column_schema_from_query(sql) -%}
+            {%- set described = model.columns.get(column.name, {}) -%}
+            {%- set label = described.get('config', {}).get('meta', {}).get('pii') -%}
+            {%- if label not in allowed -%}
+                {%- do refused.append(column.name ~ " with " ~ ("'" ~ label ~ "'" if label else "none")) -%}
+            {%- endif -%}
+        {%- endfor -%}
+        {%- if refused -%}
+            {% do exceptions.raise_compiler_error(
+                model.name ~ ": found columns whose meta.pii does not let them leave: " ~ refused | join(", ")
+                ~ "; allowed: " ~ allowed | join(", ")
+            ) %}
+        {%- endif -%}
+    {%- endif -%}
 {%- endmacro %}

@@ -271,7 +271,7 @@ def compile_event_condition(text: str, connection: duckdb.DuckDBPyConnection) ->
     tree = _parsed(text, _CONDITION_FUNCTIONS)
     normalised = _sql(tree)
     events = {
-        column.name: "json" if column.type == "json" else column.sql_type
+        column.name: "json" if column.type in ("json", "consent") else column.sql_type
         for column in kinds()["events"].columns
     } | DERIVED_EVENT_COLUMNS
     columns = {name: kind for name, kind in events.items() if name not in IDENTIFYING_COLUMNS}

@@ -40,6 +40,7 @@ from include.config.schema import (
     Privacy,
     Profile,
 )
+from include.config.sensitivity import check_sensitive_traits
 from include.settings import DEFAULT_CONFIG
 
 FILES: dict[str, type[Model]] = {
@@ -202,6 +203,9 @@ def _disagreements(
         if document := usable.get("audiences.yml"):
             known = tuple(item.destination_id for item in destinations.destinations) if destinations else ()
             problems += check_audiences(document, columns, known, _own_features(usable), connection)
+            privacy, normalisation = loaded.get("privacy.yml"), loaded.get("normalisation.yml")
+            if privacy and normalisation:
+                problems += check_sensitive_traits(document, privacy, normalisation, connection)
     return problems
 
 

@@ -30,7 +30,7 @@ from ruamel.yaml import YAML
 from include.config.conditions import ConditionError, compile_source
 from include.config.errors import ConfigError, Problem, refusal, refusal_of
 from include.extract.kinds import kinds
-from include.normalise.content import find_category, nearest_name
+from include.normalise.taxonomies import Taxonomy, audience_taxonomy, content_taxonomy
 from include.settings import DEFAULT_CONFIG
 
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -761,21 +761,68 @@ class DestinationsFile(Model):
     destinations: tuple[Destination, ...] = ()
 
 
+def _category_of(taxonomy: Callable[[], Taxonomy]) -> AfterValidator:
+    """Text that names one category of a taxonomy, by its id, its name or its path."""
+
+    def check(text: str) -> str:
+        if taxonomy().find(text) is not None:
+            return text
+        allowed = f"the id, the name or the path of a category of the {taxonomy().title}"
+        namesakes = taxonomy().namesakes(text)
+        nearest = taxonomy().nearest(text)
+        if namesakes:
+            allowed += f", which has this name {len(namesakes)} times, e.g. '{namesakes[0].path}'"
+        elif nearest:
+            allowed += f" (did you mean '{nearest}'?)"
+        raise _problem(refusal(text, allowed))
+
+    return AfterValidator(check)
+
+
+ContentName = Annotated[str, BeforeValidator(_text_of), _category_of(content_taxonomy)]
+AudienceName = Annotated[str, BeforeValidator(_text_of), _category_of(audience_taxonomy)]
+TcfPurpose = Annotated[StrictInt, Field(ge=1, le=24)]
+
+
+@cache
+def _default_of(file: str, key: str) -> tuple[str, ...]:
+    """A list of the project's own file, for whoever writes a file without it: what guards people guards them unless
+    somebody says otherwise."""
+    return tuple(YAML(typ="safe").load((DEFAULT_CONFIG / file).read_text())[key])
+
+
+class Key(Model):
+    """The pseudonym key, which itself is never in a file: `epoch` counts its changes, see docs/privacy.md."""
+
+    epoch: StrictInt = Field(default=1, ge=1)
+
+
 class Privacy(Model):
-    """`privacy.yml`. `purposes` says by which names in consent records a purpose is asked for; all must be granted.
+    """`privacy.yml`. `purposes` says by which names in consent records a purpose is asked for, `tcf_purposes` by which
+    numbers in a TCF string; all must be granted.
 
     `control_share` of the people of an audience are held back; a visitor is forgotten after `visitor_idle_days`,
     an event of the dmp side after `event_days`; `minimum_cell` is the least number of people that leaves the bridge.
+    Of pages of `sensitive_content` and of traits of `sensitive_audiences`, each with all categories below, the dmp side
+    keeps nothing.
     """
 
     purposes: dict[Name, tuple[str, ...]] = Field(
         description="the names of each purpose, e.g. {advertising: [ads]}"
     )
+    tcf_purposes: dict[Name, tuple[TcfPurpose, ...]] = {"advertising": (1, 3, 4)}
+    key: Key = Key()
     control_share: Share = Field(default=0.1, ge=0, le=MAXIMUM_SHARE)
     visitor_idle_days: Days = 120
     event_days: Days = 60
     minimum_cell: StrictInt = Field(default=50, ge=50)
     keep_releases_days: Days = 30
+    sensitive_content: tuple[ContentName, ...] = Field(
+        default_factory=lambda: _default_of("privacy.yml", "sensitive_content")
+    )
+    sensitive_audiences: tuple[AudienceName, ...] = Field(
+        default_factory=lambda: _default_of("privacy.yml", "sensitive_audiences")
+    )
 
     @field_validator("purposes")
     @classmethod
@@ -789,6 +836,29 @@ class Privacy(Model):
                 if not PURPOSE_PATTERN.fullmatch(name):
                     raise _problem(refusal(name, "letters, digits, spaces and . _ : -, a letter first"))
         return purposes
+
+    @model_validator(mode="after")
+    def _tcf_purposes_are_purposes(self) -> Privacy:
+        for purpose, numbers in self.tcf_purposes.items():
+            if purpose not in self.purposes:
+                raise _problem(refusal_of(purpose, self.purposes, "the purpose in tcf_purposes"))
+            if not numbers:
+                raise _problem(refusal(numbers, f"at least one number of a TCF purpose for {purpose}"))
+        return self
+
+    @property
+    def sensitive_content_ids(self) -> frozenset[str]:
+        """The ids of all sensitive categories of pages."""
+        return _ids_below(content_taxonomy(), self.sensitive_content)
+
+    @property
+    def sensitive_audience_ids(self) -> frozenset[str]:
+        """The ids of all sensitive categories of people."""
+        return _ids_below(audience_taxonomy(), self.sensitive_audiences)
+
+
+def _ids_below(taxonomy: Taxonomy, names: tuple[str, ...]) -> frozenset[str]:
+    return taxonomy.below([taxonomy.find(name).category_id for name in names])
 
 
 # normalisation.yml
@@ -808,50 +878,86 @@ class Sessions(Model):
 
 
 class ContentCategory(Model):
-    """Pages of `site` (and of its subdomains) at `path` or below it are of an IAB Content Taxonomy 3.1 `category`,
-    named by its id or its name. The longest path that fits counts, of two the one of the nearest site."""
+    """Pages that are of an IAB Content Taxonomy 3.1 `category`, named by its id or its name: those of `site` (and of
+    its subdomains) at `path` or below it, or those whose event has the `value` of a `property`.
 
-    site: Line = Field(min_length=1, description="a site, e.g. example.com")
-    path: Line = "/"
-    category: Line = Field(description="the id or the name of an IAB content category")
+    A property goes before a site: of two properties the one that is listed first, of the sites the longest path that
+    fits, and of two the one of the nearest site.
+    """
+
+    site: Line | None = Field(default=None, min_length=1)
+    path: Line | None = None
+    property: Line | None = Field(default=None, min_length=1)
+    value: Annotated[Line, BeforeValidator(_text_of)] | None = None
+    category: ContentName = Field(description="the id or the name of an IAB content category")
 
     @field_validator("site")
     @classmethod
-    def _host(cls, site: str) -> str:
-        if not re.fullmatch(r"[\w-]+(\.[\w-]+)+", site):
+    def _host(cls, site: str | None) -> str | None:
+        if site is not None and not re.fullmatch(r"[\w-]+(\.[\w-]+)+", site):
             raise _problem(refusal(site, "the host name of a site, e.g. example.com"))
         return site
 
     @field_validator("path")
     @classmethod
-    def _below_the_root(cls, path: str) -> str:
-        if not path.startswith("/") or re.search(r"[?#]", path):
+    def _below_the_root(cls, path: str | None) -> str | None:
+        if path is not None and (not path.startswith("/") or re.search(r"[?#]", path)):
             raise _problem(refusal(path, "a path that starts with /, without ? and #"))
         return path
 
-    @field_validator("category")
+    @field_validator("property")
     @classmethod
-    def _known_category(cls, category: str) -> str:
-        if find_category(category) is None:
-            nearest = nearest_name(category)
-            hint = f" (did you mean '{nearest}'?)" if nearest else ""
-            allowed = f"the id or the name of a category of the IAB Content Taxonomy 3.1{hint}"
-            raise _problem(refusal(category, allowed))
-        return category
+    def _plain_property(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[\w .-]+", name):
+            raise _problem(refusal(name, "the name of a property: letters, digits, spaces and . _ -"))
+        return name
+
+    @model_validator(mode="after")
+    def _site_or_property(self) -> ContentCategory:
+        by_property = self.property is not None
+        if by_property == (self.site is not None):
+            found = "both site and property" if by_property else "neither site nor property"
+            raise _problem(f"found {found}, allowed: {{site, path}} or {{property, value}}")
+        if by_property != (self.value is not None) or (by_property and self.path is not None):
+            raise _problem("found a mixture, allowed: {site, path} or {property, value}")
+        return self
+
+
+class TraitCategory(Model):
+    """What a trait says in the words of the IAB Audience Taxonomy 1.1: `audience` is the id, the path or the name of a
+    category. With a `value` it is what this value of the trait says, without one what every value says."""
+
+    trait: Line = Field(min_length=1, description="the name of a trait")
+    value: Annotated[Line, BeforeValidator(_text_of)] | None = None
+    audience: AudienceName = Field(description="a category of the IAB Audience Taxonomy 1.1")
 
 
 class Normalisation(Model):
     """`normalisation.yml`. How values get one spelling, and what a visit and a page are.
 
     `region` is the country (ISO 3166 alpha-2) of phone numbers without a country code; `secret_parameters` are the
-    parameters of addresses whose values are not kept, whatever their case.
+    parameters of addresses whose values are not kept, whatever their case; without the key, those of the project.
+    `trait_taxonomy` gives traits the categories of the IAB Audience Taxonomy 1.1.
     """
 
     region: str = "US"
     email: EmailRules = EmailRules()
     sessions: Sessions = Sessions()
-    secret_parameters: tuple[BlockedValue, ...] = ()
+    secret_parameters: tuple[BlockedValue, ...] = Field(
+        default_factory=lambda: _default_of("normalisation.yml", "secret_parameters")
+    )
     content_categories: tuple[ContentCategory, ...] = ()
+    trait_taxonomy: tuple[TraitCategory, ...] = ()
+
+    @field_validator("trait_taxonomy")
+    @classmethod
+    def _each_value_once(cls, rules: tuple[TraitCategory, ...]) -> tuple[TraitCategory, ...]:
+        named = [(rule.trait, rule.value) for rule in rules]
+        for trait, value in named:
+            if named.count((trait, value)) > 1:
+                found = trait if value is None else f"{trait} = {value}"
+                raise _problem(refusal(found, "each trait and value once"))
+        return rules
 
     @field_validator("region")
     @classmethod

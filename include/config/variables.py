@@ -22,8 +22,18 @@ from include.config.conditions import (
     compile_visitor_condition,
 )
 from include.config.features import compile_features
-from include.config.schema import ATTRIBUTES, Audience, Channel, Configuration, Lifecycle, Profile
+from include.config.schema import (
+    ATTRIBUTES,
+    Audience,
+    Channel,
+    Configuration,
+    Lifecycle,
+    Normalisation,
+    Privacy,
+    Profile,
+)
 from include.lake import Lake
+from include.normalise.taxonomies import audience_taxonomy, content_taxonomy
 from include.normalise.versions import normalisation_version
 
 VERSION_CHARACTERS = 12
@@ -94,6 +104,8 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         "minimum_cell": privacy.minimum_cell,
         "consent_purposes": {purpose: list(names) for purpose, names in privacy.purposes.items()},
         "advertising_purposes": list(privacy.purposes["advertising"]),
+        **privacy_variables(privacy),
+        **taxonomy_variables(configuration.normalisation, privacy),
         "audiences": [
             _audience(audience, conditions[audience.audience_id], aliases, configuration, rules)
             for audience in configuration.audiences
@@ -117,6 +129,49 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
                 "is_dated": _is_dated(channel),
             }
             for name, channel in configuration.channels.items()
+        ],
+    }
+
+
+def privacy_variables(privacy: Privacy) -> dict[str, Any]:
+    """What dbt is told of the privacy wall: `tcf_advertising` are the TCF purposes that advertising needs, none when
+    TCF strings say nothing of it; `sensitive_content` are the ids of the categories of which nothing is kept."""
+    return {
+        "key_epoch": privacy.key.epoch,
+        "tcf_advertising": list(privacy.tcf_purposes.get("advertising", ())),
+        "sensitive_content": sorted(privacy.sensitive_content_ids),
+        "sensitive_audiences": sorted(privacy.sensitive_audience_ids),
+    }
+
+
+def taxonomy_variables(normalisation: Normalisation, privacy: Privacy) -> dict[str, Any]:
+    """What dbt is told of the IAB's categories: those of pages by their properties, and those of traits. A trait's
+    `value` is '' where every value of it says the same."""
+    content, audiences = content_taxonomy(), audience_taxonomy()
+    sensitive = privacy.sensitive_audience_ids
+    traits = [(rule, audiences.find(rule.audience)) for rule in normalisation.trait_taxonomy]
+    pages = [(rule, content.find(rule.category)) for rule in normalisation.content_categories]
+    return {
+        "content_properties": [
+            {
+                "property": rule.property,
+                "value": rule.value,
+                "category_id": category.category_id,
+                "name": category.name,
+                "tier_1": category.tier_1,
+            }
+            for rule, category in pages
+            if rule.property is not None
+        ],
+        "trait_taxonomy": [
+            {
+                "trait_id": rule.trait,
+                "value": rule.value or "",
+                "iab_audience_id": category.category_id,
+                "iab_audience_name": category.path,
+                "is_sensitive": category.category_id in sensitive,
+            }
+            for rule, category in traits
         ],
     }
 

@@ -230,7 +230,7 @@ def _tell_canonical(check: ChannelCheck, look: _Look) -> None:
         )
         if filled:
             found = SourceColumn(column.name, column.type, "text", filled, distinct, example)
-            is_open = column.type not in ("string", "json") or found.is_category
+            is_open = column.type not in ("string", "json", "consent") or found.is_category
             example = shown(example, column.name in PERSONAL_COLUMNS or not is_open)
             check.tell(f"  {column.name:<28} {column.type:<12} {filled:>7,}  {example}")
     kept = [

@@ -17,6 +17,7 @@ SQL_TYPES = {
     "double": "double",
     "boolean": "boolean",
     "json": "varchar",
+    "consent": "varchar",
 }
 # Columns that every landed row has beside those of its kind; `channel` and `date` come from the path.
 TECHNICAL_COLUMNS = {

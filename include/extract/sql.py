@@ -82,6 +82,13 @@ def read_value(text: str, kind_type: str) -> str:
         end"""
     if kind_type == "json":
         return f"case when json_valid({text}) then {text} end"
+    if kind_type == "consent":
+        # A consent string of the IAB (TCF or GPP) stands alone, without quotes; as a JSON string it is one type with
+        # the objects that other platforms send.
+        return f"""case
+            when regexp_full_match({text}, '[CD][A-Za-z0-9_.~-]+') then concat('"', {text}, '"')
+            when json_valid({text}) then {text}
+        end"""
     return text
 
 

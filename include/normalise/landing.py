@@ -12,12 +12,13 @@ import pyarrow as pa
 from include.extract.kinds import kinds
 from include.extract.sql import literal
 from include.lake import Lake
-from include.normalise.content import find_category, normalise_content_category
+from include.normalise.content import normalise_content_category
 from include.normalise.countries import normalise_country
 from include.normalise.dictionaries import Dictionary, Update, update_dictionary
 from include.normalise.emails import normalise_email
 from include.normalise.phones import normalise_phone
 from include.normalise.sites import ContentRule, host_of, normalise_site
+from include.normalise.taxonomies import content_taxonomy
 from include.normalise.user_agents import normalise_user_agent
 from include.normalise.versions import dictionary_version
 from include.scratch import scratch_engine
@@ -155,11 +156,13 @@ def _is_filled(column: str) -> str:
 def _content_rules(normalisation: Normalisation) -> tuple[ContentRule, ...]:
     rules = []
     for rule in normalisation.content_categories:
-        category = find_category(rule.category)
+        if rule.site is None:
+            continue  # a rule over properties, which staging reads
+        category = content_taxonomy().find(rule.category)
         rules.append(
             ContentRule(
                 host_of(rule.site) or rule.site,
-                rule.path.rstrip("/") + "/",
+                (rule.path or "/").rstrip("/") + "/",
                 category.category_id,
                 category.name,
                 category.tier_1,

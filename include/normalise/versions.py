@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from include.lake import hash_file
-from include.normalise.content import TAXONOMY
+from include.normalise.taxonomies import CONTENT_FILE
 
 if TYPE_CHECKING:
     from include.config import Normalisation
@@ -29,9 +29,11 @@ def dictionary_version(name: str, normalisation: Normalisation) -> str:
     rules = {
         "emails": [normalisation.email.provider_rules],
         "phones": [normalisation.region],
-        "sites": [[rule.site, rule.path, rule.category] for rule in normalisation.content_categories],
+        "sites": [
+            [rule.site, rule.path, rule.category] for rule in normalisation.content_categories if rule.site
+        ],
     }
-    taxonomy = hash_file(TAXONOMY) if name in ("sites", "content_categories") else None
+    taxonomy = hash_file(CONTENT_FILE) if name in ("sites", "content_categories") else None
     libraries = [[library, version(library)] for library in LIBRARIES[name]]
     return _hash([CODE_VERSION, libraries, taxonomy, rules.get(name)])
 

@@ -1,1 +1,1 @@
-"""Pseudonyms, and later consent, erasure and retention."""
+"""Pseudonyms and the epochs of their key, and what must not be found where."""

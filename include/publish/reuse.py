@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 from datetime import date
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ import duckdb
 from include.code import hash_of_code
 from include.lake import Lake, earlier_days, replacing
 from include.normalise.versions import normalisation_version
+from include.privacy.epochs import fingerprint
 from include.publish.manifest import verify_release
 from include.publish.release import publish_sealed
 from include.settings import pseudonym_key
@@ -64,7 +64,7 @@ def hash_of_inputs(lake: Lake, day: date, configuration: Configuration) -> str:
         ).fetchall()
     # What an earlier day left behind (identity, segments) is named by the inputs of that day.
     earlier = sorted(path.read_text() for path in earlier_days(lake.run_file(day, RECORD)))
-    key = hmac.new(pseudonym_key(), b"which key", hashlib.sha256).hexdigest()
+    key = fingerprint(pseudonym_key())
     rules = [configuration.hash, normalisation_version(configuration.normalisation)]
     parts = [f"{day:%Y-%m-%d}", hash_of_code(), *rules, key, *earlier, *map(str, receipts)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -28,8 +28,8 @@ INTRODUCTION = """\
 
 The published tables, as `published/current/<side>/<table>.parquet` and as `<side>.<table>` in `tandem.duckdb`. Every
 table but `ops.releases`, which publishing writes itself, is a dbt model with an enforced contract. Times are UTC,
-money is decimal; `pii` says whether a column identifies a person: directly, indirectly or not. `both` is a reserved
-word of SQL: write `"both".audiences`.
+money is decimal; `pii` says whether a column identifies a person: directly, indirectly, by a pseudonym or not. `both`
+is a reserved word of SQL: write `"both".audiences`.
 
 This page is written from the contracts by `python -m include.report.data_model`.
 """

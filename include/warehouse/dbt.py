@@ -59,10 +59,12 @@ def run_dbt(step: str, lake: Lake, variables: dict[str, Any], key: bytes) -> Dbt
     return _invoke(step, lake, variables, key, command)
 
 
-def run_models(names: list[str], lake: Lake, variables: dict[str, Any], key: bytes) -> DbtResult:
+def run_models(
+    names: list[str], lake: Lake, variables: dict[str, Any], key: bytes, project: Path = DBT_PROJECT
+) -> DbtResult:
     """Build some models alone, without tests and without what they read, which is in the warehouse already; `+name` is
     a model with all that it reads. Raises StepFailed like `run_dbt`."""
-    return _invoke("models", lake, variables, key, ["run", "--select", *names])
+    return _invoke("models", lake, variables, key, ["run", "--select", *names], project)
 
 
 def run_unit_tests(lake: Lake, variables: dict[str, Any], key: bytes) -> DbtResult:
@@ -88,11 +90,18 @@ def parse_manifest(
     return json.loads((target / "manifest.json").read_text())
 
 
-def _invoke(step: str, lake: Lake, variables: dict[str, Any], key: bytes, command: list[str]) -> DbtResult:
+def _invoke(
+    step: str,
+    lake: Lake,
+    variables: dict[str, Any],
+    key: bytes,
+    command: list[str],
+    project: Path = DBT_PROJECT,
+) -> DbtResult:
     target = lake.data / "dbt" / "target"
     outcome = target / "run_results.json"
     outcome.unlink(missing_ok=True)
-    _call(step, lake, variables, key, command, DBT_PROJECT, target)
+    _call(step, lake, variables, key, command, project, target)
     results = _results(outcome)
     return DbtResult(
         nodes=len(results),

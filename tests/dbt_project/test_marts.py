@@ -153,8 +153,9 @@ def test_every_published_table_states_its_grain_and_describes_every_column(built
         and node["config"]["materialized"] == "external"
     }
     assert set(published) == {
-        "visitors", "trait_qualifications", "lookalike_models", "lookalike_members", "audiences", "audience_members",
-        "model_cards", "run_costs", "quality_results", "quarantine_summary", "schema_drift",
+        "visitors", "trait_qualifications", "traits", "iab_categories", "lookalike_models", "lookalike_members",
+        "audiences", "audience_members", "model_cards", "run_costs", "quality_results", "quarantine_summary",
+        "schema_drift",
     }  # fmt: skip
     for name, node in published.items():
         assert node["config"]["contract"]["enforced"], name
@@ -162,4 +163,6 @@ def test_every_published_table_states_its_grain_and_describes_every_column(built
         assert set(node["config"]["meta"]["grain"]) <= set(node["columns"]), name
         for column in node["columns"].values():
             assert column["description"], f"{name}.{column['name']}"
-            assert column["config"]["meta"]["pii"] in ("none", "indirect"), f"{name}.{column['name']}"
+            assert column["config"]["meta"]["pii"] in ("none", "indirect", "pseudonymous"), (
+                f"{name}.{column['name']}"
+            )

@@ -18,6 +18,7 @@
     {%- endif -%}
 
     {%- set query = sql -%}
+    {% do require_labels(model, sql) %}
     {%- if config.get('contract').enforced -%}
         {{ get_assert_columns_equivalent(sql) }}
         {%- set query = get_select_subquery(sql) -%}

@@ -52,6 +52,7 @@ final as (
 
     select
         visitor_id,
+        {{ key_epoch() }} as key_epoch,
         id_type,
         coalesce(latest_device.device, 'unknown') as device,
         latest_place.place as place,

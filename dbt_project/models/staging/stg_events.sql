@@ -83,6 +83,7 @@ looked_up as not materialized (
             emails.email as email,
             phones.phone as phone,
             coalesce(sites.site, latest.site) as site,
+            coalesce(content_categories.name, latest.content_category) as content_category,
             {{ with_refused('latest.rejected_values', {
                 'email': ('latest.email', 'emails.email'),
                 'phone': ('latest.phone', 'phones.phone'),
@@ -96,18 +97,19 @@ looked_up as not materialized (
         ) as device,
         coalesce(user_agents.is_bot, false) as is_bot,
         case
-            when latest.content_category is null and sites.content_rules is not null
-                then list_filter(
-                    sites.content_rules,
-                    lambda rule: starts_with({{ path_of('latest.url') }}, rule['path'])
-                )[1]
             when content_categories.category_id is not null
                 then {
-                    'path': null,
+                    'path': cast(null as varchar),
                     'category_id': content_categories.category_id,
                     'name': content_categories.name,
                     'tier_1': content_categories.tier_1
                 }
+            {{- category_by_properties('latest.properties') | indent(12) }}
+            when sites.content_rules is not null
+                then list_filter(
+                    sites.content_rules,
+                    lambda rule: starts_with({{ path_of('latest.url') }}, rule['path'])
+                )[1]
         end as iab,
     from latest
     left join user_agents
@@ -123,7 +125,7 @@ looked_up as not materialized (
 normalised as not materialized (
 
     select
-        * exclude (iab) replace (coalesce(iab.name, content_category) as content_category),
+        * exclude (iab) replace (coalesce(content_category, iab.name) as content_category),
         iab.category_id as content_category_id,
         iab.tier_1 as content_category_tier_1,
     from looked_up

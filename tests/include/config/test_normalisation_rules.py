@@ -27,8 +27,8 @@ def test_a_category_is_named_by_its_id_or_its_name(load):
 
 def test_an_unknown_category_is_named_with_the_nearest(problems):
     assert problems(normalisation=rule(category="Sprots")) == [
-        "normalisation.yml:1 content_categories[0].category: found 'Sprots', allowed: the id or the name of a category "
-        "of the IAB Content Taxonomy 3.1 (did you mean 'Sports'?)"
+        "normalisation.yml:1 content_categories[0].category: found 'Sprots', allowed: the id, the name or the path of "
+        "a category of the IAB Content Taxonomy 3.1 (did you mean 'Sports'?)"
     ]
 
 

@@ -157,3 +157,20 @@ def test_a_date_that_an_expression_cannot_read_is_kept_beside_the_row(desk, born
         {"born": None, "rejected": {"birth_date": "32.13.1980"}},
         {"born": None, "rejected": {}},
     ]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_consent_string_lands_as_json_like_the_objects_of_others(desk, form):
+    """TCF and GPP strings stand alone; what is neither JSON nor such a string is kept beside the row."""
+    tcf, gpp = "COvFyGBOvFyGBAbAAAENAPCAAOAAAAAAAAAAAEEUACCKAAA.IFoEUQQg", "DBABMA~CPXxRfAPXxRfAAfKABENB"
+    said = [tcf, gpp, '{"advertising": true}', "CONSENTED, probably", None]
+    rows = [
+        {"id": f"e{number}", "at": "2020-02-20T10:00:00Z", "consent": text}
+        for number, text in enumerate(said)
+    ]
+    columns = {"event_id": "id", "type": {"value": "page"}, "occurred_at": "at", "consent": "consent"}
+    landed = deliver(desk, form, *rows, kind="events", map=columns)
+    assert [row["consent"] for row in landed] == [f'"{tcf}"', f'"{gpp}"', '{"advertising": true}', None, None]
+    assert [row["rejected_values"] for row in landed] == [
+        {}, {}, {}, {"consent": "CONSENTED, probably"}, {},
+    ]  # fmt: skip

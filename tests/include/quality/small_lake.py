@@ -29,7 +29,8 @@ WAREHOUSE = {
     "stg_customers": f"""select 'crm' as channel, 'r' || i as record_id, timestamp '2017-11-01' as observed_at,
         'customers:crm:r' || i as node_key, 'p' || i || '@example.com' as email,
         if(i < 30, '+12125550' || (100 + i), null) as phone, {NONE_REJECTED} from range({CUSTOMERS}) t(i)""",
-    "stg_events": f"""select 'web' as channel, 'e' || i as event_id, {NO_CONTACT},
+    "stg_events": f"""select 'web' as channel, 'e' || i as event_id, {NO_CONTACT}, 'cookie-' || i as anonymous_id,
+        null::varchar as advertising_id, null::varchar as device_id, 'u' || i as user_id, '203.0.113.' || i as ip,
         timestamp '2017-11-02' + to_minutes(i) as occurred_at
         from range(50) t(i)""",
     "stg_orders": f"""select 'shop' as channel, 'o' || i as order_id, {NO_CONTACT},

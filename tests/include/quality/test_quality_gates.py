@@ -328,6 +328,13 @@ STOPS: list[tuple[str, str, Spoil, set[str], str]] = [
     ),
     (
         "unify",
+        "a cookie that somebody has in a trait's value",
+        published("dmp/trait_qualifications", "select * replace ('cookie-7' as value) from old"),
+        {"wall_breaches: no_known_identifier_crossed"},
+        "found_in='trait_qualifications' identifier='anonymous_id'",
+    ),
+    (
+        "unify",
         "an expired visitor",
         published(
             "dmp/visitors",

@@ -3,6 +3,7 @@
 -- The only way of behaviour into the DMP side. An event comes through when it says itself that advertising is granted,
 -- its visitor has not refused since, and it was not made by a robot. Of a moment the hour is kept, of an address the
 -- network, of a user agent the class of device: with more, an event could be matched with the customer's timeline.
+-- Of pages about sensitive things nothing is kept, not even that somebody was there.
 -- Rules that define traits look at the whole event here and leave only the names of the traits.
 -- It is no table: each of the tables after it takes what it keeps, for as long as it may.
 
@@ -14,6 +15,12 @@ events as (
 
 ),
 
+sensitive_categories as (
+
+    {{ sensitive_categories() | indent(4) }}
+
+),
+
 granted_visitors as (
 
     select visitor_id
@@ -22,14 +29,25 @@ granted_visitors as (
 
 ),
 
+harmless_events as (
+
+    select events.*
+    from events
+    anti join sensitive_categories
+        on events.content_category_id = sensitive_categories.content_category_id
+
+),
+
 consented_events as (
 
     select
-        {{ visitor_identifier_type('events') }} as id_type,
-        {{ visitor_identifier_value('events') }} as id_value,
+        {{ visitor_identifier_type('harmless_events') }} as id_type,
+        {{ visitor_identifier_value('harmless_events') }} as id_value,
         {%- for column in ['platform', 'site', 'content_category'] %}
         {{ without_identifiers(column, identifier_columns()) }} as {{ column }},
         {%- endfor %}
+        content_category_id,
+        content_category_tier_1,
         device,
         {{ coarse_network('ip') }} as place,
         is_owned_site,
@@ -37,10 +55,10 @@ consented_events as (
         cast(extract('hour' from occurred_at) as integer) as hour,
         date_trunc('hour', occurred_at) as seen_at,
         {{ matching_rules(var('traits'), 'trait_id') | indent(8) }} as trait_ids,
-    from events
+    from harmless_events
     where
         {%- for purpose in advertising_purposes() %}
-        {{ "and " if not loop.first }}{{ stated_consent('consent', purpose) }}
+        {{ "and " if not loop.first }}{{ stated_consent('consent', purpose, 'occurred_at') }}
         {%- endfor %}
         and not is_bot
         and occurred_at < {{ end_of_day() }}

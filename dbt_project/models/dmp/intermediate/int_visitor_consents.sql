@@ -25,7 +25,10 @@ readable_events as (
         ] as identifiers,
         [
             {%- for purpose in advertising_purposes() %}
-            {'purpose': {{ text_literal(purpose) }}, 'is_granted': {{ stated_consent('consent', purpose) }}},
+            {
+                'purpose': {{ text_literal(purpose) }},
+                'is_granted': {{ stated_consent('consent', purpose, 'occurred_at') | indent(16) }}
+            },
             {%- endfor %}
         ] as purposes,
         occurred_at,

@@ -15,6 +15,8 @@ final as (
         platform,
         site,
         content_category,
+        content_category_id,
+        content_category_tier_1,
         device,
         place,
         is_owned_site,

@@ -17,6 +17,30 @@ granted_visitors as (
 
 ),
 
+sensitive_traits as (
+
+    select
+        trait_id,
+        value,
+    from (
+        {{ trait_taxonomy() | indent(8) }}
+    ) as trait_taxonomy
+    where is_sensitive
+
+),
+
+-- What means a sensitive thing is dropped, whoever says it.
+harmless_traits as (
+
+    select traits.*
+    from traits
+    anti join sensitive_traits
+        on
+            traits.trait = sensitive_traits.trait_id
+            and (sensitive_traits.value = '' or traits.value = sensitive_traits.value)
+
+),
+
 foreign_traits as (
 
     select
@@ -27,7 +51,7 @@ foreign_traits as (
         coalesce(provider, channel) as provider,
         party,
         observed_at,
-    from traits
+    from harmless_traits
     where
         id_type in ('{{ visitor_id_types() | join("', '") }}')
         and party in ('second', 'third')

@@ -1,0 +1,106 @@
+-- The catalogue of traits. A trait stands here once as a whole, with an empty value, and once for each of its values
+-- that the taxonomy names. What means a sensitive thing is listed too, so that it can be seen to be held by nobody.
+
+with
+
+qualifications as (
+
+    select * from {{ ref('trait_qualifications') }}
+
+),
+
+rules as (
+
+    {{ configured_rows(var('traits'), {
+        'trait_id': 'varchar', 'name': 'varchar', 'folder': 'varchar', 'ttl_days': 'integer'
+    }) | indent(4) }}
+
+),
+
+trait_taxonomy as (
+
+    {{ trait_taxonomy() | indent(4) }}
+
+),
+
+named_values as (
+
+    select
+        trait_id,
+        value,
+    from trait_taxonomy
+
+    union
+
+    select
+        trait_id,
+        '' as value,
+    from rules
+
+    union
+
+    select
+        trait_id,
+        '' as value,
+    from trait_taxonomy
+
+    union
+
+    select
+        trait_id,
+        '' as value,
+    from qualifications
+
+),
+
+holders as (
+
+    select
+        trait_id,
+        '' as value,
+        max(source) as source,
+        count(*) as visitors,
+    from qualifications
+    group by trait_id
+
+    union all
+
+    select
+        trait_id,
+        value,
+        max(source) as source,
+        count(*) as visitors,
+    from qualifications
+    where value <> ''
+    group by trait_id, value
+
+),
+
+final as (
+
+    select
+        named_values.trait_id,
+        named_values.value,
+        coalesce(rules.name, named_values.trait_id) as name,
+        case when rules.trait_id is not null then 'rule' else holders.source end as source,
+        rules.folder,
+        trait_taxonomy.iab_audience_id,
+        trait_taxonomy.iab_audience_name,
+        cast(coalesce(rules.ttl_days, {{ var('third_party_ttl_days', 120) }}) as integer) as ttl_days,
+        coalesce(trait_taxonomy.is_sensitive, false) as is_sensitive,
+        cast(coalesce(holders.visitors, 0) as bigint) as visitors,
+    from named_values
+    left join rules
+        on named_values.trait_id = rules.trait_id
+    left join trait_taxonomy
+        on
+            named_values.trait_id = trait_taxonomy.trait_id
+            and named_values.value = trait_taxonomy.value
+    left join holders
+        on
+            named_values.trait_id = holders.trait_id
+            and named_values.value = holders.value
+
+)
+
+select * from final
