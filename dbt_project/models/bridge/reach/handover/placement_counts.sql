@@ -79,7 +79,7 @@ sketched as (
         min(sketches.threshold) as threshold,
         count(*) as found,
     from sketches
-    inner join activity
+    left join activity
         on sketches.person_hash = activity.person_hash
     group by
         sketches.set_id,

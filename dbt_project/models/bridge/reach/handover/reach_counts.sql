@@ -37,18 +37,14 @@ populations as (
     select
         'customers' as unit,
         count(*) as population,
-        cast(0 as bigint) as active_population,
     from customers
 
     union all
 
     select
         'visitors' as unit,
-        count(distinct reach_visitors.person_hash) as population,
-        count(distinct activity.person_hash) as active_population,
+        count(distinct person_hash) as population,
     from reach_visitors
-    left join activity
-        on reach_visitors.person_hash = activity.person_hash
 
 ),
 
@@ -106,12 +102,11 @@ counted as (
     select
         members.set_id,
         count(*) as people,
-        count(activity.person_hash) as active_people,
         cast(coalesce(sum(activity.events), 0) as bigint) as events,
-        count(*) filter (where activity.band = 1) as met_once,
-        count(*) filter (where activity.band = 2) as met_twice,
-        count(*) filter (where activity.band = 3) as met_3_to_5,
-        count(*) filter (where activity.band >= 6) as met_6_or_more,
+        count(*) filter (where activity.events >= 1) as met_1_or_more,
+        count(*) filter (where activity.events >= 2) as met_2_or_more,
+        count(*) filter (where activity.events >= 3) as met_3_or_more,
+        count(*) filter (where activity.events >= 6) as met_6_or_more,
     from members
     left join activity
         on
@@ -139,17 +134,15 @@ final as (
         sets.audience_id,
         sets.part,
         populations.population,
-        populations.active_population,
         counted.people,
         case
             when sets.part = 'lookalikes' then counted.people - coalesce(known_lookalikes.people, 0)
             else coalesce(counted_alone.people, 0)
         end as incremental_people,
-        counted.active_people,
         counted.events,
-        counted.met_once,
-        counted.met_twice,
-        counted.met_3_to_5,
+        counted.met_1_or_more,
+        counted.met_2_or_more,
+        counted.met_3_or_more,
         counted.met_6_or_more,
     from sets
     inner join counted

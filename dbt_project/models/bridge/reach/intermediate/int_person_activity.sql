@@ -1,5 +1,5 @@
 -- How often the people behind visitors were met off-site within the window. Of one band are people who are about
--- equally active; the first four of the seven are the frequencies that are published, where 6 and more is one.
+-- equally active.
 
 with
 
