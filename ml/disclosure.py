@@ -1,13 +1,14 @@
 """Which counts of people may be told, so that no reader can work out how many a few of them are.
 
 A count of fewer people than the floor is not told, and neither is one that leaves so few of another: whoever knows how
-many are in A and in A and B knows how many are in A alone. A count that has moved by less than the floor since it was
-told last is told as it was then: otherwise two reports would tell how many came or went.
+many are in A, and how many in A and B, knows how many are in A alone. A count that has moved by less than the floor
+since it was told last is told as it was then, and so is one that would tell of a few beside another one that was told
+before: otherwise two reports would tell how many came or went.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import product
 
@@ -25,47 +26,144 @@ FEW_LEFT = "too few others"
 
 
 @dataclass(frozen=True)
-class Counts:
-    """Counts of people by `figure`, a text: as they are `today`, and as they would be `told`, counted on a day.
+class Figures:
+    """Counts of people (n,), each named by a text: `today`'s, the `last` one that was told before (NaN: none) and of
+    which day it is; then what is `told`, and why it is not (`refused`, None where it is told). Of two figures that
+    must not be told together the one of the higher `rank` is refused."""
 
-    All arrays have one shape; `is_held_back` says where an earlier count is told in place of today's.
+    name: np.ndarray
+    rank: np.ndarray
+    today: np.ndarray
+    last: np.ndarray
+    last_on: np.ndarray
+    told: np.ndarray
+    refused: np.ndarray
+
+    @property
+    def is_told(self) -> np.ndarray:
+        return pd.isna(self.refused)
+
+    @property
+    def is_held_back(self) -> np.ndarray:
+        """Where what is told is not today's count."""
+        return self.is_told & (self.told != self.today)
+
+    def counted_on(self, day: date) -> np.ndarray:
+        """The days (n,) of which the counts are that are told."""
+        return np.where(self.told == self.last, self.last_on, np.datetime64(day))
+
+    def where(self, chosen: slice) -> Figures:
+        return Figures(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+
+    def refuse(self, chosen: np.ndarray, reason: str = FEW_LEFT) -> Figures:
+        """Do not tell what a mask or positions choose; who is refused already keeps its reason."""
+        refused = self.refused.copy()
+        refused[chosen] = reason
+        return replace(self, refused=np.where(self.is_told, refused, self.refused))
+
+    def hold(self, chosen: np.ndarray) -> Figures:
+        """Tell of what a mask chooses what was told last, or nothing when nothing was."""
+        known = np.isfinite(self.last)
+        held = replace(self, told=np.where(chosen & known, self.last, self.told).astype(np.int64))
+        return held.refuse(chosen & ~known)
+
+
+def figures_of(name: np.ndarray, today: np.ndarray, rank: int, before: pd.DataFrame) -> Figures:
+    """Figures (n,) of today's counts, beside what was told of them `before`."""
+    last = before.reindex(name)
+    return Figures(
+        np.asarray(name, dtype=object),
+        np.full(len(name), rank),
+        np.asarray(today, dtype=np.int64),
+        last["people"].to_numpy(dtype=np.float64),
+        pd.to_datetime(last["counted_on"]).to_numpy("datetime64[D]"),
+        np.asarray(today, dtype=np.int64),
+        np.full(len(name), None, dtype=object),
+    )
+
+
+def together(*parts: Figures) -> Figures:
+    """Several figures as one, in this order."""
+    return Figures(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in Figures.__dataclass_fields__)
+    )
+
+
+def is_few(difference: np.ndarray, floor: int) -> np.ndarray:
+    """Where a number of people is 1 to `floor` - 1, or below 0 because counts of different days contradict each
+    other."""
+    return (difference < floor) & (difference != 0)
+
+
+def hold_small_moves(figures: Figures, floor: int) -> Figures:
+    """Hold what has moved by less than the floor since it was told last."""
+    return figures.hold(np.abs(figures.today - figures.last) < floor)
+
+
+def decide(figures: Figures, part: np.ndarray, whole: np.ndarray, floor: int) -> Figures:
+    """Decide what is told: `part` and `whole` (m,) are positions of figures of which one is within the other.
+
+    First a figure is held at what was told last when it moved by less than the floor, or when what it is now would tell
+    of a few beside what was told last of another: those figures are safe beside each other, as they were checked when
+    they were told. Then figures are told by their rank, those that would leave a few of another one are not.
     """
+    held = hold_small_moves(figures, floor)
+    conflicts = np.zeros(len(figures.today), dtype=bool)
+    # Comparisons with the NaN of a figure that was never told are False.
+    conflicts[whole[is_few(held.told[whole] - held.last[part], floor) & np.isfinite(held.last[part])]] = True
+    conflicts[part[is_few(held.last[whole] - held.told[part], floor) & np.isfinite(held.last[whole])]] = True
+    decided = held.refuse(figures.today < floor, TOO_FEW).hold(conflicts)
+    few = is_few(decided.today[whole] - decided.today[part], floor)
+    few |= is_few(decided.told[whole] - decided.told[part], floor)
+    part, whole = part[few], whole[few]
+    for rank in np.unique(figures.rank):
+        # Of two figures of one rank the part is refused.
+        for one, other, same in ((part, whole, True), (whole, part, False)):
+            asked = (figures.rank[one] == rank) & (
+                (figures.rank[other] < rank) | (same & (figures.rank[other] == rank))
+            )
+            chosen = one[asked & decided.is_told[other]]
+            decided = decided.refuse(chosen)
+    return decided
 
-    figure: np.ndarray
-    today: np.ndarray
-    told: np.ndarray
-    counted_on: np.ndarray
-    is_held_back: np.ndarray
 
-    def where(self, chosen: np.ndarray) -> Counts:
-        """The counts that a mask or positions choose."""
-        return Counts(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+def near_parts(
+    counts: np.ndarray,
+    least: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    overlaps: np.ndarray,
+    floor: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of `counts` (n,), and of those that they may be within and that are larger by 1 to `floor` - 1.
 
-    def reshaped(self, *shape: int) -> Counts:
-        return Counts(*(getattr(self, name).reshape(shape) for name in self.__dataclass_fields__))
+    A count is of what the sets `first` and `second` have in common, of one set when they are equal, and today it is
+    `least`. What is common to A and B may be within what is common to C and D only when A and C, A and D, B and C,
+    and B and D have as many people in common: at most `overlaps` (sets, sets).
+    """
+    small, large = [np.array([], dtype=int)], [np.array([], dtype=int)]
+    order = np.argsort(counts, kind="stable")
+    order = order[counts[order] >= floor]
+    for distance in range(1, len(order)):
+        below, above = order[:-distance], order[distance:]
+        more = counts[above] - counts[below]
+        if not (more < floor).any():
+            break
+        near = (more > 0) & (more < floor)
+        below, above = below[near], above[near]
+        for one, other in product((first, second), repeat=2):
+            may_be = overlaps[one[below], other[above]] >= least[below]
+            below, above = below[may_be], above[may_be]
+        small.append(below)
+        large.append(above)
+    return np.concatenate(small), np.concatenate(large)
 
-    def minus(self, part: Counts) -> Difference:
-        """How many of these are not in `part`, which is within them; shapes are broadcast."""
-        return Difference(self.today - part.today, self.told - part.told)
 
-
-@dataclass(frozen=True)
-class Difference:
-    """A number of people that nobody is told but that follows from others: by today's counts and by those told."""
-
-    today: np.ndarray
-    told: np.ndarray
-
-    def minus(self, part: Counts) -> Difference:
-        return Difference(self.today - part.today, self.told - part.told)
-
-    def plus(self, part: Counts) -> Difference:
-        return Difference(self.today + part.today, self.told + part.told)
-
-    def is_few(self, floor: int) -> np.ndarray:
-        """Where it is 1 to `floor` - 1 people, by either count. Counts told that contradict each other, because they are
-        of different days, are refused too."""
-        return ((self.today > 0) & (self.today < floor)) | ((self.told < floor) & (self.told != 0))
+def nested_sets(people: np.ndarray, overlaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of sets of so many `people` (n,) that may be within another one, and of those others."""
+    is_within = overlaps >= people[:, None]
+    np.fill_diagonal(is_within, False)
+    return np.nonzero(is_within)
 
 
 def read_told(lake: Lake, day: date, name: str) -> pd.DataFrame:
@@ -75,108 +173,14 @@ def read_told(lake: Lake, day: date, name: str) -> pd.DataFrame:
     return (TOLD_FIGURES.empty_table().to_pandas() if told is None else told).set_index("figure")
 
 
-def write_told(lake: Lake, day: date, name: str, before: pd.DataFrame, told: list[Counts]) -> None:
+def write_told(lake: Lake, day: date, name: str, before: pd.DataFrame, told: list[Figures]) -> None:
     """Remember what is told on `day`; of a figure that is not told today, what was told last."""
-    now = pd.concat(
-        [
-            pd.DataFrame(
-                {"people": each.told.ravel(), "counted_on": each.counted_on.ravel()},
-                index=each.figure.ravel(),
-            )
-            for each in told
+    now = [
+        pd.DataFrame({"figure": each.name, "people": each.told, "counted_on": each.counted_on(day)})[
+            each.is_told
         ]
-    )
-    kept = before[~before.index.isin(now.index)]
-    figures = pd.concat([kept, now]) if len(kept) else now
-    frame = figures.rename_axis("figure").reset_index()
+        for each in told
+    ]
+    frame = pd.concat([*now, before.reset_index()], ignore_index=True).drop_duplicates("figure")
     frame["counted_on"] = pd.to_datetime(frame["counted_on"]).dt.date
     write_table(frame, TOLD_FIGURES, ["figure"], lake.ml(day, name))
-
-
-def hold_back(figure: np.ndarray, today: np.ndarray, before: pd.DataFrame, day: date, floor: int) -> Counts:
-    """What may be told of counts (n,) that nobody is to compare with those told `before`."""
-    last = before.reindex(figure)
-    was = last["people"].to_numpy(dtype=np.float64)
-    moved = np.abs(today - was)
-    is_known = np.isfinite(was) & (moved < floor)
-    told = np.where(is_known, was, today).astype(np.int64)
-    counted_on = np.where(
-        is_known, pd.to_datetime(last["counted_on"]).to_numpy("datetime64[D]"), np.datetime64(day)
-    )
-    return Counts(np.asarray(figure, dtype=object), today, told, counted_on, is_known & (moved > 0))
-
-
-def refuse_sets(sets: Counts, population: Counts, overlaps: np.ndarray, floor: int) -> np.ndarray:
-    """Why each of the sets (n,) is not told, None where it is.
-
-    `overlaps` (n, n) are the most people that two sets may have in common, and each set itself on the diagonal. Of two
-    sets one of which is within the other, with few more, the smaller is not told.
-    """
-    reason = np.full(len(sets.today), None, dtype=object)
-    reason[population.minus(sets).is_few(floor)] = FEW_LEFT
-    every = np.arange(len(sets.today))
-    small, _ = near_subsets(sets, every, every, overlaps, floor)
-    reason[small] = FEW_LEFT
-    reason[sets.today < floor] = TOO_FEW
-    return reason
-
-
-def refuse_overlaps(
-    pairs: Counts,
-    first: np.ndarray,
-    second: np.ndarray,
-    sets: Counts,
-    population: Counts,
-    overlaps: np.ndarray,
-    floor: int,
-) -> np.ndarray:
-    """Why each of the overlaps (m,) of the sets `first` and `second` (positions) is not told, None where it is.
-
-    Held against each other are any two figures, sets and overlaps alike, one of which may be within the other; and what
-    is left outside both sets. Whether one is within the other is judged from two sets at a time, so that rather too much
-    is refused than too little.
-    """
-    reason = np.full(len(pairs.today), None, dtype=object)
-    outside = population.minus(sets.where(first)).minus(sets.where(second)).plus(pairs)
-    for whole in (sets.where(first), sets.where(second)):
-        reason[whole.minus(pairs).is_few(floor)] = FEW_LEFT
-    reason[outside.is_few(floor)] = FEW_LEFT
-    every = np.arange(len(sets.today))
-    all_figures = Counts(
-        *(np.concatenate([getattr(sets, name), getattr(pairs, name)]) for name in Counts.__dataclass_fields__)
-    )
-    small, large = near_subsets(
-        all_figures, np.concatenate([every, first]), np.concatenate([every, second]), overlaps, floor
-    )
-    for chosen in (small, large[small < len(every)]):
-        reason[chosen[chosen >= len(every)] - len(every)] = FEW_LEFT
-    reason[pairs.today < floor] = TOO_FEW
-    return reason
-
-
-def near_subsets(
-    figures: Counts, first: np.ndarray, second: np.ndarray, overlaps: np.ndarray, floor: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of figures (n,), and of those that they may be within with 1 to `floor` - 1 people more.
-
-    A figure is what the sets `first` and `second` have in common, one set when they are equal. What is common to A and B
-    may be within what is common to C and D only when A and C, A and D, B and C, and B and D have as many people in common.
-    """
-    small, large = [], []
-    for counts in (figures.today, figures.told):
-        order = np.argsort(counts, kind="stable")
-        order = order[counts[order] >= floor]
-        for distance in range(1, len(order)):
-            below, above = order[:-distance], order[distance:]
-            more = counts[above] - counts[below]
-            near = more < floor
-            if not near.any():
-                break
-            near &= more > 0
-            below, above = below[near], above[near]
-            for one, other in product((first, second), repeat=2):
-                may_be = overlaps[one[below], other[above]] >= figures.today[below]
-                below, above = below[may_be], above[may_be]
-            small.append(below)
-            large.append(above)
-    return (np.concatenate(small), np.concatenate(large)) if small else (np.array([], int), np.array([], int))

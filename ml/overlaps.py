@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ml.disclosure import Counts, hold_back, refuse_overlaps, refuse_sets
+from ml.disclosure import Figures, figures_of, hold_small_moves, is_few, near_parts, nested_sets, together
 
 HASHES = float(1 << 60)  # sketch_range of dbt's macros
 SIGMAS = 3.0  # by how many standard errors an estimated overlap may be larger than it seems
@@ -43,46 +43,42 @@ OVERLAP_KEY = ["unit", "audience_a", "part_a", "audience_b", "part_b"]
 
 @dataclass(frozen=True)
 class Unit:
-    """The sets (n,) that are counted in one unit: rows of reach_counts in the order of `set_id`, how many people each has,
-    why it is not told (None where it is), how many two sets have in common (n, n), and the standard errors of that."""
+    """The sets (n,) that are counted in one unit: rows of reach_counts in the order of `set_id`, how many people each
+    two of them have in common (n, n), and the standard errors of that."""
 
     name: str
     frame: pd.DataFrame
-    population: Counts
-    people: Counts
     overlaps: np.ndarray
     errors: np.ndarray
-    refused: np.ndarray = field(default_factory=lambda: np.array([], dtype=object))
 
     @property
     def key(self) -> np.ndarray:
         """(n,) a text for each set, which names its figures among those told."""
-        return (self.name + "/" + self.frame["audience_id"] + "/" + self.frame["part"]).to_numpy(dtype=object)
+        return (self.name + "|" + self.frame["audience_id"] + "|" + self.frame["part"]).to_numpy(dtype=object)
 
     @property
-    def is_told(self) -> np.ndarray:
-        """(n,) whether it is told how many people a set has."""
-        return pd.isna(self.refused)
+    def people(self) -> np.ndarray:
+        return self.frame["people"].to_numpy(dtype=np.int64)
+
+    @property
+    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Positions of the sets of each two, the first before the second."""
+        return np.triu_indices(len(self.frame), 1)
 
     @property
     def most_overlaps(self) -> np.ndarray:
         """(n, n) the most people that two sets may have in common."""
-        people = self.people.today
-        most = np.minimum(self.overlaps + SIGMAS * self.errors, np.minimum.outer(people, people))
-        np.fill_diagonal(most, people)
+        most = np.minimum(self.overlaps + SIGMAS * self.errors, np.minimum.outer(self.people, self.people))
+        np.fill_diagonal(most, self.people)
         return most
 
     @property
     def nested(self) -> tuple[np.ndarray, np.ndarray]:
         """Positions of sets that may be within another one, and of those others."""
-        is_within = self.most_overlaps >= self.people.today[:, None]
-        np.fill_diagonal(is_within, False)
-        return np.nonzero(is_within)
+        return nested_sets(self.people, self.most_overlaps)
 
 
-def read_unit(
-    name: str, frame: pd.DataFrame, pairs: pd.DataFrame, before: pd.DataFrame, day: date, floor: int
-) -> Unit:
+def read_unit(name: str, frame: pd.DataFrame, pairs: pd.DataFrame) -> Unit:
     """The sets of one unit from its rows of reach_counts and the rows of overlap_counts."""
     frame = frame.sort_values("set_id").reset_index(drop=True)
     position = pd.Series(np.arange(len(frame)), index=frame["set_id"])
@@ -96,42 +92,91 @@ def read_unit(
     overlaps[first, second] = overlaps[second, first] = estimates
     errors[first, second] = errors[second, first] = standard_error(estimates, share)
     np.fill_diagonal(overlaps, people)
-    everybody = hold_back(
-        np.array([f"population/{name}"]), frame["population"].to_numpy()[:1], before, day, floor
-    )
-    unit = Unit(name, frame, everybody, everybody, overlaps, errors)
-    sets = hold_back("people/" + unit.key, people, before, day, floor)
-    unit = Unit(name, frame, everybody, sets, overlaps, errors)
-    refused = refuse_sets(sets, everybody, unit.most_overlaps, floor)
-    return Unit(name, frame, everybody, sets, overlaps, errors, refused)
+    return Unit(name, frame, overlaps, errors)
 
 
 def standard_error(people: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """The standard error of counts estimated from those `share` of the people whose hashes are lowest; 0 when it is all.
+    """The standard error of counts estimated from a random `share` of the people; 0 when that is all of them.
 
     Each person is in the sample by chance: the count found is binomial, its variance people * share * (1 - share).
     """
     return np.sqrt(people * (1 - share) / share)
 
 
-def overlap_rows(
-    unit: Unit, before: pd.DataFrame, day: date, floor: int
-) -> tuple[pd.DataFrame, Counts, np.ndarray]:
-    """Rows of `audience_overlaps`, one for each two sets, the figures they tell, and (n, n) of which two they are."""
-    sets, key = unit.people, unit.key
-    first, second = np.triu_indices(len(unit.frame), 1)
-    pairs = hold_back(
-        "overlap/" + key[first] + "/" + key[second], unit.overlaps[first, second], before, day, floor
-    )
-    reason = refuse_overlaps(pairs, first, second, sets, unit.population, unit.most_overlaps, floor)
-    for one in (second, first):
-        reason = np.where(unit.is_told[one], reason, unit.refused[one])
-    is_told = pd.isna(reason)
-    people_a, people_b, overlap = sets.told[first], sets.told[second], pairs.told
+def overlap_figures(unit: Unit, rank: int, before: pd.DataFrame) -> Figures:
+    """How many people each two sets have in common."""
+    first, second = unit.pairs
+    name = "overlap|" + unit.key[first] + "|" + unit.key[second]
+    return figures_of(name, unit.overlaps[first, second], rank, before)
+
+
+def within_each_other(unit: Unit, sets: Figures, pairs: Figures, floor: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions among sets and pairs, one after the other, of figures that may be within others and nearly all of
+    them, by any of the counts of today, those to be told and those that were told last."""
+    first, second = unit.pairs
+    every = np.arange(len(sets.name))
+    first, second = np.concatenate([every, first]), np.concatenate([every, second])
+    figures = hold_small_moves(together(sets, pairs), floor)
+    size, most = len(figures.name), unit.most_overlaps
+    part, whole = near_parts(figures.today, figures.today, first, second, most, floor)
+    ever = np.concatenate([figures.told, np.nan_to_num(figures.last, nan=-1)])
+    twice = [np.tile(each, 2) for each in (figures.today, first, second)]
+    told_part, told_whole = near_parts(ever, *twice, most, floor)
+    return np.concatenate([part, told_part % size]), np.concatenate([whole, told_whole % size])
+
+
+def keep_overlaps(
+    unit: Unit, everybody: Figures, sets: Figures, pairs: Figures, before: pd.DataFrame, floor: int
+) -> tuple[Figures, Figures]:
+    """The overlaps that are told beside the sets, and what follows from them: people of A alone, of B alone and of either,
+    as figures (3 * m,) that are told with their overlap.
+
+    What follows must not move by a few either: then the overlap is held, and if that does not help it is not told.
+    """
+    first, second = unit.pairs
+    pairs = pairs.refuse(~sets.is_told[first] | ~sets.is_told[second])
+    names = np.concatenate([f"{name}|" + pairs.name for name in ("only_a", "only_b", "union")])
+    for attempt in range(2):
+        people, common = np.stack([sets.told[first], sets.told[second]]), pairs.told
+        following = figures_of(
+            names, np.concatenate([*(people - common), people.sum(axis=0) - common]), 0, before
+        )
+        moved = np.abs(following.told - following.last)
+        few = ((moved > 0) & (moved < floor)).reshape(3, -1).any(axis=0)
+        pairs = pairs.hold(few) if attempt == 0 else pairs.refuse(few)
+    refused = np.zeros(len(first), dtype=bool)
+    for name in ("today", "told"):
+        people, common = getattr(sets, name), np.diag(getattr(sets, name))
+        common[first, second] = common[second, first] = getattr(pairs, name)
+        outside = getattr(everybody, name)[0] - people[first] - people[second] + getattr(pairs, name)
+        refused |= is_few(outside, floor) | _near_outside(unit, people, common, floor)[first, second]
+    pairs = pairs.refuse(refused)
+    return pairs, following.refuse(np.tile(~pairs.is_told, 3))
+
+
+def _near_outside(unit: Unit, people: np.ndarray, common: np.ndarray, floor: int) -> np.ndarray:
+    """The overlaps (n, n) that would tell of a few outside a set: when B is within C, of those of C alone who are not
+    in A, from what B and C have outside A; when A and B are within C, of those of C who are in neither."""
+    small, large = unit.nested
+    refused = np.zeros(common.shape, dtype=bool)
+    for one in range(len(people)):
+        both = people[large] - people[small] - common[one, large] + common[one, small]
+        few = is_few(both, floor) & (small != one) & (large != one)
+        refused[one, small[few]] = refused[one, large[few]] = True
+        block = np.ix_(small[large == one], small[large == one])
+        within = people[small[large == one]]
+        refused[block] |= is_few(people[one] - np.add.outer(within, within) + common[block], floor)
+    return refused | refused.T
+
+
+def overlap_rows(unit: Unit, sets: Figures, pairs: Figures, day: date) -> pd.DataFrame:
+    """Rows of `audience_overlaps`, one for each two sets."""
+    first, second = unit.pairs
+    is_told, people_a, people_b, overlap = pairs.is_told, sets.told[first], sets.told[second], pairs.told
     union = people_a + people_b - overlap
     error = unit.errors[first, second]
     audience, part = (unit.frame[name].to_numpy(dtype=object) for name in ("audience_id", "part"))
-    rows = pd.DataFrame(
+    return pd.DataFrame(
         {
             "unit": unit.name,
             "audience_a": audience[first],
@@ -139,8 +184,8 @@ def overlap_rows(
             "audience_b": audience[second],
             "part_b": part[second],
             "as_of_date": day,
-            "people_a": only(people_a, unit.is_told[first]),
-            "people_b": only(people_b, unit.is_told[second]),
+            "people_a": only(people_a, sets.is_told[first]),
+            "people_b": only(people_b, sets.is_told[second]),
             "overlap": only(overlap, is_told),
             "only_a": only(people_a - overlap, is_told),
             "only_b": only(people_b - overlap, is_told),
@@ -150,14 +195,11 @@ def overlap_rows(
             "jaccard": only(overlap / np.maximum(union, 1), is_told),
             "method": np.where(error > 0, "sketch", "exact"),
             "error": only(np.round(error, 1), is_told),
-            "is_held_back": pairs.is_held_back & is_told,
-            "counted_on": np.where(is_told, pairs.counted_on, np.datetime64("NaT")),
-            "suppressed_because": reason,
+            "is_held_back": pairs.is_held_back,
+            "counted_on": np.where(is_told, pairs.counted_on(day), np.datetime64("NaT")),
+            "suppressed_because": pairs.refused,
         }
     )
-    tells_overlap = np.zeros(unit.overlaps.shape, dtype=bool)
-    tells_overlap[first, second] = tells_overlap[second, first] = is_told
-    return rows, pairs.where(is_told), tells_overlap
 
 
 def only(values: np.ndarray, is_told: np.ndarray) -> pd.Series:

@@ -5,7 +5,9 @@ The warehouse counts; here it is decided what of the counts may be told (`ml.dis
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,38 @@ import pandas as pd
 import pyarrow as pa
 
 from include.lake import Lake
-from ml.disclosure import FEW_LEFT, TOO_FEW, Counts, Difference, hold_back, read_told, write_told
+from ml.disclosure import (
+    FEW_LEFT,
+    TOO_FEW,
+    Figures,
+    decide,
+    figures_of,
+    is_few,
+    read_told,
+    together,
+    write_told,
+)
 from ml.evaluation import exact
-from ml.overlaps import OVERLAP_KEY, OVERLAPS, Unit, only, overlap_rows, read_unit
-from ml.placements import PLACEMENT_KEY, PLACEMENTS, Met, find_placements
+from ml.overlaps import (
+    OVERLAP_KEY,
+    OVERLAPS,
+    Unit,
+    keep_overlaps,
+    only,
+    overlap_figures,
+    overlap_rows,
+    read_unit,
+    within_each_other,
+)
+from ml.placements import (
+    PLACEMENT_KEY,
+    PLACEMENTS,
+    Places,
+    place_figures,
+    placement_rows,
+    read_places,
+    refuse_cells,
+)
 from ml.registry import CardLine, ModelCard, Summary, model_version, skip, write_model_cards
 from ml.tables import read_table, write_table
 
@@ -56,6 +86,22 @@ TABLES = {
 }
 
 
+@dataclass(frozen=True)
+class Told:
+    """The figures of one unit, each decided: everybody, sets (n,), placements of everybody (m,), overlaps of two sets
+    and what follows from them, how often sets were met (4 * n,), sets at placements (c,), and what sets have alone
+    (n,)."""
+
+    everybody: Figures
+    sets: Figures
+    everywhere: Figures
+    pairs: Figures
+    following: Figures
+    often: Figures
+    cells: Figures
+    alone: Figures
+
+
 def measure_reach(lake: Lake, day: date, configuration: Any) -> Summary:
     """Write `reach`, `audience_overlaps`, `placements`, their card and what is told by them, as of `day`.
 
@@ -70,111 +116,155 @@ def measure_reach(lake: Lake, day: date, configuration: Any) -> Summary:
             write_table(None, schema, key, lake.ml(day, name))
         write_told(lake, day, TOLD, before, [])
         return skip(lake, day, TASK, [TASK], "no audience has a member who may be counted")
-    told: list[Counts] = []
+    figures: list[Figures] = []
     found: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
     for name, frame in counts.groupby("unit", sort=True):
-        unit = read_unit(str(name), frame, pairs, before, day, floor)
-        overlaps, figures, tells_overlap = overlap_rows(unit, before, day, floor)
-        reach, others = _reach_rows(unit, tells_overlap, before, day, floor)
-        told += [figures, *others]
+        unit, places = read_unit(str(name), frame, pairs), None
         if unit.name == "visitors":
-            often, tells_often = _frequencies(unit, before, day, floor)
-            reach = _add_frequencies(reach, unit, often, tells_often)
-            met = Met(
-                unit.frame,
-                unit.population,
-                unit.people,
-                unit.is_told,
-                often.where(0),
-                tells_often[0],
-                *unit.nested,
+            places = read_places(read_table(lake.staged("placement_counts")), unit, before, floor)
+        told = _decide(unit, places, before, floor)
+        figures += vars(told).values()
+        found["reach"].append(_reach_rows(unit, told, day))
+        found["audience_overlaps"].append(overlap_rows(unit, told.sets, told.pairs, day))
+        if places is not None:
+            found["placements"].append(
+                placement_rows(
+                    told.cells, places, unit, told.everybody, told.sets, told.everywhere, day, options
+                )
             )
-            cells = read_table(lake.staged("placement_counts"))
-            places, others = find_placements(cells, met, before, day, floor, options)
-            found["placements"].append(places)
-            told += [often.where(tells_often), *others]
-        found["reach"].append(reach)
-        found["audience_overlaps"].append(overlaps)
     frames = {name: pd.concat(each, ignore_index=True) for name, each in found.items() if each}
     rows = sum(
         write_table(frames.get(name), schema, key, lake.ml(day, name))
         for name, (schema, key) in TABLES.items()
     )
-    write_told(lake, day, TOLD, before, told)
+    write_told(lake, day, TOLD, before, figures)
     version = model_version({"task": TASK, "floor": floor, "options": str(options)}, counts)
     write_model_cards(lake, day, TASK, [ModelCard(TASK, version, TASK, _card(frames, floor))])
     return Summary(TASK, "reported", rows, _note(frames))
 
 
-def _reach_rows(
-    unit: Unit, tells_overlap: np.ndarray, before: pd.DataFrame, day: date, floor: int
-) -> tuple[pd.DataFrame, list[Counts]]:
-    """Rows of `reach` and the figures they tell. `tells_overlap` (n, n): of which two sets the overlap is told."""
-    frame, sets, is_told = unit.frame, unit.people, unit.is_told
-    alone = hold_back("alone/" + unit.key, frame["incremental_people"].to_numpy(), before, day, floor)
-    tells_alone = is_told & (alone.today >= floor) & ~sets.minus(alone).is_few(floor)
-    # Otherwise what members share with all other audiences but one would follow from the overlap with that one.
-    shared = Difference(
-        sets.today[:, None] - unit.overlaps - alone.today[:, None],
-        sets.told[:, None] - unit.overlaps - alone.told[:, None],
+def _decide(unit: Unit, places: Places | None, before: pd.DataFrame, floor: int) -> Told:
+    """Decide what is told of a unit: which figures are within which, then which of them would tell of a few."""
+    frame, key = unit.frame, unit.key
+    none = figures_of(np.array([], dtype=object), np.array([], dtype=int), 0, before)
+    everybody = figures_of(
+        np.array([f"population|{unit.name}"]), frame["population"].to_numpy()[:1], 0, before
     )
-    is_members = (frame["part"] == "members").to_numpy()
-    asked = tells_overlap & is_members[:, None] & is_members[None, :]
-    tells_alone &= ~(shared.is_few(floor) & asked).any(axis=1)
-    rows = pd.DataFrame(
+    sets = figures_of("people|" + key, unit.people, 1, before)
+    pairs = overlap_figures(unit, 3, before)
+    everywhere, cells = place_figures(places, unit, (2, 5), before) if places is not None else (none, none)
+    often = none
+    if unit.name == "visitors":
+        counts = [frame[name].to_numpy() for name in FREQUENCIES]
+        often = figures_of(
+            np.concatenate([f"{name}|" + key for name in FREQUENCIES]), np.concatenate(counts), 4, before
+        )
+    alone = figures_of("alone|" + key, frame["incremental_people"].to_numpy(), 6, before)
+    blocks = (everybody, sets, everywhere, pairs, often, cells, alone)
+    starts = np.cumsum([0, *(len(block.name) for block in blocks)])
+    part, whole = _relations(unit, places, sets, pairs, starts, floor)
+    decided = decide(together(*blocks), part, whole, floor)
+    everybody, sets, everywhere, pairs, often, cells, alone = (
+        decided.where(slice(start, end)) for start, end in pairwise(starts)
+    )
+    pairs, following = keep_overlaps(unit, everybody, sets, pairs, before, floor)
+    often = often.refuse(~np.tile(sets.is_told, len(often.name) // len(frame)))
+    if places is not None:
+        cells = refuse_cells(cells, places, unit, everybody, sets, everywhere, floor)
+    alone = alone.refuse(~sets.is_told | _shared_with_few(unit, sets, pairs, alone, floor))
+    return Told(everybody, sets, everywhere, pairs, following, often, cells, alone)
+
+
+def _relations(
+    unit: Unit, places: Places | None, sets: Figures, pairs: Figures, starts: np.ndarray, floor: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of figures that are within others, and of those: the blocks of `_decide` begin at `starts`."""
+    at_everybody, at_sets, at_everywhere, at_pairs, at_often, at_cells, at_alone, _ = starts
+    count = len(unit.frame)
+    every, (first, second), (small, large) = np.arange(count), unit.pairs, unit.nested
+    near, nearly = within_each_other(unit, sets, pairs, floor)
+    of_pairs = at_pairs + np.arange(len(first))
+    # Sets come before pairs there, but not side by side here.
+    moved = [at_sets + each + (each >= count) * (at_pairs - at_sets - count) for each in (near, nearly)]
+    relations = [
+        (at_sets + every, np.full(count, at_everybody)),
+        (at_sets + small, at_sets + large),
+        (of_pairs, at_sets + first),
+        (of_pairs, at_sets + second),
+        tuple(moved),
+        (at_alone + every, at_sets + every),
+    ]
+    if at_cells > at_often:
+        for number in range(len(FREQUENCIES)):
+            mine = at_often + number * count
+            relations += [(mine + every, at_sets + every), (mine + small, mine + large)]
+            relations += [(mine + every, at_often + less * count + every) for less in range(number)]
+    if places is not None:
+        row, column, cells = places.row, places.column, at_cells + np.arange(len(places.row))
+        where = np.arange(len(places.frame))
+        relations += [
+            (at_everywhere + where, np.full(len(where), at_everybody)),
+            (at_everywhere + places.inside, at_everywhere + places.around),
+            (cells, at_sets + row),
+            (cells, at_everywhere + column),
+            (cells, at_often + row),
+        ]
+        numbers = places.cells
+        for mine, theirs in (
+            (numbers[:, places.inside], numbers[:, places.around]),
+            (numbers[small], numbers[large]),
+        ):
+            both = (mine >= 0) & (theirs >= 0)
+            relations.append((at_cells + mine[both], at_cells + theirs[both]))
+    return tuple(np.concatenate(each) for each in zip(*relations, strict=True))
+
+
+def _shared_with_few(unit: Unit, sets: Figures, pairs: Figures, alone: Figures, floor: int) -> np.ndarray:
+    """Whether what members of a set share with all other audiences but one would follow from the overlap with that
+    one."""
+    first, second = unit.pairs
+    is_members = (unit.frame["part"] == "members").to_numpy()
+    few = np.zeros(len(unit.frame), dtype=bool)
+    asked = pairs.is_told & is_members[first] & is_members[second]
+    for name in ("today", "told"):
+        for one in (first, second):
+            shared = getattr(sets, name)[one] - getattr(pairs, name) - getattr(alone, name)[one]
+            few[one[asked & is_few(shared, floor)]] = True
+    return few
+
+
+def _reach_rows(unit: Unit, told: Told, day: date) -> pd.DataFrame:
+    """Rows of `reach`, one for each set."""
+    frame, sets, alone = unit.frame, told.sets, told.alone
+    population = int(told.everybody.told[0])
+    is_held = sets.is_held_back | alone.is_held_back
+    mean, often = np.full(len(frame), np.nan), dict.fromkeys(FREQUENCIES)
+    if len(told.often.name):
+        counts = told.often.told.reshape(len(FREQUENCIES), -1)
+        is_told = told.often.is_told.reshape(counts.shape)
+        often = {name: only(*each) for name, *each in zip(FREQUENCIES, counts, is_told, strict=True)}
+        is_held |= told.often.is_held_back.reshape(counts.shape).any(axis=0)
+        mean = np.round(frame["events"].to_numpy() / np.maximum(sets.told, 1), 1)
+    return pd.DataFrame(
         {
             "unit": unit.name,
             "audience_id": frame["audience_id"],
             "part": frame["part"],
             "as_of_date": day,
-            "people": only(sets.told, is_told),
-            "population": unit.population.told[0],
-            "share": only(sets.told / max(int(unit.population.told[0]), 1), is_told),
+            "people": only(sets.told, sets.is_told),
+            "population": population,
+            "share": only(sets.told / max(population, 1), sets.is_told),
             "incremental_over": np.where(frame["part"] == "lookalikes", "members", "other audiences"),
-            "incremental_people": only(alone.told, tells_alone),
-            "incremental_share": only(alone.told / np.maximum(sets.told, 1), tells_alone),
-            "mean_events": np.nan,
-            **dict.fromkeys(FREQUENCIES),
+            "incremental_people": only(alone.told, alone.is_told),
+            "incremental_share": only(alone.told / np.maximum(sets.told, 1), alone.is_told),
+            "mean_events": only(mean, sets.is_told),
+            **often,
             "method": "exact",
             "error": 0.0,
-            "is_held_back": sets.is_held_back & is_told | alone.is_held_back & tells_alone,
-            "counted_on": np.where(is_told, sets.counted_on, np.datetime64("NaT")),
-            "suppressed_because": unit.refused,
+            "is_held_back": is_held,
+            "counted_on": np.where(sets.is_told, sets.counted_on(day), np.datetime64("NaT")),
+            "suppressed_because": sets.refused,
         }
-    )
-    return rows, [unit.population, sets.where(is_told), alone.where(tells_alone)]
-
-
-def _frequencies(unit: Unit, before: pd.DataFrame, day: date, floor: int) -> tuple[Counts, np.ndarray]:
-    """How many of each set were met so often or more (4, n), and which of these may be told.
-
-    Each is a part of the one before, so that one which leaves few of the last one told is left out.
-    """
-    counts = hold_back(
-        np.concatenate([f"{name}/" + unit.key for name in FREQUENCIES]),
-        np.concatenate([unit.frame[name].to_numpy() for name in FREQUENCIES]),
-        before,
-        day,
-        floor,
-    ).reshaped(len(FREQUENCIES), len(unit.frame))
-    (small, large), is_told = unit.nested, np.zeros(counts.today.shape, dtype=bool)
-    whole = Difference(unit.people.today.copy(), unit.people.told.copy())
-    for number in range(len(FREQUENCIES)):
-        part = counts.where(number)
-        tells = unit.is_told & (part.today >= floor) & ~whole.minus(part).is_few(floor)
-        between = part.where(large).minus(part.where(small))
-        tells[small[between.is_few(floor)]] = False
-        is_told[number] = tells
-        whole = Difference(np.where(tells, part.today, whole.today), np.where(tells, part.told, whole.told))
-    return counts, is_told
-
-
-def _add_frequencies(rows: pd.DataFrame, unit: Unit, counts: Counts, is_told: np.ndarray) -> pd.DataFrame:
-    mean = np.round(unit.frame["events"].to_numpy() / np.maximum(unit.people.told, 1), 1)
-    columns = {name: only(counts.told[number], is_told[number]) for number, name in enumerate(FREQUENCIES)}
-    held = (counts.is_held_back & is_told).any(axis=0)
-    return rows.assign(
-        mean_events=only(mean, unit.is_told), **columns, is_held_back=rows["is_held_back"] | held
     )
 
 
