@@ -92,7 +92,7 @@ def together(*parts: Figures) -> Figures:
 def is_few(difference: np.ndarray, floor: int) -> np.ndarray:
     """Where a number of people is 1 to `floor` - 1, or below 0 because counts of different days contradict each
     other."""
-    return (difference < floor) & (difference != 0)
+    return (difference < floor) & (difference != 0) & np.isfinite(difference)
 
 
 def hold_small_moves(figures: Figures, floor: int) -> Figures:
@@ -103,27 +103,28 @@ def hold_small_moves(figures: Figures, floor: int) -> Figures:
 def decide(figures: Figures, part: np.ndarray, whole: np.ndarray, floor: int) -> Figures:
     """Decide what is told: `part` and `whole` (m,) are positions of figures of which one is within the other.
 
-    First a figure is held at what was told last when it moved by less than the floor, or when what it is now would tell
-    of a few beside what was told last of another: those figures are safe beside each other, as they were checked when
-    they were told. Then figures are told by their rank, those that would leave a few of another one are not.
+    A figure that moved by less than the floor is held at what was told last. One that would tell of a few beside what
+    was told last of another one is not told, or held when it is of rank 0. Then figures are told by their rank, and
+    those that would leave a few of another one are not.
     """
     held = hold_small_moves(figures, floor)
     conflicts = np.zeros(len(figures.today), dtype=bool)
     # Comparisons with the NaN of a figure that was never told are False.
-    conflicts[whole[is_few(held.told[whole] - held.last[part], floor) & np.isfinite(held.last[part])]] = True
-    conflicts[part[is_few(held.last[whole] - held.told[part], floor) & np.isfinite(held.last[whole])]] = True
-    decided = held.refuse(figures.today < floor, TOO_FEW).hold(conflicts)
+    conflicts[whole[is_few(held.told[whole] - held.last[part], floor)]] = True
+    conflicts[part[is_few(held.last[whole] - held.told[part], floor)]] = True
+    decided = held.hold(conflicts & (figures.rank == 0)).refuse(figures.today < floor, TOO_FEW)
+    decided = decided.refuse(conflicts & (figures.rank > 0))
     few = is_few(decided.today[whole] - decided.today[part], floor)
     few |= is_few(decided.told[whole] - decided.told[part], floor)
     part, whole = part[few], whole[few]
     for rank in np.unique(figures.rank):
         # Of two figures of one rank the part is refused.
-        for one, other, same in ((part, whole, True), (whole, part, False)):
-            asked = (figures.rank[one] == rank) & (
-                (figures.rank[other] < rank) | (same & (figures.rank[other] == rank))
-            )
-            chosen = one[asked & decided.is_told[other]]
-            decided = decided.refuse(chosen)
+        for one, other, is_part in ((part, whole, True), (whole, part, False)):
+            is_later = figures.rank[other] < rank
+            if is_part:
+                is_later |= figures.rank[other] == rank
+            asked = (figures.rank[one] == rank) & is_later & decided.is_told[other]
+            decided = decided.refuse(one[asked])
     return decided
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -12,6 +12,8 @@ import pyarrow as pa
 from ml.disclosure import Figures, figures_of, hold_small_moves, is_few, near_parts, nested_sets, together
 
 HASHES = float(1 << 60)  # sketch_range of dbt's macros
+FREQUENCIES = ("met_1_or_more", "met_2_or_more", "met_3_or_more", "met_6_or_more")
+MET = "met off-site"
 SIGMAS = 3.0  # by how many standard errors an estimated overlap may be larger than it seems
 
 OVERLAPS = pa.schema(
@@ -43,8 +45,9 @@ OVERLAP_KEY = ["unit", "audience_a", "part_a", "audience_b", "part_b"]
 
 @dataclass(frozen=True)
 class Unit:
-    """The sets (n,) that are counted in one unit: rows of reach_counts in the order of `set_id`, how many people each
-    two of them have in common (n, n), and the standard errors of that."""
+    """The sets (n,) that are counted in one unit: rows of reach_counts in the order of `set_id`, and after them those
+    who were met so often or more, of whom only what others have in common with them is told. `overlaps` (n, n) are
+    how many people each two sets have in common, `errors` the standard errors of that."""
 
     name: str
     frame: pd.DataFrame
@@ -58,12 +61,18 @@ class Unit:
 
     @property
     def people(self) -> np.ndarray:
-        return self.frame["people"].to_numpy(dtype=np.int64)
+        return np.diag(self.overlaps)
+
+    @property
+    def is_audience(self) -> np.ndarray:
+        return (self.frame["part"] != MET).to_numpy()
 
     @property
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Positions of the sets of each two, the first before the second."""
-        return np.triu_indices(len(self.frame), 1)
+        """Positions of the sets of each two, the first before the second; the first is always of an audience."""
+        first, second = np.triu_indices(len(self.frame), 1)
+        asked = self.is_audience[first]
+        return first[asked], second[asked]
 
     @property
     def most_overlaps(self) -> np.ndarray:
@@ -81,17 +90,25 @@ class Unit:
 def read_unit(name: str, frame: pd.DataFrame, pairs: pd.DataFrame) -> Unit:
     """The sets of one unit from its rows of reach_counts and the rows of overlap_counts."""
     frame = frame.sort_values("set_id").reset_index(drop=True)
-    position = pd.Series(np.arange(len(frame)), index=frame["set_id"])
+    size, people = len(frame), frame["people"].to_numpy(dtype=np.int64)
+    position = pd.Series(np.arange(size), index=frame["set_id"])
     mine = pairs[pairs["set_a"].isin(position.index)]
     first, second = position[mine["set_a"]].to_numpy(), position[mine["set_b"]].to_numpy()
-    people = frame["people"].to_numpy(dtype=np.int64)
     share = mine["threshold"].to_numpy(dtype=np.float64) / HASHES
     estimates = np.rint(mine["found"].to_numpy() / share).astype(np.int64)
     estimates = np.minimum(estimates, np.minimum(people[first], people[second]))
-    overlaps, errors = np.zeros((len(frame),) * 2, dtype=np.int64), np.zeros((len(frame),) * 2)
+    often = FREQUENCIES if name == "visitors" else ()
+    overlaps = np.zeros((size + len(often),) * 2, dtype=np.int64)
+    errors = np.zeros(overlaps.shape)
     overlaps[first, second] = overlaps[second, first] = estimates
     errors[first, second] = errors[second, first] = standard_error(estimates, share)
-    np.fill_diagonal(overlaps, people)
+    np.fill_diagonal(overlaps, [*people, *(0 for _ in often)])
+    for number, times in enumerate(often):
+        overlaps[:size, size + number] = overlaps[size + number, :size] = frame[times]
+        overlaps[size:, size + number] = frame[f"everybody_{times}"].iat[0]
+    if often:
+        overlaps[size:, size:] = np.minimum(overlaps[size:, size:], overlaps[size:, size:].T)
+        frame = pd.concat([frame, pd.DataFrame({"audience_id": often, "part": MET})], ignore_index=True)
     return Unit(name, frame, overlaps, errors)
 
 
@@ -128,30 +145,71 @@ def within_each_other(unit: Unit, sets: Figures, pairs: Figures, floor: int) -> 
 def keep_overlaps(
     unit: Unit, everybody: Figures, sets: Figures, pairs: Figures, before: pd.DataFrame, floor: int
 ) -> tuple[Figures, Figures]:
-    """The overlaps that are told beside the sets, and what follows from them: people of A alone, of B alone and of either,
-    as figures (3 * m,) that are told with their overlap.
+    """The overlaps that are told beside the sets, and what follows from them: people of A alone, of B alone and of
+    either, as figures (3 * m,) that are told with their overlap.
 
-    What follows must not move by a few either: then the overlap is held, and if that does not help it is not told.
+    What follows must not move by a few either: then the overlap is held, and if that does not help, or would be wrong
+    by the floor or more, it is not told.
     """
     first, second = unit.pairs
-    pairs = pairs.refuse(~sets.is_told[first] | ~sets.is_told[second])
-    names = np.concatenate([f"{name}|" + pairs.name for name in ("only_a", "only_b", "union")])
-    for attempt in range(2):
-        people, common = np.stack([sets.told[first], sets.told[second]]), pairs.told
-        following = figures_of(
-            names, np.concatenate([*(people - common), people.sum(axis=0) - common]), 0, before
-        )
-        moved = np.abs(following.told - following.last)
-        few = ((moved > 0) & (moved < floor)).reshape(3, -1).any(axis=0)
-        pairs = pairs.hold(few) if attempt == 0 else pairs.refuse(few)
+    between = unit.is_audience[second]
+    pairs = pairs.refuse(~sets.is_told[first] | (between & ~sets.is_told[second]))
+    pairs = pairs.hold(between & np.isfinite(pairs.last) & _moves_by_a_few(unit, sets, pairs, before, floor))
+    following = _following(unit, sets, pairs, before)
+    is_wrong = (np.abs(following.told - following.today) >= floor).reshape(3, -1).any(axis=0)
+    pairs = pairs.refuse(between & (is_wrong | _moves_by_a_few(unit, sets, pairs, before, floor)))
     refused = np.zeros(len(first), dtype=bool)
     for name in ("today", "told"):
         people, common = getattr(sets, name), np.diag(getattr(sets, name))
         common[first, second] = common[second, first] = getattr(pairs, name)
         outside = getattr(everybody, name)[0] - people[first] - people[second] + getattr(pairs, name)
-        refused |= is_few(outside, floor) | _near_outside(unit, people, common, floor)[first, second]
+        refused |= between & is_few(outside, floor)
+        refused |= _near_outside(unit, people, common, floor)[first, second]
     pairs = pairs.refuse(refused)
-    return pairs, following.refuse(np.tile(~pairs.is_told, 3))
+    pairs = pairs.refuse(_leave_few_together(unit, sets, pairs, floor))
+    return pairs, following.refuse(np.tile(~pairs.is_told | ~between, 3))
+
+
+def _following(unit: Unit, sets: Figures, pairs: Figures, before: pd.DataFrame) -> Figures:
+    """People of A alone, of B alone and of either, for each overlap (3 * m,)."""
+    first, second = unit.pairs
+    names = np.concatenate([f"{name}|" + pairs.name for name in ("only_a", "only_b", "union")])
+    counts = []
+    for name in ("today", "told"):
+        one, other, common = getattr(sets, name)[first], getattr(sets, name)[second], getattr(pairs, name)
+        counts.append(np.concatenate([one - common, other - common, one + other - common]))
+    return replace(figures_of(names, counts[0], 0, before), told=counts[1])
+
+
+def _moves_by_a_few(
+    unit: Unit, sets: Figures, pairs: Figures, before: pd.DataFrame, floor: int
+) -> np.ndarray:
+    """Whether something that follows from each overlap (m,) moved by 1 to `floor` - 1 people since it was told last."""
+    following = _following(unit, sets, pairs, before)
+    moved = np.abs(following.told - following.last)
+    return ((moved > 0) & (moved < floor)).reshape(3, -1).any(axis=0)
+
+
+def _leave_few_together(unit: Unit, sets: Figures, pairs: Figures, floor: int) -> np.ndarray:
+    """The overlaps that would tell, beside larger ones, how few of A are in neither of two sets that have nobody in
+    common, as women neither of the north nor of the south."""
+    first, second = unit.pairs
+    people, refused = unit.people, np.zeros(len(first), dtype=bool)
+    are_same = (unit.overlaps == people[:, None]) & (unit.overlaps == people)
+    for one in range(len(people)):
+        # Sets of the same people are one set here, whatever their names.
+        is_mine = [are_same[one, first] & pairs.is_told, are_same[one, second] & pairs.is_told]
+        mine = np.concatenate([np.flatnonzero(each) for each in is_mine])
+        others = np.concatenate([second[is_mine[0]], first[is_mine[1]]])
+        order = np.lexsort((mine, -pairs.told[mine]))
+        mine, others = mine[order], others[order]
+        few = np.zeros((len(mine),) * 2, dtype=bool)
+        for name in ("today", "told"):
+            counts = getattr(pairs, name)[mine]
+            few |= is_few(getattr(sets, name)[one] - np.add.outer(counts, counts), floor)
+        few &= unit.overlaps[np.ix_(others, others)] == 0
+        refused[mine[np.triu(few, 1).any(axis=0)]] = True
+    return refused
 
 
 def _near_outside(unit: Unit, people: np.ndarray, common: np.ndarray, floor: int) -> np.ndarray:
@@ -172,6 +230,8 @@ def _near_outside(unit: Unit, people: np.ndarray, common: np.ndarray, floor: int
 def overlap_rows(unit: Unit, sets: Figures, pairs: Figures, day: date) -> pd.DataFrame:
     """Rows of `audience_overlaps`, one for each two sets."""
     first, second = unit.pairs
+    between = np.flatnonzero(unit.is_audience[second])
+    first, second, pairs = first[between], second[between], pairs.where(between)
     is_told, people_a, people_b, overlap = pairs.is_told, sets.told[first], sets.told[second], pairs.told
     union = people_a + people_b - overlap
     error = unit.errors[first, second]

@@ -148,6 +148,7 @@ def refuse_cells(
     everybody: Figures,
     sets: Figures,
     everywhere: Figures,
+    pairs: Figures,
     floor: int,
 ) -> Figures:
     """Do not tell cells from which a few could be worked out beside the other figures: of those who are neither in the
@@ -166,7 +167,29 @@ def refuse_cells(
             mine, theirs = mine[(mine >= 0) & (theirs >= 0)], theirs[(mine >= 0) & (theirs >= 0)]
             few[mine] |= is_few(people[large] - people[small] - met[theirs] + met[mine], floor)
     cells = cells.refuse(few)
+    cells = cells.refuse(_near_overlaps(cells, places, unit, pairs, floor))
     return cells.refuse(_needed_to_hide_others(cells, places, floor))
+
+
+def _near_overlaps(cells: Figures, places: Places, unit: Unit, pairs: Figures, floor: int) -> np.ndarray:
+    """The cells of a set that differ by a few from what it has in common with another set, when one may be within the
+    other: as those met at a content lately, beside those met there at all."""
+    first, second = unit.pairs
+    near = np.zeros(len(cells.name), dtype=bool)
+    for one in np.unique(places.row):
+        mine = np.flatnonzero((places.row == one) & cells.is_told)
+        asked = np.flatnonzero(((first == one) | (second == one)) & pairs.is_told)
+        other = np.where(first[asked] == one, second[asked], first[asked])
+        met = places.today[other][:, places.column[mine]]
+        # How many of those who were met so often were met there is not known: as many as were met there at all.
+        met = np.where(unit.is_audience[other][:, None], met, places.today[one, places.column[mine]])
+        least = np.minimum(cells.today[mine][None, :], pairs.today[asked][:, None])
+        few = np.zeros(least.shape, dtype=bool)
+        for name in ("today", "told"):
+            difference = np.abs(getattr(cells, name)[mine][None, :] - getattr(pairs, name)[asked][:, None])
+            few |= is_few(difference, floor)
+        near[mine] = (few & (met >= least)).any(axis=0)
+    return near
 
 
 def _needed_to_hide_others(cells: Figures, places: Places, floor: int) -> np.ndarray:
@@ -198,7 +221,8 @@ def placement_rows(
 ) -> pd.DataFrame:
     """Rows of `placements`: the told cells with their shares and indexes, from what is told and from nothing else.
 
-    The index is 100 times the share of the audience that was met there over the share of everybody; a person counts once,
+    The index is 100 times the share of the audience that was met there over the share of everybody; a person
+    counts once,
     however often. Its interval and test are of `ml.rates.lifts`, over all cells that are told.
     """
     chosen = np.flatnonzero(cells.is_told)

@@ -28,6 +28,7 @@ from ml.disclosure import (
 )
 from ml.evaluation import exact
 from ml.overlaps import (
+    FREQUENCIES,
     OVERLAP_KEY,
     OVERLAPS,
     Unit,
@@ -78,7 +79,6 @@ REACH = pa.schema(
     ]
 )
 REACH_KEY = ["unit", "audience_id", "part"]
-FREQUENCIES = ["met_1_or_more", "met_2_or_more", "met_3_or_more", "met_6_or_more"]
 TABLES = {
     "reach": (REACH, REACH_KEY),
     "audience_overlaps": (OVERLAPS, OVERLAP_KEY),
@@ -89,15 +89,13 @@ TABLES = {
 @dataclass(frozen=True)
 class Told:
     """The figures of one unit, each decided: everybody, sets (n,), placements of everybody (m,), overlaps of two sets
-    and what follows from them, how often sets were met (4 * n,), sets at placements (c,), and what sets have alone
-    (n,)."""
+    and what follows from them, sets at placements (c,), and what sets have alone (n,)."""
 
     everybody: Figures
     sets: Figures
     everywhere: Figures
     pairs: Figures
     following: Figures
-    often: Figures
     cells: Figures
     alone: Figures
 
@@ -145,71 +143,63 @@ def measure_reach(lake: Lake, day: date, configuration: Any) -> Summary:
 
 def _decide(unit: Unit, places: Places | None, before: pd.DataFrame, floor: int) -> Told:
     """Decide what is told of a unit: which figures are within which, then which of them would tell of a few."""
-    frame, key = unit.frame, unit.key
+    frame = unit.frame
     none = figures_of(np.array([], dtype=object), np.array([], dtype=int), 0, before)
     everybody = figures_of(
         np.array([f"population|{unit.name}"]), frame["population"].to_numpy()[:1], 0, before
     )
-    sets = figures_of("people|" + key, unit.people, 1, before)
+    sets = figures_of("people|" + unit.key, unit.people, 1, before).refuse(~unit.is_audience)
     pairs = overlap_figures(unit, 3, before)
-    everywhere, cells = place_figures(places, unit, (2, 5), before) if places is not None else (none, none)
-    often = none
-    if unit.name == "visitors":
-        counts = [frame[name].to_numpy() for name in FREQUENCIES]
-        often = figures_of(
-            np.concatenate([f"{name}|" + key for name in FREQUENCIES]), np.concatenate(counts), 4, before
-        )
-    alone = figures_of("alone|" + key, frame["incremental_people"].to_numpy(), 6, before)
-    blocks = (everybody, sets, everywhere, pairs, often, cells, alone)
+    everywhere, cells = place_figures(places, unit, (2, 4), before) if places is not None else (none, none)
+    alone = figures_of("alone|" + unit.key, frame["incremental_people"].fillna(0), 5, before)
+    blocks = (everybody, sets, everywhere, pairs, cells, alone)
     starts = np.cumsum([0, *(len(block.name) for block in blocks)])
     part, whole = _relations(unit, places, sets, pairs, starts, floor)
     decided = decide(together(*blocks), part, whole, floor)
-    everybody, sets, everywhere, pairs, often, cells, alone = (
+    everybody, sets, everywhere, pairs, cells, alone = (
         decided.where(slice(start, end)) for start, end in pairwise(starts)
     )
     pairs, following = keep_overlaps(unit, everybody, sets, pairs, before, floor)
-    often = often.refuse(~np.tile(sets.is_told, len(often.name) // len(frame)))
     if places is not None:
-        cells = refuse_cells(cells, places, unit, everybody, sets, everywhere, floor)
+        cells = refuse_cells(cells, places, unit, everybody, sets, everywhere, pairs, floor)
     alone = alone.refuse(~sets.is_told | _shared_with_few(unit, sets, pairs, alone, floor))
-    return Told(everybody, sets, everywhere, pairs, following, often, cells, alone)
+    return Told(everybody, sets, everywhere, pairs, following, cells, alone)
 
 
 def _relations(
     unit: Unit, places: Places | None, sets: Figures, pairs: Figures, starts: np.ndarray, floor: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions of figures that are within others, and of those: the blocks of `_decide` begin at `starts`."""
-    at_everybody, at_sets, at_everywhere, at_pairs, at_often, at_cells, at_alone, _ = starts
+    at_everybody, at_sets, at_everywhere, at_pairs, at_cells, at_alone, _ = starts
     count = len(unit.frame)
     every, (first, second), (small, large) = np.arange(count), unit.pairs, unit.nested
-    near, nearly = within_each_other(unit, sets, pairs, floor)
     of_pairs = at_pairs + np.arange(len(first))
     # Sets come before pairs there, but not side by side here.
-    moved = [at_sets + each + (each >= count) * (at_pairs - at_sets - count) for each in (near, nearly)]
+    near = [
+        at_sets + each + (each >= count) * (at_pairs - at_sets - count)
+        for each in within_each_other(unit, sets, pairs, floor)
+    ]
     relations = [
         (at_sets + every, np.full(count, at_everybody)),
         (at_sets + small, at_sets + large),
         (of_pairs, at_sets + first),
         (of_pairs, at_sets + second),
-        tuple(moved),
+        tuple(near),
         (at_alone + every, at_sets + every),
     ]
-    if at_cells > at_often:
-        for number in range(len(FREQUENCIES)):
-            mine = at_often + number * count
-            relations += [(mine + every, at_sets + every), (mine + small, mine + large)]
-            relations += [(mine + every, at_often + less * count + every) for less in range(number)]
     if places is not None:
         row, column, cells = places.row, places.column, at_cells + np.arange(len(places.row))
-        where = np.arange(len(places.frame))
+        where, numbers = np.arange(len(places.frame)), places.cells
+        within_place = np.nonzero(places.today >= unit.people[:, None])
+        within_set = np.nonzero(places.today >= places.frame["population_people"].to_numpy())
         relations += [
             (at_everywhere + where, np.full(len(where), at_everybody)),
             (at_everywhere + places.inside, at_everywhere + places.around),
+            (at_sets + within_place[0], at_everywhere + within_place[1]),
+            (at_everywhere + within_set[1], at_sets + within_set[0]),
             (cells, at_sets + row),
             (cells, at_everywhere + column),
-            (cells, at_often + row),
         ]
-        numbers = places.cells
         for mine, theirs in (
             (numbers[:, places.inside], numbers[:, places.around]),
             (numbers[small], numbers[large]),
@@ -223,7 +213,9 @@ def _shared_with_few(unit: Unit, sets: Figures, pairs: Figures, alone: Figures, 
     """Whether what members of a set share with all other audiences but one would follow from the overlap with that
     one."""
     first, second = unit.pairs
-    is_members = (unit.frame["part"] == "members").to_numpy()
+    is_members = (
+        unit.frame["part"] == "members"
+    ).to_numpy()  # and neither look-alikes nor who was met so often
     few = np.zeros(len(unit.frame), dtype=bool)
     asked = pairs.is_told & is_members[first] & is_members[second]
     for name in ("today", "told"):
@@ -234,17 +226,24 @@ def _shared_with_few(unit: Unit, sets: Figures, pairs: Figures, alone: Figures, 
 
 
 def _reach_rows(unit: Unit, told: Told, day: date) -> pd.DataFrame:
-    """Rows of `reach`, one for each set."""
-    frame, sets, alone = unit.frame, told.sets, told.alone
+    """Rows of `reach`, one for each set of an audience."""
+    of_audiences = np.flatnonzero(unit.is_audience)
+    frame, sets, alone = (
+        unit.frame.iloc[of_audiences],
+        told.sets.where(of_audiences),
+        told.alone.where(of_audiences),
+    )
     population = int(told.everybody.told[0])
     is_held = sets.is_held_back | alone.is_held_back
     mean, often = np.full(len(frame), np.nan), dict.fromkeys(FREQUENCIES)
-    if len(told.often.name):
-        counts = told.often.told.reshape(len(FREQUENCIES), -1)
-        is_told = told.often.is_told.reshape(counts.shape)
-        often = {name: only(*each) for name, *each in zip(FREQUENCIES, counts, is_told, strict=True)}
-        is_held |= told.often.is_held_back.reshape(counts.shape).any(axis=0)
-        mean = np.round(frame["events"].to_numpy() / np.maximum(sets.told, 1), 1)
+    of_pairs = unit.frame["audience_id"].to_numpy(dtype=object)[unit.pairs[1]]
+    for times in FREQUENCIES:
+        chosen = np.flatnonzero((of_pairs == times) & ~unit.is_audience[unit.pairs[1]])
+        if len(chosen):
+            counts = told.pairs.where(chosen)
+            often[times] = only(counts.told, counts.is_told)
+            is_held = is_held | counts.is_held_back
+            mean = np.round(frame["events"].to_numpy() / np.maximum(sets.told, 1), 1)
     return pd.DataFrame(
         {
             "unit": unit.name,

@@ -113,6 +113,7 @@ def hand_over_counts(lake: Lake, world: World) -> None:
                 "incremental_people": len(members.difference(*over)),
                 "events": int(events.sum()),
                 **{f"met_{times}_or_more": int((events >= times).sum()) for times in (1, 2, 3, 6)},
+                **{f"everybody_met_{times}_or_more": int((often >= times).sum()) for times in (1, 2, 3, 6)},
             }
         )
         for other in range(number + 1, len(names)):

@@ -48,6 +48,17 @@ populations as (
 
 ),
 
+everybody as (
+
+    select
+        count(*) filter (where events >= 1) as met_1_or_more,
+        count(*) filter (where events >= 2) as met_2_or_more,
+        count(*) filter (where events >= 3) as met_3_or_more,
+        count(*) filter (where events >= 6) as met_6_or_more,
+    from activity
+
+),
+
 people_of_one_audience as (
 
     select
@@ -144,7 +155,12 @@ final as (
         counted.met_2_or_more,
         counted.met_3_or_more,
         counted.met_6_or_more,
+        everybody.met_1_or_more as everybody_met_1_or_more,
+        everybody.met_2_or_more as everybody_met_2_or_more,
+        everybody.met_3_or_more as everybody_met_3_or_more,
+        everybody.met_6_or_more as everybody_met_6_or_more,
     from sets
+    cross join everybody
     inner join counted
         on sets.set_id = counted.set_id
     inner join populations
