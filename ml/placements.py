@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ml.disclosure import Figures, figures_of, is_few
-from ml.overlaps import HASHES, Unit, standard_error
+from ml.overlaps import FREQUENCIES, HASHES, Unit, standard_error
 from ml.rates import lifts
 
 PLACEMENTS = pa.schema(
@@ -172,23 +172,23 @@ def refuse_cells(
 
 
 def _near_overlaps(cells: Figures, places: Places, unit: Unit, pairs: Figures, floor: int) -> np.ndarray:
-    """The cells of a set that differ by a few from what it has in common with another set, when one may be within the
-    other: as those met at a content lately, beside those met there at all."""
+    """The cells of a set that differ by a few from what it has in common with another set which is within those met at
+    the placement, or the other way round: as the lately interested beside those who were ever met at that content."""
     first, second = unit.pairs
+    there = places.frame["population_people"].to_numpy()
+    is_within = (places.today >= unit.people[:, None]) | (places.today >= there)
+    # Whoever was met there was met at least once.
+    is_within[(unit.frame["audience_id"] == FREQUENCIES[0]) & ~unit.is_audience] = True
     near = np.zeros(len(cells.name), dtype=bool)
     for one in np.unique(places.row):
         mine = np.flatnonzero((places.row == one) & cells.is_told)
         asked = np.flatnonzero(((first == one) | (second == one)) & pairs.is_told)
         other = np.where(first[asked] == one, second[asked], first[asked])
-        met = places.today[other][:, places.column[mine]]
-        # How many of those who were met so often were met there is not known: as many as were met there at all.
-        met = np.where(unit.is_audience[other][:, None], met, places.today[one, places.column[mine]])
-        least = np.minimum(cells.today[mine][None, :], pairs.today[asked][:, None])
-        few = np.zeros(least.shape, dtype=bool)
+        few = np.zeros((len(asked), len(mine)), dtype=bool)
         for name in ("today", "told"):
-            difference = np.abs(getattr(cells, name)[mine][None, :] - getattr(pairs, name)[asked][:, None])
-            few |= is_few(difference, floor)
-        near[mine] = (few & (met >= least)).any(axis=0)
+            counts, common = getattr(cells, name)[mine], getattr(pairs, name)[asked]
+            few |= is_few(np.abs(np.subtract.outer(common, counts)), floor)
+        near[mine] = (few & is_within[np.ix_(other, places.column[mine])]).any(axis=0)
     return near
 
 
@@ -221,9 +221,8 @@ def placement_rows(
 ) -> pd.DataFrame:
     """Rows of `placements`: the told cells with their shares and indexes, from what is told and from nothing else.
 
-    The index is 100 times the share of the audience that was met there over the share of everybody; a person
-    counts once,
-    however often. Its interval and test are of `ml.rates.lifts`, over all cells that are told.
+    The index is 100 times the share of the audience that was met there over the share of everybody; a person counts
+    once, however often. Its interval and test are of `ml.rates.lifts`, over all cells that are told.
     """
     chosen = np.flatnonzero(cells.is_told)
     row, column = places.row[chosen], places.column[chosen]
