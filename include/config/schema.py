@@ -728,6 +728,14 @@ class LookalikeModel(Model):
     bootstrap_rounds: StrictInt = Field(default=200, ge=10, le=10_000)
 
 
+class Placements(Model):
+    """Where audiences are met: off-site events of the last `window_days` count, which event_days of privacy.yml may
+    shorten. Audiences of more people than `sketch_size` are counted by a sample of about so many of each."""
+
+    window_days: Days = 28
+    sketch_size: StrictInt = Field(default=32_768, ge=1_024, le=2**24)
+
+
 class Models(Model):
     """`models.yml`. `seed` starts every random draw."""
 
@@ -743,6 +751,7 @@ class Models(Model):
     needs: Needs = Needs()
     actions: Actions = Actions()
     lookalike: LookalikeModel = LookalikeModel()
+    placements: Placements = Placements()
 
 
 # destinations.yml and privacy.yml

@@ -102,6 +102,8 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         "event_days": privacy.event_days,
         "control_share": privacy.control_share,
         "minimum_cell": privacy.minimum_cell,
+        "placement_window_days": configuration.models.placements.window_days,
+        "sketch_size": configuration.models.placements.sketch_size,
         "consent_purposes": {purpose: list(names) for purpose, names in privacy.purposes.items()},
         "advertising_purposes": list(privacy.purposes["advertising"]),
         **privacy_variables(privacy),
