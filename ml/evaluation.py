@@ -118,8 +118,8 @@ def evaluate(
 
     `people` (n,) says which rows belong to one person and are drawn together; without it every row is one.
     The scores named in `probabilities` also get calibration metrics. With `against`, one score or several, every other
-    score `s` gets an entry `s - against` that holds the paired differences. The bootstrap draws Poisson(1) weights, which is
-    the multinomial bootstrap for large n (Chamandy et al. 2012).
+    score `s` gets an entry `s - against` that holds the paired differences. The bootstrap draws Poisson(1) weights,
+    which is the multinomial bootstrap for large n (Chamandy et al. 2012).
     """
     labels = np.asarray(labels, dtype=np.float64)
     units = np.arange(len(labels)) if people is None else np.unique(people, return_inverse=True)[1]

@@ -6,6 +6,8 @@ so the choice is measured, and how well the features and the score foretell the 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 from scipy import sparse
@@ -73,7 +75,7 @@ def group_values(values: np.ndarray) -> np.ndarray:
     names = np.array(
         [
             f"up to {edges[0]:g}",
-            *(f"{low:g} to {high:g}" for low, high in zip(edges, edges[1:], strict=False)),
+            *(f"{low:g} to {high:g}" for low, high in pairwise(edges)),
             f"above {edges[-1]:g}",
         ],
         dtype=object,

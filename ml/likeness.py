@@ -168,7 +168,7 @@ def judge(sample: Sample, hold_out_share: float, rounds: int, seed: int) -> Judg
 
 @dataclass(frozen=True)
 class TestOverTime:
-    """How a model learned from what was known then ranks those who joined later; no metrics when it was not possible."""
+    """How a model learned from what was known then ranks who joined later; None where that is not possible."""
 
     metrics: dict[str, dict[str, Estimate]] | None
     joined: int
