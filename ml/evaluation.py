@@ -112,14 +112,14 @@ def evaluate(
     rounds: int = 300,
     seed: int = 0,
     shares: Mapping[str, float] = LIFT_SHARES,
-    against: str | None = None,
+    against: str | Sequence[str] = (),
 ) -> dict[str, dict[str, Estimate]]:
     """Evaluate several scores (n,) on the same rows, with intervals from the same resamples of people.
 
     `people` (n,) says which rows belong to one person and are drawn together; without it every row is one.
-    The scores named in `probabilities` also get calibration metrics. With `against`, every other score `s` gets
-    an entry `s - against` that holds the paired differences. The bootstrap draws Poisson(1) weights, which is
-    the multinomial bootstrap for large n (Chamandy et al. 2012).
+    The scores named in `probabilities` also get calibration metrics. With `against`, one score or several, every other
+    score `s` gets an entry `s - against` that holds the paired differences. The bootstrap draws Poisson(1) weights,
+    which is the multinomial bootstrap for large n (Chamandy et al. 2012).
     """
     labels = np.asarray(labels, dtype=np.float64)
     units = np.arange(len(labels)) if people is None else np.unique(people, return_inverse=True)[1]
@@ -140,12 +140,12 @@ def evaluate(
         name: {metric: _estimate(values) for metric, values in metrics.items()}
         for name, metrics in drawn.items()
     }
-    if against is not None:
+    for other in (against,) if isinstance(against, str) else against:
         for name in scores:
-            if name != against:
-                shared = [metric for metric in drawn[name] if metric in drawn[against]]
-                result[f"{name} - {against}"] = {
-                    metric: _estimate(drawn[name][metric] - drawn[against][metric]) for metric in shared
+            if name != other:
+                shared = [metric for metric in drawn[name] if metric in drawn[other]]
+                result[f"{name} - {other}"] = {
+                    metric: _estimate(drawn[name][metric] - drawn[other][metric]) for metric in shared
                 }
     return result
 

@@ -2,7 +2,7 @@
 
 The unlabelled are never called negatives: some of them are what is looked for. Every score that is used or
 measured is of a row that the scorer was not fitted on (scored in sample, half of the gain over plain activity is
-lost).
+lost). No algorithm is best everywhere: which one finds most hidden seeds decides.
 """
 
 from __future__ import annotations
@@ -18,17 +18,26 @@ from sklearn.linear_model import LogisticRegression
 
 from ml.evaluation import lift
 
-ALGORITHMS = (
-    "logistic on presence",
-    "logistic on amounts",
-    "bagged logistic",
-    "gradient boosting",
-    "blend of boosting and bagged logistic",
-)
-BLENDED = ("gradient boosting", "bagged logistic")
-BAGS = 7
+# A logistic regression is held back by a penalty that a larger seed relaxes: its strength is the number of seeds over
+# the figure given here. Small seeds need the cautious one.
+SEEDS_PER_STRENGTH = {
+    "logistic on amounts": ("amounts", 150),
+    "cautious logistic on amounts": ("amounts", 500),
+    "logistic on shares": ("shares", 400),
+}
+BLENDS = {
+    "blend of logistics": ("cautious logistic on amounts", "logistic on shares"),
+    "blend of logistics and boosting": ("logistic on amounts", "logistic on shares", "gradient boosting"),
+}
+SINGLE = (*SEEDS_PER_STRENGTH, "gradient boosting")
+ALGORITHMS = (*SINGLE, *BLENDS)
+BLEND_ADVANTAGE = 1.05
 DENSE_FEATURES = 150
 FOLDS = 3
+NO_FAMILY = -1
+REFERENCE_ROWS = 20_000
+# A share of few events is uncertain: so many are added to the whole.
+EVENTS_ADDED = 5.0
 # Shares of the ranking at which hidden seeds are looked for when algorithms are compared.
 RECALL_SHARES = (0.05, 0.10)
 
@@ -38,16 +47,25 @@ class Scorer(Protocol):
 
     def score(self, matrix: sparse.csr_array) -> np.ndarray: ...
 
+    def among(self, columns: np.ndarray, width: int) -> Scorer:
+        """The same for a matrix of `width` columns, of which `columns` (rising) are those that it was fitted on."""
+        ...
+
 
 @dataclass(frozen=True)
 class LinearScorer:
-    """Weights of logistic regressions, averaged; `on_presence` looks only at whether a feature is there."""
+    """Weights of a logistic regression on one view of the matrix; `families` says which counts make a whole."""
 
     weights: np.ndarray
-    on_presence: bool
+    view: str
+    families: np.ndarray
 
     def score(self, matrix: sparse.csr_array) -> np.ndarray:
-        return _encode(matrix, self.on_presence) @ self.weights
+        return viewed(matrix, self.view, self.families) @ self.weights
+
+    def among(self, columns: np.ndarray, width: int) -> LinearScorer:
+        families = _spread(self.families, columns, width, NO_FAMILY)
+        return LinearScorer(_spread(self.weights, columns, width, 0.0), self.view, families)
 
 
 @dataclass(frozen=True)
@@ -59,6 +77,9 @@ class BoostedScorer:
 
     def score(self, matrix: sparse.csr_array) -> np.ndarray:
         return self.trees.decision_function(_dense(matrix, self.columns))
+
+    def among(self, columns: np.ndarray, width: int) -> BoostedScorer:
+        return BoostedScorer(self.trees, columns[self.columns])
 
 
 @dataclass(frozen=True)
@@ -75,95 +96,109 @@ class BlendedScorer:
         ]
         return np.mean(places, axis=0)
 
+    def among(self, columns: np.ndarray, width: int) -> BlendedScorer:
+        return BlendedScorer(tuple(part.among(columns, width) for part in self.parts), self.references)
+
 
 @dataclass(frozen=True)
-class TraitWeights:
-    """The sum of positive log-odds of the features present, as Audience Manager's look-alikes weigh traits."""
+class Learner:
+    """What every fit needs to know of the columns (features,): `families` numbers the counts that make a whole."""
 
-    weights: np.ndarray
+    families: np.ndarray
+    seed: int
 
-    def score(self, matrix: sparse.csr_array) -> np.ndarray:
-        return _encode(matrix, True) @ self.weights
+    def fit(self, algorithm: str, matrix: sparse.csr_array, is_seed: np.ndarray) -> Scorer:
+        """Fit one of ALGORITHMS to `matrix` (n, features) and `is_seed` (n,)."""
+        if algorithm in BLENDS:
+            return self._blend(
+                [self.fit(part, matrix, is_seed) for part in BLENDS[algorithm]], matrix, is_seed
+            )
+        if algorithm == "gradient boosting":
+            return _fit_trees(matrix, is_seed, self.seed)
+        view, seeds_per_strength = SEEDS_PER_STRENGTH[algorithm]
+        weights = _linear_weights(
+            viewed(matrix, view, self.families), is_seed, is_seed.sum() / seeds_per_strength
+        )
+        return LinearScorer(weights, view, self.families)
+
+    def _blend(self, parts: list[Scorer], matrix: sparse.csr_array, is_seed: np.ndarray) -> BlendedScorer:
+        unlabelled = matrix[np.flatnonzero(~is_seed)[:REFERENCE_ROWS]]
+        return BlendedScorer(tuple(parts), tuple(np.sort(part.score(unlabelled)) for part in parts))
+
+    def fit_trait_weights(self, matrix: sparse.csr_array, is_seed: np.ndarray) -> LinearScorer:
+        """The baseline that the market offers: the sum of positive log-odds of the features that somebody has, between
+        seed and all others, as Audience Manager's look-alikes weigh traits."""
+        seeds, others = presence(matrix, is_seed), presence(matrix, ~is_seed)
+        seed_rate = (seeds + 0.5) / (is_seed.sum() + 1)
+        other_rate = (others + 0.5) / ((~is_seed).sum() + 1)
+        odds = np.log(seed_rate / (1 - seed_rate)) - np.log(other_rate / (1 - other_rate))
+        return LinearScorer(np.maximum(odds, 0), "presence", self.families)
+
+    def compete(self, matrix: sparse.csr_array, is_seed: np.ndarray, folds: np.ndarray) -> Contest:
+        """Fit every algorithm without each fold of `folds` (n,) and look how many seeds of the fold it finds.
+
+        `folds` keeps the rows of one person together. A fold without a seed, or that holds them all, is left out.
+        """
+        lifts: dict[str, list[float]] = {algorithm: [] for algorithm in ALGORITHMS}
+        fitted = {}
+        for fold in np.unique(folds).tolist():
+            inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+            hidden = is_seed[inside]
+            if not hidden.any() or hidden.all() or not is_seed[outside].any() or is_seed[outside].all():
+                continue
+            training, held_out = matrix[outside], matrix[inside]
+            fitted[fold] = {
+                algorithm: self.fit(algorithm, training, is_seed[outside]) for algorithm in SINGLE
+            }
+            scores = {algorithm: scorer.score(held_out) for algorithm, scorer in fitted[fold].items()}
+            for blend, blended in BLENDS.items():
+                scores[blend] = np.mean([rankdata(scores[part]) for part in blended], axis=0)
+            for algorithm, score in scores.items():
+                lifts[algorithm].append(
+                    float(np.mean([lift(hidden, score, share) for share in RECALL_SHARES]))
+                )
+        means = {algorithm: float(np.mean(values)) for algorithm, values in lifts.items() if values}
+        return Contest(means, fitted)
+
+    def winners(
+        self, contest: Contest, matrix: sparse.csr_array, is_seed: np.ndarray, folds: np.ndarray
+    ) -> dict[int, Scorer]:
+        """The chosen algorithm as it was fitted without each fold: the one that may score the people of the fold."""
+        algorithm = contest.chosen
+        if algorithm not in BLENDS:
+            return {fold: scorers[algorithm] for fold, scorers in contest.fitted.items()}
+        winners = {}
+        for fold, scorers in contest.fitted.items():
+            outside = np.flatnonzero(folds != fold)
+            parts = [scorers[part] for part in BLENDS[algorithm]]
+            winners[fold] = self._blend(parts, matrix[outside], is_seed[outside])
+        return winners
 
 
-def fit(algorithm: str, matrix: sparse.csr_array, is_seed: np.ndarray, seed: int) -> Scorer:
-    """Fit one of ALGORITHMS to `matrix` (n, features) and `is_seed` (n,)."""
-    if algorithm == "logistic on presence":
-        return LinearScorer(_linear_weights(matrix, is_seed, on_presence=True), True)
-    if algorithm == "logistic on amounts":
-        return LinearScorer(_linear_weights(matrix, is_seed, on_presence=False), False)
-    if algorithm == "bagged logistic":
-        return _fit_bags(matrix, is_seed, seed)
-    if algorithm == "gradient boosting":
-        return _fit_trees(matrix, is_seed, seed)
-    parts = tuple(fit(part, matrix, is_seed, seed) for part in BLENDED)
-    unlabelled = matrix[np.flatnonzero(~is_seed)[:20_000]]
-    return BlendedScorer(parts, tuple(np.sort(part.score(unlabelled)) for part in parts))
+@dataclass(frozen=True)
+class Contest:
+    """How well each algorithm finds hidden seeds: by how much they are denser in the best 5 and 10 % than anywhere, on
+    the average of both and of all folds; hidden-seed recall over what chance recalls. `fitted` are the single
+    algorithms by the fold that they have not seen."""
 
+    lifts: dict[str, float]
+    fitted: dict[int, dict[str, Scorer]]
 
-def fit_trait_weights(matrix: sparse.csr_array, is_seed: np.ndarray) -> TraitWeights:
-    """The baseline that the market offers: log-odds of each feature between seed and all others."""
-    seeds, others = presence(matrix, is_seed), presence(matrix, ~is_seed)
-    seed_rate = (seeds + 0.5) / (is_seed.sum() + 1)
-    other_rate = (others + 0.5) / ((~is_seed).sum() + 1)
-    odds = np.log(seed_rate / (1 - seed_rate)) - np.log(other_rate / (1 - other_rate))
-    return TraitWeights(np.maximum(odds, 0))
-
-
-def hidden_seed_lifts(
-    matrix: sparse.csr_array, is_seed: np.ndarray, folds: np.ndarray, seed: int
-) -> dict[str, float]:
-    """For each algorithm, how much denser held-out seeds are at the top than anywhere, by cross-validation.
-
-    `folds` (n,) keeps the rows of one person together. The value is the mean lift of hidden seeds at 5 and 10 %
-    of the ranking, over the folds: the reciprocal view of hidden-seed recall, comparable over seed sizes.
-    """
-    lifts: dict[str, list[float]] = {algorithm: [] for algorithm in ALGORITHMS}
-    for fold in np.unique(folds):
-        inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        hidden = is_seed[inside]
-        if not hidden.any() or hidden.all() or not is_seed[outside].any():
-            continue
-        training, held_out = matrix[outside], matrix[inside]
-        scores = {
-            algorithm: fit(algorithm, training, is_seed[outside], seed).score(held_out)
-            for algorithm in ALGORITHMS[:-1]
-        }
-        scores[ALGORITHMS[-1]] = np.mean([rankdata(scores[part]) for part in BLENDED], axis=0)
-        for algorithm, score in scores.items():
-            lifts[algorithm].append(float(np.mean([lift(hidden, score, share) for share in RECALL_SHARES])))
-    return {algorithm: float(np.mean(values)) for algorithm, values in lifts.items() if values}
+    @property
+    def chosen(self) -> str:
+        """The algorithm that finds most hidden seeds; the simpler one when they are equal."""
+        return choose(self.lifts)
 
 
 def choose(lifts: dict[str, float]) -> str:
-    """The algorithm that finds most hidden seeds; the simpler one when they are equal."""
-    return max(lifts, key=lambda algorithm: (round(lifts[algorithm], 6), -ALGORITHMS.index(algorithm)))
+    """The algorithm that finds most hidden seeds, of equal ones the simpler one. A blend errs less than its parts, so
+    that a single one must be clearly better."""
 
+    def strength(algorithm: str) -> tuple[float, int]:
+        odds = BLEND_ADVANTAGE if algorithm in BLENDS else 1.0
+        return (round(odds * lifts[algorithm], 6), -ALGORITHMS.index(algorithm))
 
-def out_of_fold_places(
-    algorithm: str,
-    matrix: sparse.csr_array,
-    is_seed: np.ndarray,
-    folds: np.ndarray,
-    seed: int,
-    sample: int,
-    block: int = 100_000,
-) -> np.ndarray:
-    """The place in (0, 1] of each unlabelled row among those of its fold, by a scorer that saw none of the fold.
-
-    Seeds get NaN. Each scorer is fitted on at most `sample` unlabelled rows; scoring goes in blocks.
-    """
-    places = np.full(matrix.shape[0], np.nan)
-    for fold in np.unique(folds):
-        inside = np.flatnonzero((folds == fold) & ~is_seed)
-        training = bounded(np.flatnonzero(folds != fold), is_seed, sample, seed)
-        scorer = fit(algorithm, matrix[training], is_seed[training], seed)
-        scores = [
-            scorer.score(matrix[inside[begin : begin + block]]) for begin in range(0, len(inside), block)
-        ]
-        if scores:
-            places[inside] = rankdata(np.concatenate(scores)) / len(inside)
-    return places
+    return max(lifts, key=strength)
 
 
 def bounded(rows: np.ndarray, is_seed: np.ndarray, sample: int, seed: int) -> np.ndarray:
@@ -188,40 +223,49 @@ def presence(matrix: sparse.csr_array, rows: np.ndarray) -> np.ndarray:
     return np.bincount(chosen.indices, minlength=matrix.shape[1]).astype(np.float64)
 
 
-def _encode(matrix: sparse.csr_array, on_presence: bool) -> sparse.csr_array:
-    amounts = matrix.data
-    data = np.ones_like(amounts) if on_presence else np.sign(amounts) * np.log1p(np.abs(amounts))
+def viewed(matrix: sparse.csr_array, view: str, families: np.ndarray) -> sparse.csr_array:
+    """The matrix as a linear model sees it: presence (1 where there is something), amounts (logarithms of counts, which
+    a few heavy users cannot pull), or shares (each count over those of its family, as what somebody likes does not
+    depend on how much they browse; what is no count is 1)."""
+    if view == "presence":
+        data = np.ones_like(matrix.data)
+    elif view == "amounts":
+        data = np.sign(matrix.data) * np.log1p(np.abs(matrix.data))
+    else:
+        data = _shares(matrix, families)
     return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
-def _linear_weights(
-    matrix: sparse.csr_array, is_seed: np.ndarray, *, on_presence: bool, strength: float = 0.001
-) -> np.ndarray:
-    encoded = _encode(matrix, on_presence)
-    mean = np.asarray(encoded.mean(axis=0)).ravel()
-    square = np.asarray(encoded.multiply(encoded).mean(axis=0)).ravel()
+def _shares(matrix: sparse.csr_array, families: np.ndarray) -> np.ndarray:
+    of_cell = families[matrix.indices]
+    is_counted = of_cell >= 0
+    data = np.sign(matrix.data)
+    if is_counted.any():
+        width = int(families.max()) + 1
+        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        whole = rows[is_counted] * width + of_cell[is_counted]
+        amounts = matrix.data[is_counted]
+        totals = np.bincount(whole, weights=np.abs(amounts), minlength=matrix.shape[0] * width)
+        data[is_counted] = np.sign(amounts) * np.sqrt(np.abs(amounts) / (totals[whole] + EVENTS_ADDED))
+    return data
+
+
+def _spread(values: np.ndarray, columns: np.ndarray, width: int, rest: float) -> np.ndarray:
+    spread = np.full(width, rest, dtype=values.dtype)
+    spread[columns] = values
+    return spread
+
+
+def _linear_weights(matrix: sparse.csr_array, is_seed: np.ndarray, strength: float) -> np.ndarray:
+    """Weights (features,) of a logistic regression on columns of one scale; `strength` is C times the rows."""
+    mean = np.asarray(matrix.mean(axis=0)).ravel()
+    square = np.asarray(matrix.multiply(matrix).mean(axis=0)).ravel()
     deviation = np.sqrt(np.maximum(square - mean**2, 0))
     scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 1e-9)
     # Shifting columns is left to the intercept, which a ranking does not need: the matrix stays sparse.
-    scaled = encoded.multiply(scale[None, :]).tocsr()
-    model = LogisticRegression(C=strength, class_weight="balanced", max_iter=500)
+    scaled = matrix.multiply(scale[None, :]).tocsr()
+    model = LogisticRegression(C=strength / matrix.shape[0], class_weight="balanced", max_iter=500)
     return model.fit(scaled, is_seed).coef_[0] * scale
-
-
-def _fit_bags(matrix: sparse.csr_array, is_seed: np.ndarray, seed: int) -> LinearScorer:
-    """Bagging for positives and unlabelled (Mordelet and Vert 2014): seeds against as many drawn unlabelled."""
-    generator = np.random.default_rng(seed)
-    seeds, unlabelled = np.flatnonzero(is_seed), np.flatnonzero(~is_seed)
-    weights = np.zeros(matrix.shape[1])
-    for _ in range(BAGS):
-        drawn = np.concatenate(
-            [
-                generator.choice(seeds, len(seeds), replace=True),
-                generator.choice(unlabelled, min(len(unlabelled), max(len(seeds), 200)), replace=True),
-            ]
-        )
-        weights += _linear_weights(matrix[drawn], is_seed[drawn], on_presence=True) / BAGS
-    return LinearScorer(weights, True)
 
 
 def _fit_trees(matrix: sparse.csr_array, is_seed: np.ndarray, seed: int) -> BoostedScorer:

@@ -85,20 +85,74 @@ LOOKALIKE_MODELS = pa.schema(
         ("as_of_date", pa.date32()),
         ("algorithm", pa.string()),
         ("seed_size", pa.int64()),
+        ("set_aside_size", pa.int64()),
         ("candidate_size", pa.int64()),
         ("features", pa.int64()),
+        ("refused_features", pa.int64()),
+        ("base_rate", pa.float64()),
         ("auc", pa.float64()),
         ("lift_at_1", pa.float64()),
+        ("lift_at_1_low", pa.float64()),
+        ("lift_at_1_high", pa.float64()),
         ("lift_at_5", pa.float64()),
         ("lift_at_5_low", pa.float64()),
         ("lift_at_5_high", pa.float64()),
         ("lift_at_10", pa.float64()),
+        ("lift_at_10_low", pa.float64()),
+        ("lift_at_10_high", pa.float64()),
         ("activity_lift_at_5", pa.float64()),
+        ("gain_over_activity", pa.float64()),
+        ("gain_over_activity_low", pa.float64()),
+        ("gain_over_activity_high", pa.float64()),
+        ("trait_weights_lift_at_5", pa.float64()),
+        ("gain_over_trait_weights", pa.float64()),
+        ("gain_over_trait_weights_low", pa.float64()),
+        ("gain_over_trait_weights_high", pa.float64()),
+        ("calibration_error", pa.float64()),
+        ("tests", pa.string()),
+        ("joined_size", pa.int64()),
+        ("later_lift_at_5", pa.float64()),
+        ("later_lift_at_5_low", pa.float64()),
+        ("later_lift_at_5_high", pa.float64()),
+        ("later_activity_lift_at_5", pa.float64()),
+        ("compared_with", pa.date32()),
+        ("member_overlap", pa.float64()),
+        ("largest_drift", pa.float64()),
+        ("drifted_feature", pa.string()),
         ("verdict", pa.string()),
         ("reason", pa.string()),
         ("curve", pa.string()),
     ]
 )
+LOOKALIKE_TRAITS = pa.schema(
+    [
+        ("audience_id", pa.string()),
+        ("feature", pa.string()),
+        ("as_of_date", pa.date32()),
+        ("rank", pa.int64()),
+        ("seed_share", pa.float64()),
+        ("candidate_share", pa.float64()),
+        ("ratio", pa.float64()),
+    ]
+)
+LOOKALIKE_FAIRNESS = pa.schema(
+    [
+        ("audience_id", pa.string()),
+        ("attribute", pa.string()),
+        ("group_name", pa.string()),
+        ("as_of_date", pa.date32()),
+        ("candidates", pa.int64()),
+        ("candidate_share", pa.float64()),
+        ("selected_share", pa.float64()),
+        ("selection_ratio", pa.float64()),
+        ("is_flagged", pa.bool_()),
+        ("proxy_auc", pa.float64()),
+        ("score_auc", pa.float64()),
+    ]
+)
+# How many of the strangers have a feature: what the next day's run compares itself with.
+LOOKALIKE_SHARES = pa.schema([("feature", pa.string()), ("visitors", pa.int64()), ("share", pa.float64())])
+LOOKALIKE_SEEDS = pa.schema([("audience_id", pa.string()), ("visitor_id", pa.string())])
 LOOKALIKE_MEMBERS = pa.schema(
     [
         ("audience_id", pa.string()),

@@ -720,11 +720,18 @@ class Actions(Model):
 
 
 class LookalikeModel(Model):
-    """Look-alikes: fewer than `min_seed` people are not learned from; `hold_out_share` of them only judge."""
+    """Look-alikes: fewer than `min_seed` people are not learned from; `hold_out_share` of them only judge.
+
+    The test over time learns from what was known `test_days` before the day. `features` are chosen by family (site,
+    category, device, hours) or trait. `audited` traits are never features: they only show whom a model leaves out.
+    """
 
     min_seed: StrictInt = Field(default=100, ge=20)
     hold_out_share: Share = Field(default=0.3, ge=0.1, le=0.5)
     ttl_days: Days = 30
+    test_days: Days = 28
+    features: FeatureChoice = FeatureChoice()
+    audited: tuple[Line, ...] = ()
     bootstrap_rounds: StrictInt = Field(default=200, ge=10, le=10_000)
 
 

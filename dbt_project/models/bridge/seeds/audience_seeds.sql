@@ -102,15 +102,18 @@ seed_visitors as (
     select
         seed_customers.audience_id,
         customer_visitors.visitor_id,
+        cast(min(customer_visitors.first_seen_at) as date) as known_since,
     from seed_customers
     inner join customer_visitors
         on seed_customers.customer_id = customer_visitors.customer_id
+    group by seed_customers.audience_id, customer_visitors.visitor_id
 
-    union
+    union all
 
     select
         audience_id,
         member_id as visitor_id,
+        cast(null as date) as known_since,
     from seeded_members
     where side = 'dmp'
 
@@ -122,6 +125,7 @@ final as (
         seed_visitors.audience_id,
         seed_visitors.visitor_id,
         coalesce(known_visitors.person_key, {{ person_key('seed_visitors.visitor_id') }}) as person_key,
+        seed_visitors.known_since,
     from seed_visitors
     left join known_visitors
         on seed_visitors.visitor_id = known_visitors.visitor_id

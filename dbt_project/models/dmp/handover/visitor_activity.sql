@@ -19,6 +19,7 @@ final as (
     select
         events.visitor_id,
         count(*) as events,
+        count(*) filter (where events.event_day <= {{ lookalike_test_day() }}) as events_before,
         count(distinct events.event_day) as active_days,
         max(events.seen_at) as last_seen_at,
     from events
