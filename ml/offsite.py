@@ -27,7 +27,8 @@ from scipy.stats import t as student
 
 from include.lake import Lake
 from ml.evaluation import exact
-from ml.offsite_matching import MIN_DAYS, Matched, Shop, match, read_shop
+from ml.offsite_matching import Matched, Shop, match, read_shop
+from ml.offsite_offers import OFFER_KEY, OFFERS, UPSELL_OFFERS, find_leanings, find_offers
 from ml.registry import CardLine, ModelCard, Summary, model_version, skip, write_model_cards
 from ml.tables import write_table
 from ml.threads import single_threaded
@@ -63,7 +64,6 @@ OFFSITE_INTERESTS = pa.schema(
     ]
 )
 KEY = ["bought_category", "content_category", "window_days"]
-FIGURES = OFFSITE_INTERESTS.names[5:20]
 CONFIDENCE = 0.95
 FALSE_DISCOVERIES = 0.05
 PLACEBO_SHOWS = 0.01  # p-value at which the placebo forbids a finding
@@ -115,27 +115,30 @@ class _Counted:
 
 
 def find_offsite_interests(lake: Lake, day: date, models: Any) -> Summary:
-    """Write `offsite_interests` and its model card as of `day`.
+    """Write `offsite_interests`, the `upsell_offers` that follow from them, and a model card as of `day`.
 
     Uses `models.offsite` and `models.seed`. Without matches, behaviour on other sites or purchases after a pause the
-    table is written empty and the card says why.
+    tables are written empty and the card says why.
     """
     parameters = models.offsite
     with single_threaded():
-        shop = read_shop(
-            lake, day, parameters.categories, parameters.contents, FEWEST_PEOPLE, models.seed
-        )
+        shop = read_shop(lake, day, parameters.categories, parameters.contents, FEWEST_PEOPLE, models.seed)
         if isinstance(shop, str):
             return _write_nothing(lake, day, shop)
         table = weigh(shop, parameters.windows, parameters.before_days, parameters.controls)
         version = model_version({"task": TASK, "seed": models.seed, **parameters.model_dump()}, table)
         table = table.assign(model_version=version, as_of_date=day)
         rows = write_table(table, OFFSITE_INTERESTS, KEY, lake.ml(day, MODEL))
+        offers = find_offers(table, find_leanings(shop)).assign(model_version=version, as_of_date=day)
+        write_table(offers, UPSELL_OFFERS, OFFER_KEY, lake.ml(day, OFFERS))
         write_model_cards(lake, day, TASK, [_card(table, version)])
     found = table[table["verdict"].isin(["rises", "falls"])]
     pairs = found.drop_duplicates(["bought_category", "content_category"])
     return Summary(
-        TASK, "reported", rows, f"{len(pairs)} interests found after purchases, of {rows:,} comparisons"
+        TASK,
+        "reported",
+        rows,
+        f"{len(pairs)} interests found after purchases, of {rows:,} comparisons; {len(offers)} offers follow",
     )
 
 
@@ -197,7 +200,9 @@ def compare(
     with np.errstate(divide="ignore", invalid="ignore"):
         total_after, total_before = a.sum(axis=0), b.sum(axis=0)
         sum_after, sum_before = a_other.sum(axis=0), b_other.sum(axis=0)
-        of_person = csr_matrix((np.ones(len(place)), (place, np.arange(len(place)))), (len(person), len(place)))
+        of_person = csr_matrix(
+            (np.ones(len(place)), (place, np.arange(len(place)))), (len(person), len(place))
+        )
         moved = of_person @ (a_other / sum_after - b_other / sum_before)
         factor_variance = (moved**2).sum(axis=0) * len(person) / max(len(person) - 1, 1)
         factor = sum_after / sum_before * (days_after / days_before) / (other_after / other_before)
@@ -293,19 +298,18 @@ def _tell_companions_apart(
     """
     fresh = _days_of_fresh_purchases(shop)
     found = table[table["verdict"].isin(["rises", "falls"])]
-    strength = (np.log(found["multiplier"].clip(lower=1e-9)) / np.log(found["multiplier_high"] / found["multiplier_low"].clip(lower=1e-9))).abs()
-    found = found.assign(strength=strength)
     for (_, window), group in found.groupby(["content", "window_days"]):
         causes: list[int] = []
-        for index, row in group.sort_values(["strength", "category"], ascending=[False, True]).iterrows():
+        for index, row in group.sort_values(["p_value", "category"]).iterrows():
             category, content = int(row["category"]), int(row["content"])
-            companion = _companion(
-                shop, counted[category], fresh, causes, content, int(window), before_days
-            )
+            companion = _companion(shop, counted[category], fresh, causes, content, int(window), before_days)
             if companion is None:
                 causes.append(category)
             else:
-                table.loc[index, ["verdict", "comes_with"]] = ["comes with", shop.purchases.categories[companion]]
+                table.loc[index, ["verdict", "comes_with"]] = [
+                    "comes with",
+                    shop.purchases.categories[companion],
+                ]
     return table
 
 
@@ -366,4 +370,5 @@ def _card(table: pd.DataFrame, version: str) -> ModelCard:
 
 def _write_nothing(lake: Lake, day: date, reason: str) -> Summary:
     write_table(None, OFFSITE_INTERESTS, KEY, lake.ml(day, MODEL))
+    write_table(None, UPSELL_OFFERS, OFFER_KEY, lake.ml(day, OFFERS))
     return skip(lake, day, TASK, [MODEL], reason)

@@ -116,9 +116,7 @@ class Matched:
         return replace(self, day=self.day - days)
 
 
-def read_shop(
-    lake: Lake, day: date, categories: int, contents: int, minimum: int, seed: int
-) -> Shop | str:
+def read_shop(lake: Lake, day: date, categories: int, contents: int, minimum: int, seed: int) -> Shop | str:
     """Read the hand-overs `offsite_views`, `offsite_purchases` and `offsite_orders`.
 
     Keeps the `categories` with most purchases after a pause and the `contents` that most people read, none that

@@ -15,3 +15,34 @@
 {% macro max_visitors_per_person() -%}
     {{ return(100) }}
 {%- endmacro %}
+
+{# An e-mail address as other parties hash it: SHA-256 in lower-case hex of the normalised address, without salt. #}
+{% macro hashed_email(email) -%}
+    sha256({{ email }})
+{%- endmacro %}
+
+{# The keys under which trackers send such a hash with an event. #}
+{% macro hashed_email_keys() -%}
+    {{ return(['hashed_email', 'email_sha256', 'sha256_email_address', 'hem']) }}
+{%- endmacro %}
+
+{# Whether a JSON text can hold one: most events have none, and are not parsed. #}
+{% macro may_hold_hashed_email(json) -%}
+    (
+        {%- for key in hashed_email_keys() %}
+        {{ "or " if not loop.first }}contains({{ json }}, '"{{ key }}"')
+        {%- endfor %}
+    )
+{%- endmacro %}
+
+{# The hash that a JSON text holds; null when there is none. #}
+{% macro stated_hashed_email(json) -%}
+    {%- set stated -%}
+    coalesce(
+        {%- for key in hashed_email_keys() %}
+        json_extract_string({{ json }}, '$.{{ key }}'){{ "," if not loop.last }}
+        {%- endfor %}
+    )
+    {%- endset -%}
+    {{ usable_hash(stated) }}
+{%- endmacro %}
