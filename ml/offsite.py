@@ -27,7 +27,7 @@ from scipy.stats import t as student
 
 from include.lake import Lake
 from ml.evaluation import exact
-from ml.offsite_matching import Matched, Shop, match, read_shop
+from ml.offsite_matching import Matched, Matching, Shop, read_shop
 from ml.offsite_offers import OFFER_KEY, OFFERS, UPSELL_OFFERS, find_leanings, find_offers
 from ml.registry import CardLine, ModelCard, Summary, model_version, skip, write_model_cards
 from ml.tables import write_table
@@ -144,18 +144,15 @@ def find_offsite_interests(lake: Lake, day: date, models: Any) -> Summary:
 
 def weigh(shop: Shop, windows: tuple[int, ...], before_days: int, controls: int) -> pd.DataFrame:
     """The rows of `offsite_interests` without version and date."""
-    counted = [
-        _count(shop, match(shop, category, before_days, 0, controls), windows, before_days)
-        for category in range(len(shop.purchases.categories))
-    ]
+    matching = Matching(shop, before_days, 0, controls)
+    placebos = {window: Matching(shop, before_days, window + 1, controls) for window in windows}
     parts = []
     for category, name in enumerate(shop.purchases.categories):
-        for window in windows:
-            shift = window + 1
-            placebo = match(shop, category, before_days, shift, controls)
-            shown = _count(shop, placebo, (window,), before_days).effects(window)
+        counted = _count(shop, matching.match(category), windows, before_days)
+        for window, placebo in placebos.items():
+            shown = _count(shop, placebo.match(category), (window,), before_days)
             parts.append(
-                _rows(counted[category].effects(window), shown).assign(
+                _rows(counted.effects(window), shown.effects(window)).assign(
                     category=category,
                     content=np.arange(len(shop.browsing.contents)),
                     bought_category=name,
@@ -164,9 +161,7 @@ def weigh(shop: Shop, windows: tuple[int, ...], before_days: int, controls: int)
                 )
             )
     table = _judge(pd.concat(parts, ignore_index=True))
-    return _tell_companions_apart(shop, counted, table, before_days).drop(
-        columns=["category", "content", "placebo_p"]
-    )
+    return _tell_companions_apart(matching, table).drop(columns=["category", "content", "placebo_p"])
 
 
 def _count(shop: Shop, matched: Matched, windows: tuple[int, ...], before_days: int) -> _Counted:
@@ -288,47 +283,38 @@ def _judge(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(comes_with=None)
 
 
-def _tell_companions_apart(
-    shop: Shop, counted: list[_Counted], table: pd.DataFrame, before_days: int
-) -> pd.DataFrame:
+def _tell_companions_apart(matching: Matching, table: pd.DataFrame) -> pd.DataFrame:
     """Of several categories after which a content is read more, those that owe it to a clearer one say so.
 
     Each is judged again without whoever bought one of the clearer ones, after a pause of its own, so close to the
     purchase that it moves what was read before or after.
     """
+    shop, before_days = matching.shop, matching.before_days
     fresh = _days_of_fresh_purchases(shop)
     found = table[table["verdict"].isin(["rises", "falls"])]
-    for (_, window), group in found.groupby(["content", "window_days"]):
+    for (content, window), group in found.groupby(["content", "window_days"]):
         causes: list[int] = []
-        for index, row in group.sort_values(["p_value", "category"]).iterrows():
-            category, content = int(row["category"]), int(row["content"])
-            companion = _companion(shop, counted[category], fresh, causes, content, int(window), before_days)
-            if companion is None:
-                causes.append(category)
-            else:
-                table.loc[index, ["verdict", "comes_with"]] = [
-                    "comes with",
-                    shop.purchases.categories[companion],
-                ]
+        for index, category in group.sort_values(["p_value", "category"])["category"].items():
+            if causes:
+                counted = _count(shop, matching.match(category), (window,), before_days)
+                companion = _companion(counted, fresh, causes, content, window, before_days)
+                if companion is not None:
+                    name = shop.purchases.categories[companion]
+                    table.loc[index, ["verdict", "comes_with"]] = ["comes with", name]
+                    continue
+            causes.append(category)
     return table
 
 
 def _companion(
-    shop: Shop,
-    counted: _Counted,
-    fresh: list[np.ndarray],
-    causes: list[int],
-    content: int,
-    window: int,
-    before_days: int,
+    counted: _Counted, fresh: list[np.ndarray], causes: list[int], content: int, window: int, before_days: int
 ) -> int | None:
     """The category, of `causes`, without which nothing is left of an effect; None when it stands by itself."""
     matched = counted.matched
     for cause in causes:
         bought_on = fresh[cause][matched.person]
         near = (bought_on >= matched.day - before_days - window) & (bought_on <= matched.day + window)
-        effects = counted.effects(window, ~near)
-        if not effects.p_value[content] <= FALSE_DISCOVERIES:
+        if not counted.effects(window, ~near).p_value[content] <= FALSE_DISCOVERIES:
             return cause
     return None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -15,12 +16,14 @@ import pandas as pd
 from include.lake import Lake
 from ml.tables import read_table
 
+MOST_BUYERS = 5_000  # of a category are looked at; people are numbered by chance
 MIN_DAYS = 7  # observed before a purchase, and after it
 EVERYTHING = "(all)"  # the category of companies whose orders have none
 # Bounds of what makes customers alike: pages read elsewhere before, and days since the order before.
 ACTIVITY = np.array([2, 4, 7, 12, 20, 40])
 RECENCY = np.array([4, 8, 15, 29, 57])
 NO_ORDER_BEFORE = 9_999
+MANY_DAYS = 100_000
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,21 @@ class Browsing:
     contents: list[str]
     length: int
 
+    @cached_property
+    def _key(self) -> np.ndarray:
+        return np.repeat(np.arange(len(self.begin) - 1), np.diff(self.begin)) * (self.length + 1) + self.day
+
+    @cached_property
+    def _so_far(self) -> np.ndarray:
+        return np.concatenate([[0], np.cumsum(self.views)])
+
     def read_between(self, person: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
         """How many pages of any content each person read from day `first` to before day `last` (rows,)."""
-        key = np.repeat(np.arange(len(self.begin) - 1), np.diff(self.begin)) * (self.length + 1) + self.day
-        so_far = np.concatenate([[0], np.cumsum(self.views)])
         place = person * (self.length + 1)
-        ends = np.searchsorted(key, place + np.clip(last, 0, self.length))
-        return so_far[ends] - so_far[np.searchsorted(key, place + np.clip(first, 0, self.length))]
+        begin, end = (
+            np.searchsorted(self._key, place + np.clip(day, 0, self.length)) for day in (first, last)
+        )
+        return self._so_far[end] - self._so_far[begin]
 
     def count(self, person: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
         """Pages that each person read from day `first` to before day `last`, (rows, contents)."""
@@ -80,13 +91,18 @@ class Orders:
     day: np.ndarray
     since: np.ndarray
 
+    @cached_property
+    def _by_day(self) -> tuple[np.ndarray, np.ndarray]:
+        key = self.person * MANY_DAYS + self.day
+        order = np.argsort(key)
+        return key[order], order
+
     def since_on(self, person: np.ndarray, day: np.ndarray) -> np.ndarray:
         """Days since the order before that on `day`, (rows,)."""
-        key = self.person * 100_000 + self.day
-        order = np.argsort(key)
-        place = np.minimum(np.searchsorted(key[order], person * 100_000 + day), len(key) - 1)
-        found = order[place]
-        return np.where(key[found] == person * 100_000 + day, self.since[found], NO_ORDER_BEFORE)
+        key, order = self._by_day
+        asked = person * MANY_DAYS + day
+        place = np.minimum(np.searchsorted(key, asked), len(key) - 1)
+        return np.where(key[place] == asked, self.since[order[place]], NO_ORDER_BEFORE)
 
 
 @dataclass(frozen=True)
@@ -119,8 +135,8 @@ class Matched:
 def read_shop(lake: Lake, day: date, categories: int, contents: int, minimum: int, seed: int) -> Shop | str:
     """Read the hand-overs `offsite_views`, `offsite_purchases` and `offsite_orders`.
 
-    Keeps the `categories` with most purchases after a pause and the `contents` that most people read, none that
-    fewer than `minimum` people read. Returns the reason in words when there is nothing to compare.
+    Keeps the `categories` that most people bought after a pause and the `contents` that most people read, none of
+    fewer than `minimum` people. Returns the reason in words when there is nothing to compare.
     """
     views = read_table(lake.staged("offsite_views"))
     purchases = read_table(lake.staged("offsite_purchases"))
@@ -139,9 +155,12 @@ def read_shop(lake: Lake, day: date, categories: int, contents: int, minimum: in
     if not browsing.contents:
         return f"no content was read by {minimum} customers"
     chance = np.random.default_rng(seed).permutation(len(orders))
+    known = _purchases(purchases, fresh, first, categories, minimum)
+    if not known.categories:
+        return f"no category was bought by {minimum} customers who were seen on other sites, after a pause"
     return Shop(
         browsing,
-        _purchases(purchases, fresh, first, categories),
+        known,
         Orders(
             orders["person_number"].to_numpy(dtype=np.int64)[chance],
             _days(orders["ordered_on"], first)[chance],
@@ -151,53 +170,78 @@ def read_shop(lake: Lake, day: date, categories: int, contents: int, minimum: in
     )
 
 
-def match(shop: Shop, category: int, before_days: int, shift: int, controls: int) -> Matched:
-    """The buyers of a category and up to `controls` times as many others of each stratum, all of whom read something in
-    the `before_days` before the purchase, or before `shift` days earlier.
+@dataclass(frozen=True)
+class Pool:
+    """Whom buyers may be held against (rows,), ordered by stratum and within it by chance; days are shifted ones."""
 
-    The days are those of the shifted purchase. Others weigh as much as the buyers of their stratum do. Those whose
-    category is everything are compared with who ordered nothing, on the same days.
+    person: np.ndarray
+    day: np.ndarray
+    stratum: np.ndarray
+
+
+class Matching:
+    """Finds those who are like the buyers of a category, as of their purchase or `shift` days earlier.
+
+    Who read nothing in the `before_days` before that day is not looked at, nor whose day has too few others before
+    it or after it.
     """
-    purchases, orders, length = shop.purchases, shop.orders, shop.browsing.length
-    buyer, bought_on = purchases.person[category], purchases.day[category]
-    has_bought = np.zeros(shop.people, dtype=bool)
-    has_bought[purchases.bought[category]] = True
-    if purchases.categories[category] == EVERYTHING:
-        other = np.flatnonzero(~has_bought)
-        other_day = bought_on[np.arange(len(other)) % len(bought_on)]
-        since, other_since = np.zeros(len(buyer), dtype=np.int64), np.zeros(len(other), dtype=np.int64)
-    else:
-        is_other = ~has_bought[orders.person]
-        other, other_day, other_since = (part[is_other] for part in (orders.person, orders.day, orders.since))
-        since = orders.since_on(buyer, bought_on)
-    person = np.concatenate([buyer, other])
-    day = np.concatenate([bought_on, other_day]) - shift
-    is_buyer = np.arange(len(person)) < len(buyer)
-    latest = length - 1 - (0 if shift else MIN_DAYS)
-    read = shop.browsing.read_between(person, day - before_days, day)
-    known = (day >= MIN_DAYS) & (day + shift <= latest) & (read > 0)
-    strata = (
-        (length - 1 - day) // 7 * 100
-        + np.searchsorted(ACTIVITY, read, side="right") * 10
-        + np.searchsorted(RECENCY, np.concatenate([since, other_since]), side="right")
-    )
-    stratum = np.unique(np.where(known, strata, -1), return_inverse=True)[1]
-    buyers = np.bincount(stratum[known & is_buyer], minlength=stratum.max() + 1)
-    rank = _rank_within(stratum)
-    kept = known & (is_buyer | (rank < controls * buyers[stratum]))
-    chosen = np.bincount(stratum[kept & ~is_buyer], minlength=len(buyers))
-    kept &= (buyers[stratum] > 0) & (chosen[stratum] > 0)
-    weight = np.where(is_buyer, 1.0, buyers[stratum] / np.maximum(chosen[stratum], 1))
-    return Matched(person, day, weight, is_buyer).where(kept)
 
+    def __init__(self, shop: Shop, before_days: int, shift: int, controls: int) -> None:
+        self.shop, self.before_days, self.shift, self.controls = shop, before_days, shift, controls
+        orders = shop.orders
+        self._pool = self._pool_of(orders.person, orders.day, orders.since)
 
-def _rank_within(stratum: np.ndarray) -> np.ndarray:
-    """The how manieth of its stratum each row is, in the order of the rows."""
-    order = np.argsort(stratum, kind="stable")
-    size = np.bincount(stratum)
-    rank = np.empty(len(stratum), dtype=np.int64)
-    rank[order] = np.arange(len(stratum)) - np.repeat(np.cumsum(size) - size, size)
-    return rank
+    def match(self, category: int) -> Matched:
+        """The buyers of a category, and up to `controls` times as many others of each of their strata, whose weight
+        is that of the buyers there. Buyers of everything are held against who ordered nothing, on the same days."""
+        purchases = self.shop.purchases
+        person, bought_on = purchases.person[category], purchases.day[category]
+        has_bought = np.zeros(self.shop.people, dtype=bool)
+        has_bought[purchases.bought[category]] = True
+        if purchases.categories[category] == EVERYTHING:
+            other = np.flatnonzero(~has_bought)
+            nothing = np.zeros(len(other), dtype=np.int64)
+            pool = self._pool_of(other, bought_on[np.arange(len(other)) % len(bought_on)], nothing)
+            since = np.zeros(len(person), dtype=np.int64)
+        else:
+            pool, since = self._pool, self.shop.orders.since_on(person, bought_on)
+        day = bought_on - self.shift
+        stratum = self._strata(person, day, since)
+        known = stratum >= 0
+        person, day, stratum = person[known], day[known], stratum[known]
+        size = 1 + max(stratum.max(initial=0), pool.stratum.max(initial=0))
+        buyers = np.bincount(stratum, minlength=size)
+        is_other = ~has_bought[pool.person] & (buyers[pool.stratum] > 0)
+        so_far = np.cumsum(is_other)
+        begin = np.searchsorted(pool.stratum, pool.stratum)
+        rank = so_far - np.concatenate([[0], so_far])[begin] - 1 if len(begin) else so_far
+        chosen = is_other & (rank < self.controls * buyers[pool.stratum])
+        others = np.bincount(pool.stratum[chosen], minlength=size)
+        kept = others[stratum] > 0
+        weight = buyers / np.maximum(others, 1)
+        return Matched(
+            np.concatenate([person[kept], pool.person[chosen]]),
+            np.concatenate([day[kept], pool.day[chosen]]),
+            np.concatenate([np.ones(kept.sum()), weight[pool.stratum[chosen]]]),
+            np.arange(kept.sum() + chosen.sum()) < kept.sum(),
+        )
+
+    def _pool_of(self, person: np.ndarray, ordered_on: np.ndarray, since: np.ndarray) -> Pool:
+        day = ordered_on - self.shift
+        stratum = self._strata(person, day, since)
+        order = np.argsort(stratum, kind="stable")
+        order = order[np.searchsorted(stratum[order], 0) :]
+        return Pool(person[order], day[order], stratum[order])
+
+    def _strata(self, person: np.ndarray, day: np.ndarray, since: np.ndarray) -> np.ndarray:
+        """What makes customers alike, as a number (rows,); -1 for who is not looked at."""
+        length = self.shop.browsing.length
+        read = self.shop.browsing.read_between(person, day - self.before_days, day)
+        latest = length - 1 - (0 if self.shift else MIN_DAYS)
+        week = (length - 1 - day) // 7
+        code = (week * 10 + np.searchsorted(ACTIVITY, read, side="right")) * 10
+        code += np.searchsorted(RECENCY, since, side="right")
+        return np.where((day >= MIN_DAYS) & (day + self.shift <= latest) & (read > 0), code, -1)
 
 
 def _browsing(
@@ -221,13 +265,16 @@ def _browsing(
     )
 
 
-def _purchases(purchases: pd.DataFrame, fresh: pd.DataFrame, first: date, categories: int) -> Purchases:
+def _purchases(
+    purchases: pd.DataFrame, fresh: pd.DataFrame, first: date, categories: int, minimum: int
+) -> Purchases:
     times = fresh.groupby("category").size().reset_index(name="times")
+    times = times[times["times"] >= minimum]
     most = times.sort_values(["times", "category"], ascending=[False, True]).head(categories)
     names = sorted(most["category"])
     bought = purchases[purchases["category"].isin(names)].groupby("category")["person_number"]
     ordered = fresh[fresh["category"].isin(names)].sort_values(["category", "person_number"])
-    parts = dict(iter(ordered.groupby("category")))
+    parts = dict(iter(ordered.groupby("category").head(MOST_BUYERS).groupby("category")))
     return Purchases(
         names,
         [bought.get_group(name).to_numpy(dtype=np.int64) for name in names],

@@ -730,9 +730,9 @@ class Offsite(Model):
     windows: tuple[Annotated[StrictInt, Field(ge=3, le=90)], ...] = Field(default=(7, 14, 28), min_length=1)
     before_days: StrictInt = Field(default=28, ge=7, le=365)
     pause_days: Days = 60
-    categories: StrictInt = Field(default=100, ge=1, le=1000)
+    categories: StrictInt = Field(default=300, ge=1, le=1000)
     contents: StrictInt = Field(default=50, ge=1, le=700)
-    controls: StrictInt = Field(default=10, ge=1, le=100)
+    controls: StrictInt = Field(default=5, ge=1, le=100)
     people: StrictInt = Field(default=200_000, ge=1_000)
     recent_days: Days = 28
 

@@ -132,13 +132,15 @@ guarded as (
 
 ),
 
--- Who is matched in any way, but not in this one, is the difference of two numbers: when it is small, `any` is kept back.
+-- Who is matched in any way, but not in this one, is the difference of two numbers, and so is who has any identifier
+-- but not this one. When it is small, `any` keeps back what it could be told from.
 nested as (
 
-    select bool_or(
-        everybody.customers - parts.customers between 1 and {{ var('minimum_cell', 50) - 1 }}
-        or everybody.all_customers - parts.all_customers between 1 and {{ var('minimum_cell', 50) - 1 }}
-    ) as tells_few
+    select
+        bool_or(everybody.customers - parts.customers between 1 and {{ var('minimum_cell', 50) - 1 }}) as matched_tells,
+        bool_or(
+            everybody.all_customers - parts.all_customers between 1 and {{ var('minimum_cell', 50) - 1 }}
+        ) as total_tells,
     from guarded as everybody
     inner join guarded as parts
         on everybody.outcome = parts.outcome
@@ -153,6 +155,8 @@ hidden as (
 
     select
         guarded.*,
+        all_customers < {{ var('minimum_cell', 50) }}
+        or (id_type = 'any' and (nested.matched_tells or nested.total_tells)) as is_total_hidden,
         is_small
         or (
             customers > 0
@@ -161,8 +165,8 @@ hidden as (
             and (small_cells = 1 or small_customers < {{ var('minimum_cell', 50) }})
         )
         or all_customers < {{ var('minimum_cell', 50) }}
-        or (id_type = 'any' and nested.tells_few) as is_suppressed,
-        nested.tells_few,
+        or (id_type = 'any' and nested.matched_tells)
+        or (id_type = 'any' and nested.total_tells and outcome <> 'matched') as is_suppressed,
     from guarded
     cross join nested
 
@@ -174,16 +178,10 @@ final as (
         id_type,
         outcome,
         cast(case when not is_suppressed then customers end as bigint) as customers,
-        cast(
-            case
-                when
-                    all_customers >= {{ var('minimum_cell', 50) }}
-                    and not (id_type = 'any' and tells_few)
-                    then all_customers
-            end as bigint
-        ) as all_customers,
+        cast(case when not is_total_hidden then all_customers end as bigint) as all_customers,
         case
-            when not is_suppressed then round(cast(customers as double) / all_customers, 4)
+            when not is_suppressed and not is_total_hidden
+                then round(cast(customers as double) / all_customers, 4)
         end as share,
         is_suppressed as suppressed,
         {{ as_of_date() }} as as_of_date,

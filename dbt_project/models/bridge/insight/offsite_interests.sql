@@ -28,7 +28,7 @@ final as (
         {%- for figure in figures %}
         cast(
             case
-                when not suppressed then {{ figure if figure in ('p_value', 'q_value') else 'round(' ~ figure ~ ', 3)' }}
+                when not suppressed then {{ figure if figure in ('p_value', 'q_value') else 'round(' ~ figure ~ ', 4)' }}
             end as double
         ) as {{ figure }},
         {%- endfor %}
