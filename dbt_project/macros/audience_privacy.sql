@@ -109,9 +109,27 @@
     {{ return(['anonymous_id', 'advertising_id', 'device_id']) }}
 {%- endmacro %}
 
+{# Those by which other parties, and consent records, name a visitor: a hashed e-mail address is no device. #}
+{% macro stated_id_types() -%}
+    {{ return(visitor_id_types() + ['hashed_email']) }}
+{%- endmacro %}
+
+{# A SHA-256 in lower-case hex; null for what is none, and for none at all. #}
+{% macro usable_hash(hash) -%}
+    case when regexp_full_match(lower(trim({{ hash }})), '[0-9a-f]{64}') then lower(trim({{ hash }})) end
+{%- endmacro %}
+
 {# Null for an identifier that says "none": empty, or zeros only, as phones send when advertising ids are limited. #}
 {% macro usable_visitor_identifier(id_value) -%}
     case when not regexp_full_match({{ id_value }}, '[0-]*') then {{ id_value }} end
+{%- endmacro %}
+
+{# The same for an identifier whose type is a column of the row. #}
+{% macro usable_stated_identifier(id_type, id_value) -%}
+    case
+        when {{ id_type }} = 'hashed_email' then {{ usable_hash(id_value) }}
+        else {{ usable_visitor_identifier(id_value) }}
+    end
 {%- endmacro %}
 
 {# The class of device that a platform tells of, for events whose user agent says nothing. #}

@@ -719,6 +719,31 @@ class Actions(Model):
     rules: tuple[ActionRule, ...] = Field(default_factory=_default_action_rules)
 
 
+class Offsite(Model):
+    """What buyers look at on other sites, before and after a purchase, for at most `people` of them.
+
+    A purchase counts when its category was not bought for `pause_days`. It is judged in each of `windows`, days after
+    it, against `before_days` before it; of the most bought `categories` and the most read `contents`. Up to `controls`
+    times as many who bought something else are compared with. Who bought within `recent_days` may be offered more.
+    """
+
+    windows: tuple[Annotated[StrictInt, Field(ge=3, le=90)], ...] = Field(default=(7, 14, 28), min_length=1)
+    before_days: StrictInt = Field(default=28, ge=7, le=365)
+    pause_days: Days = 60
+    categories: StrictInt = Field(default=300, ge=1, le=1000)
+    contents: StrictInt = Field(default=50, ge=1, le=700)
+    controls: StrictInt = Field(default=5, ge=1, le=100)
+    people: StrictInt = Field(default=200_000, ge=1_000)
+    recent_days: Days = 28
+
+    @field_validator("windows")
+    @classmethod
+    def _rising(cls, windows: tuple[int, ...]) -> tuple[int, ...]:
+        if list(windows) != sorted(set(windows)):
+            raise _problem(refusal(list(windows), "rising numbers of days, e.g. [7, 14, 28]"))
+        return windows
+
+
 class LookalikeModel(Model):
     """Look-alikes: fewer than `min_seed` people are not learned from; `hold_out_share` of them only judge.
 
@@ -757,6 +782,7 @@ class Models(Model):
     triggers: Triggers = Triggers()
     needs: Needs = Needs()
     actions: Actions = Actions()
+    offsite: Offsite = Offsite()
     lookalike: LookalikeModel = LookalikeModel()
     placements: Placements = Placements()
 

@@ -3,9 +3,9 @@
 
 with
 
-customer_identifiers as (
+customer_links as (
 
-    select * from {{ ref('customer_identifiers') }}
+    select * from {{ ref('int_customer_links') }}
 
 ),
 
@@ -18,33 +18,36 @@ visitors as (
 
 ),
 
-pseudonymous_identifiers as (
+-- A log-in says more than a hash; which of two identifiers of a device did it makes no difference.
+linked as (
 
     select
-        customer_id,
-        {{ visitor_id('id_type', 'id_value') }} as visitor_id,
-        id_type,
-        first_seen_at,
-        last_seen_at,
-    from customer_identifiers
-    where
-        id_type in ('{{ visitor_id_types() | join("', '") }}')
-        and {{ usable_visitor_identifier('id_value') }} is not null
+        customer_links.customer_id,
+        customer_links.visitor_id,
+        coalesce(
+            min(customer_links.id_type) filter (where customer_links.id_type <> 'hashed_email'), 'hashed_email'
+        ) as id_type,
+        min(customer_links.first_seen_at) as first_seen_at,
+        max(customer_links.last_seen_at) as last_seen_at,
+        min(visitors.expires_at) as visitor_expires_at,
+    from customer_links
+    inner join visitors
+        on customer_links.visitor_id = visitors.visitor_id
+    group by customer_links.customer_id, customer_links.visitor_id
 
 ),
 
 claims as (
 
     select
-        pseudonymous_identifiers.*,
-        least(
-            pseudonymous_identifiers.last_seen_at + interval {{ var('visitor_idle_days') }} day,
-            visitors.expires_at
-        ) as expires_at,
-        count(*) over (partition by pseudonymous_identifiers.visitor_id) as persons_of_visitor,
-    from pseudonymous_identifiers
-    inner join visitors
-        on pseudonymous_identifiers.visitor_id = visitors.visitor_id
+        customer_id,
+        visitor_id,
+        id_type,
+        first_seen_at,
+        last_seen_at,
+        least(last_seen_at + interval {{ var('visitor_idle_days') }} day, visitor_expires_at) as expires_at,
+        count(*) over (partition by visitor_id) as persons_of_visitor,
+    from linked
 
 ),
 

@@ -74,13 +74,27 @@ statements as (
 
     select
         id_type,
-        {{ usable_visitor_identifier('id_value') }} as id_value,
+        {{ usable_stated_identifier('id_type', 'id_value') }} as id_value,
         purpose,
         status = 'granted' as is_granted,
         effective_at as stated_at,
     from consents
     where
-        id_type in ('{{ visitor_id_types() | join("', '") }}')
+        id_type in ('{{ stated_id_types() | join("', '") }}')
+        and purpose in ({{ advertising_purpose_list() }})
+
+    union all
+
+    -- What the owner of an address said with it holds for its hash, by which other parties know them.
+    select
+        'hashed_email' as id_type,
+        {{ hashed_email('id_value') }} as id_value,
+        purpose,
+        status = 'granted' as is_granted,
+        effective_at as stated_at,
+    from consents
+    where
+        id_type = 'email'
         and purpose in ({{ advertising_purpose_list() }})
 
 ),

@@ -45,7 +45,7 @@ foreign_traits as (
 
     select
         id_type,
-        {{ usable_visitor_identifier('id_value') }} as id_value,
+        {{ usable_stated_identifier('id_type', 'id_value') }} as id_value,
         {{ without_identifiers('trait', ['id_value']) }} as trait_id,
         {{ without_identifiers('value', ['id_value']) }} as value,
         coalesce(provider, channel) as provider,
@@ -53,7 +53,7 @@ foreign_traits as (
         observed_at,
     from harmless_traits
     where
-        id_type in ('{{ visitor_id_types() | join("', '") }}')
+        id_type in ('{{ stated_id_types() | join("', '") }}')
         and party in ('second', 'third')
         and observed_at < {{ end_of_day() }}
 
