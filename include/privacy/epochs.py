@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
 
 from include.lake import Lake, replacing
 from include.ledger import StepFailed
@@ -13,6 +16,17 @@ from include.ledger import StepFailed
 def fingerprint(key: bytes) -> str:
     """Tells keys apart without telling the key: HMAC-SHA-256(key, "which key") in lower-case hex."""
     return hmac.new(key, b"which key", hashlib.sha256).hexdigest()
+
+
+def files_of_epoch(lake: Lake, files: Iterable[Path], epoch: int) -> list[Path]:
+    """Those of the files, each in a folder `date=<day>`, whose day ran under the key of an epoch: what names visitors
+    is compared and continued within one epoch only. A day of which nothing is known is of none."""
+    return [path for path in files if _epoch_of(lake, path.parent.name.removeprefix("date=")) == epoch]
+
+
+def _epoch_of(lake: Lake, day: str) -> int | None:
+    run = lake.run_file(date.fromisoformat(day), "run.json")
+    return json.loads(run.read_text())["dbt"].get("key_epoch", 1) if run.exists() else None
 
 
 def hold_key_to_its_epoch(lake: Lake, key: bytes, epoch: int) -> None:

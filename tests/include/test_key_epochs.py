@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from datetime import date
 
 import pytest
 
-from include.lake import Lake
+from include.lake import Lake, earlier_days
 from include.ledger import StepFailed
-from include.privacy.epochs import hold_key_to_its_epoch
+from include.privacy.epochs import files_of_epoch, hold_key_to_its_epoch
 
 FIRST, SECOND = b"the key of the first epoch", b"the key of the second epoch"
 
@@ -54,3 +56,22 @@ def test_what_is_remembered_does_not_tell_the_key(lake: Lake) -> None:
     text = path.read_text()
     assert re.fullmatch(r'\{\n "1": "[0-9a-f]{64}"\n\}', text)
     assert FIRST.decode() not in text and FIRST.hex() not in text
+
+
+def test_what_earlier_days_left_is_taken_up_within_an_epoch_only(lake: Lake) -> None:
+    epochs = {date(2024, 6, 27): None, date(2024, 6, 28): 1, date(2024, 6, 29): 2, date(2024, 6, 30): 2}
+    for day, epoch in epochs.items():
+        path = lake.ml(day, "lookalike_members")
+        path.parent.mkdir(parents=True)
+        path.touch()
+        if epoch:
+            run = lake.run_file(day, "run.json")
+            run.parent.mkdir(parents=True)
+            run.write_text(json.dumps({"dbt": {"key_epoch": epoch}}))
+    earlier = earlier_days(lake.ml(date(2024, 7, 1), "lookalike_members"))
+    assert len(earlier) == 4
+    assert [path.parent.name for path in files_of_epoch(lake, earlier, 2)] == [
+        "date=2024-06-29",
+        "date=2024-06-30",
+    ]
+    assert [path.parent.name for path in files_of_epoch(lake, earlier, 1)] == ["date=2024-06-28"]

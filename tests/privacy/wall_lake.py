@@ -24,7 +24,7 @@ from include.warehouse.dbt import run_models
 FIRST_DAY, LATER = date(2024, 6, 30), date(2024, 9, 20)  # 82 days later: events are gone, visitors are not
 KEYS = {FIRST_DAY: b"the key of the first epoch", LATER: b"the key of the second epoch"}
 EPOCHS = {FIRST_DAY: 1, LATER: 2}
-MODELS = ["+traits", "+visitor_features", "+visitor_activity", "+int_audience_atoms", "+iab_categories"]
+MODELS = ["+traits", "+visitor_features", "+visitor_activity", "+iab_categories"]
 
 # Policy 4; purposes 1, 3 and 4, and the same without purpose 4.
 TCF_GRANTED = "COvFyGBOvFyGBAbAAAENAPEAAPAAAAAAAAAAAEEUACCKAAA"

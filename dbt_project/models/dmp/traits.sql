@@ -12,8 +12,26 @@ qualifications as (
 rules as (
 
     {{ configured_rows(var('traits'), {
-        'trait_id': 'varchar', 'name': 'varchar', 'folder': 'varchar', 'ttl_days': 'integer'
+        'trait_id': 'varchar', 'name': 'varchar', 'ttl_days': 'integer'
     }) | indent(4) }}
+
+),
+
+folders as (
+
+    {{ configured_rows(var('trait_folders', []), {'trait_id': 'varchar', 'folder': 'varchar'}) | indent(4) }}
+
+),
+
+-- A trait is in one folder, and counts for those above it too: its own is the one with the longest path.
+own_folders as (
+
+    select
+        trait_id,
+        max({'depth': length(folder), 'folder': folder}).folder as folder,
+    from folders
+    where folder <> trait_id
+    group by trait_id
 
 ),
 
@@ -83,15 +101,22 @@ final as (
         named_values.value,
         coalesce(rules.name, named_values.trait_id) as name,
         case when rules.trait_id is not null then 'rule' else holders.source end as source,
-        rules.folder,
+        own_folders.folder,
         trait_taxonomy.iab_audience_id,
         trait_taxonomy.iab_audience_name,
-        cast(coalesce(rules.ttl_days, {{ var('third_party_ttl_days', 120) }}) as integer) as ttl_days,
+        cast(
+            case
+                when holders.source is distinct from 'folder'
+                    then coalesce(rules.ttl_days, {{ var('third_party_ttl_days', 120) }})
+            end as integer
+        ) as ttl_days,
         coalesce(trait_taxonomy.is_sensitive, false) as is_sensitive,
         cast(coalesce(holders.visitors, 0) as bigint) as visitors,
     from named_values
     left join rules
         on named_values.trait_id = rules.trait_id
+    left join own_folders
+        on named_values.trait_id = own_folders.trait_id
     left join trait_taxonomy
         on
             named_values.trait_id = trait_taxonomy.trait_id
