@@ -37,7 +37,9 @@
             visitor_id,
             trait_id,
         from {{ ref('trait_qualifications') }}
-        where source <> 'rule'
+        where
+            source <> 'rule'
+            and not list_contains([{{ audited_traits() }}], trait_id)
 
     ),
 
@@ -187,4 +189,10 @@
 {# The day as of which look-alikes are tested on what came after it. #}
 {% macro lookalike_test_day() -%}
     {{ as_of_date() }} - {{ var('lookalike_test_days', 28) | int }}
+{%- endmacro %}
+
+{# The traits that are never learned from, as texts of a list; the list is of texts when it is empty too. #}
+{% macro audited_traits() -%}
+    cast(null as varchar)
+    {%- for trait in var('audited_traits', []) %}, {{ text_literal(trait) }}{% endfor %}
 {%- endmacro %}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pytest
 
 from include.config import Normalisation, load_configuration
@@ -25,6 +26,7 @@ from include.normalise.landing import normalise_landing
 from include.privacy.pseudonym import pads, visitor_id
 from include.settings import DEFAULT_CONFIG, settings
 from include.warehouse import run_dbt
+from ml.tables import LOOKALIKE_FAIRNESS, LOOKALIKE_MODELS, LOOKALIKE_TRAITS, write_table
 
 DAY = date(2024, 6, 30)
 KEY = b"the key of the audience lake"
@@ -284,16 +286,20 @@ def expand(lake: Lake) -> None:
     """The model of `known_people` and of `in_bath` are published, the one of `thirties` is refused."""
     visitors = f"read_parquet('{lake.table('dmp', 'visitors')}')"
     known = f"read_parquet('{lake.staged('known_visitors')}')"
-    models = [("known_people", "published"), ("in_bath", "published"), ("thirties", "refused")]
-    values = ", ".join(f"('{audience_id}', '{verdict}')" for audience_id, verdict in models)
-    _write(
-        lake.ml(DAY, "lookalike_models"),
-        f"""select audience_id, 'v1' as model_version, date '{DAY}' as as_of_date, 'logistic' as algorithm,
-            1::bigint as seed_size, 1::bigint as candidate_size, 1::bigint as features, 0.7::double as auc,
-            2::double as lift_at_1, 2::double as lift_at_5, 1::double as lift_at_5_low, 3::double as lift_at_5_high,
-            2::double as lift_at_10, 1::double as activity_lift_at_5, verdict, '' as reason, '[]' as curve
-        from (values {values}) as models (audience_id, verdict)""",
+    verdicts = {"known_people": "published", "in_bath": "published", "thirties": "refused"}
+    models = pd.DataFrame(
+        [
+            {"audience_id": name, "as_of_date": DAY, "verdict": verdict, "reason": "", "curve": "[]"}
+            for name, verdict in verdicts.items()
+        ],
+        columns=LOOKALIKE_MODELS.names,
     )
+    write_table(models, LOOKALIKE_MODELS, ["audience_id"], lake.ml(DAY, "lookalike_models"))
+    for name, schema in (("traits", LOOKALIKE_TRAITS), ("fairness", LOOKALIKE_FAIRNESS)):
+        row = dict.fromkeys(schema.names) | {"audience_id": "in_bath", "as_of_date": DAY}
+        row |= {column: "x" for column in ("feature", "attribute", "group_name") if column in row}
+        frame = pd.DataFrame([row])
+        write_table(frame, schema, ["audience_id"], lake.ml(DAY, f"lookalike_{name}"))
     _write(
         lake.ml(DAY, "lookalike_members"),
         f"""select audience_id, visitor_id, date '{DAY}' as as_of_date, 0.5::double as score, 99::double as percentile,

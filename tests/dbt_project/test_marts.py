@@ -154,8 +154,8 @@ def test_every_published_table_states_its_grain_and_describes_every_column(built
     }
     assert set(published) == {
         "visitors", "trait_qualifications", "traits", "iab_categories", "lookalike_models", "lookalike_members",
-        "audiences", "audience_members", "model_cards", "run_costs", "quality_results", "quarantine_summary",
-        "schema_drift",
+        "lookalike_traits", "lookalike_fairness", "audiences", "audience_members", "model_cards", "run_costs",
+        "quality_results", "quarantine_summary", "schema_drift",
     }  # fmt: skip
     for name, node in published.items():
         assert node["config"]["contract"]["enforced"], name

@@ -29,11 +29,20 @@ class Lookalike:
 class Audience:
     audience_id: str
     lookalike: Lookalike | None
+    side: str = "cdp"
+    where: str = "true"
+
+
+@dataclass(frozen=True)
+class Trait:
+    trait_id: str
+    where: str
 
 
 @dataclass(frozen=True)
 class Privacy:
     control_share: float = 0.1
+    minimum_cell: int = 50
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,7 @@ class Configuration:
     audiences: tuple[Audience, ...]
     models: Models = MODELS
     privacy: Privacy = Privacy()
+    traits: tuple[Trait, ...] = ()
 
 
 def hand_over(lake: Lake, table: str, frame: pd.DataFrame) -> None:

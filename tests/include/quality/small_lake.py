@@ -246,6 +246,10 @@ TABLES = {
         from range(80) t(i)""",
     "dmp/lookalike_models": ML["lookalike_models"],
     "dmp/lookalike_members": ML["lookalike_members"],
+    "dmp/lookalike_traits": """select 'loyal' as audience_id, 'category:sport' as feature, 0.6::double as seed_share,
+        0.3::double as candidate_share, 2.0::double as ratio""",
+    "dmp/lookalike_fairness": """select 'loyal' as audience_id, 'gender' as attribute, 'f' as group_name,
+        0.9::double as selection_ratio, false as is_flagged, 0.5::double as proxy_auc""",
     "both/audiences": """select *, 60::bigint as size from (values ('loyal', 'cdp', 'Loyal', 'd1'), ('sporty',
         'dmp', 'Sporty', 'd2'))
         as t(audience_id, side, name, definition_version)""",
