@@ -14,7 +14,7 @@ events as (
 foreign_traits as (
 
     select * from {{ ref('trait_qualifications') }}
-    where source <> 'rule'
+    where source in ('second', 'third')
 
 ),
 
