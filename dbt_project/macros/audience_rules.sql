@@ -87,3 +87,32 @@
     cast('0x' || substr(md5('tandem-control:' || {{ person }}), 1, 8) as bigint)
     < cast({{ var('control_share') }} as double) * 4294967296
 {%- endmacro %}
+
+{# The traits that each audience asks for, as rows. #}
+{% macro audience_traits() -%}
+    {%- set rows = [] -%}
+    {%- for audience in var('audiences') -%}
+        {%- for trait_id in audience.get('trait_ids', []) -%}
+            {%- do rows.append({'audience_id': audience.audience_id, 'trait_id': trait_id}) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(rows) }}
+{%- endmacro %}
+
+{#
+    What was published as `table` on the latest earlier day, with `columns` and their SQL types. Which file that is says
+    a variable, chosen before the run among the days before the business day, so that running a day again changes
+    nothing. On the first day there is none: an empty relation of the same columns.
+#}
+{% macro published_before(table, columns) -%}
+    {%- set path = var('audience_history', {}).get(table) -%}
+    select
+    {%- for column, type in columns.items() %}
+        cast({{ column if path else 'null' }} as {{ type }}) as {{ column }},
+    {%- endfor %}
+    {%- if path %}
+    from read_parquet('{{ path }}', hive_partitioning = false)
+    {%- else %}
+    where false
+    {%- endif %}
+{%- endmacro %}
