@@ -226,8 +226,9 @@ def test_every_published_table_states_its_grain_and_describes_every_column(built
         and node["config"]["materialized"] == "external"
     }
     assert set(published) == {
-        "visitors", "trait_qualifications", "lookalike_models", "lookalike_members", "audiences", "audience_members", "audience_changes",
-        "model_cards", "run_costs", "quality_results", "quarantine_summary", "schema_drift",
+        "visitors", "trait_qualifications", "lookalike_models", "lookalike_members", "audiences",
+        "audience_members", "audience_changes", "model_cards", "run_costs", "quality_results",
+        "quarantine_summary", "schema_drift",
     }  # fmt: skip
     for name, node in published.items():
         assert node["config"]["contract"]["enforced"], name

@@ -1,6 +1,6 @@
 -- noqa: disable=LT02
 -- (the linter loses count of indents where a loop writes columns)
-{{ config(materialized='ephemeral') }}
+{{ config(materialized='view') }}
 
 -- The traits that are held on the business day. A folder is held by whoever holds a trait in it or below it: it was
 -- seen as often as all of them together, and as late as the latest of them.
@@ -31,10 +31,8 @@ own_traits as (
 
     select live_traits.*
     from live_traits
-    {%- if var('trait_folders', []) %}
     anti join folders
         on live_traits.trait_id = folders.folder
-    {%- endif %}
 
 ),
 
@@ -47,7 +45,7 @@ folder_traits as (
         max({
             'last_observed_at': live_traits.last_observed_at,
             'trait_id': live_traits.trait_id,
-            'value': live_traits.value,
+            'value': live_traits.value
         }).value as value,
         cast(sum(live_traits.observations) as bigint) as observations,
         {%- for days in var('trait_windows') %}
@@ -68,12 +66,10 @@ folder_traits as (
 final as (
 
     select * from own_traits
-    {%- if var('trait_folders', []) %}
 
     union all by name
 
     select * from folder_traits
-    {%- endif %}
 
 )
 

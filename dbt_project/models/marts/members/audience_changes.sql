@@ -16,9 +16,12 @@ audience_sizes as (
 
 ),
 
-audience_traits as (
+asked_traits as (
 
-    select * from {{ ref('int_audience_traits') }}
+    select
+        audience_id,
+        unnest(member_trait_ids) as trait_id,
+    from {{ ref('int_audience_traits') }}
 
 ),
 
@@ -180,12 +183,7 @@ members_of_ended_traits as (
         former_members.audience_id,
         former_members.member_id,
     from former_members
-    inner join (
-        select
-            audience_id,
-            unnest(member_trait_ids) as trait_id,
-        from audience_traits
-    ) as asked_traits
+    inner join asked_traits
         on former_members.audience_id = asked_traits.audience_id
     inner join observations
         on
