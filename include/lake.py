@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+# The published tables that a day has of the day before.
+HISTORY_TABLES = ("audiences", "audience_members", "audience_changes")
+
 
 @dataclass(frozen=True)
 class Lake:
@@ -55,6 +58,11 @@ class Lake:
     def ops(self, day: date, table: str) -> Path:
         """Gate results and costs of a run, kept per business day."""
         return self.root / "ops" / f"date={day:%Y-%m-%d}" / f"{table}.parquet"
+
+    def audiences(self, day: date, table: str) -> Path:
+        """What was published of audiences, one of HISTORY_TABLES, kept per business day: the next day says since when
+        a member has been in and why one left."""
+        return self.root / "audiences" / f"date={day:%Y-%m-%d}" / f"{table}.parquet"
 
     def table(self, side: str, table: str) -> Path:
         """A published table as dbt wrote it, before a release takes it."""

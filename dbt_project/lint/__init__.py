@@ -10,8 +10,13 @@ from ruamel.yaml import YAML
 PROJECT_FILE = Path(__file__).parent.parent / "dbt_project.yml"
 # A configuration with something in it, so that what loops write is linted too.
 SAMPLES = {
+    "trait_windows": [30],
+    "questions": [
+        {"word": "answers_1", "bit": 1, "trait_id": "age", "predicate": "value = '30'", "default": False},
+        {"word": "answers_1", "bit": 2, "trait_id": "sport", "predicate": "frequency_30 > 1", "default": True},
+    ],
     "atoms": [
-        {"alias": "t1", "trait_id": "age", "kind": "value", "days": None},
+        {"alias": "t1", "trait_id": "age", "kind": "trait", "days": None},
         {"alias": "f1", "trait_id": "sport", "kind": "frequency", "days": 30},
         {"alias": "r1", "trait_id": "sport", "kind": "recency", "days": None},
     ],

@@ -38,7 +38,7 @@
             trait_id,
         from {{ ref('trait_qualifications') }}
         where
-            source <> 'rule'
+            source in ('second', 'third')
             and not list_contains([{{ audited_traits() }}], trait_id)
 
     ),

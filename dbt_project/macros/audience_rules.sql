@@ -6,20 +6,49 @@
 {#
     The ids of the rules that a row satisfies, as a list to unnest, so that any number of rules is one scan.
     A predicate that is null (an unknown trait, a missing column value) does not match. No rules: an empty list.
+    By way of one text: of a list with a place for each rule, DuckDB would write every place of every row.
 #}
 {% macro matching_rules(rules, id_key) -%}
     {%- if rules -%}
-    list_filter(
-        [
-            {%- for rule in rules %}
-            case when ({{ rule.predicate }}) then {{ text_literal(rule[id_key]) }} end,
-            {%- endfor %}
-        ],
-        lambda rule_id: rule_id is not null
+    coalesce(
+        string_split(
+            nullif(
+                concat_ws(
+                    ',',
+                    {%- for rule in rules %}
+                    case when ({{ rule.predicate }}) then {{ text_literal(rule[id_key]) }} end{{ "," if not loop.last }}
+                    {%- endfor %}
+                ),
+                ''
+            ),
+            ','
+        ),
+        cast([] as varchar[])
     )
     {%- else -%}
     cast([] as varchar[])
     {%- endif -%}
+{%- endmacro %}
+
+{#
+    The rows of a relation that satisfy a rule, once per rule. Each rule is a scan of the columns that it names and of
+    nothing else, which a table of columns answers faster than all rules at once for every row.
+#}
+{% macro matches_of(rules, relation, id_column) -%}
+    {%- for rule in rules %}
+    {{ "union all" if not loop.first }}
+    select
+        {{ text_literal(rule.audience_id) }} as audience_id,
+        {{ id_column }} as member_id,
+    from {{ relation }}
+    where {{ rule.predicate }}
+    {%- else %}
+    select
+        cast(null as varchar) as audience_id,
+        {{ id_column }} as member_id,
+    from {{ relation }}
+    where false
+    {%- endfor %}
 {%- endmacro %}
 
 {#
@@ -57,4 +86,33 @@
 {% macro is_control(person) -%}
     cast('0x' || substr(md5('tandem-control:' || {{ person }}), 1, 8) as bigint)
     < cast({{ var('control_share') }} as double) * 4294967296
+{%- endmacro %}
+
+{# The traits that each audience asks for, as rows. #}
+{% macro audience_traits() -%}
+    {%- set rows = [] -%}
+    {%- for audience in var('audiences') -%}
+        {%- for trait_id in audience.get('trait_ids', []) -%}
+            {%- do rows.append({'audience_id': audience.audience_id, 'trait_id': trait_id}) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(rows) }}
+{%- endmacro %}
+
+{#
+    What was published as `table` on the latest earlier day, with `columns` and their SQL types. Which file that is says
+    a variable, chosen before the run among the days before the business day, so that running a day again changes
+    nothing. On the first day there is none: an empty relation of the same columns.
+#}
+{% macro published_before(table, columns) -%}
+    {%- set path = var('audience_history', {}).get(table) -%}
+    select
+    {%- for column, type in columns.items() %}
+        cast({{ column if path else 'null' }} as {{ type }}) as {{ column }},
+    {%- endfor %}
+    {%- if path %}
+    from read_parquet('{{ path }}', hive_partitioning = false)
+    {%- else %}
+    where false
+    {%- endif %}
 {%- endmacro %}

@@ -316,23 +316,62 @@ def check_audiences(
         if isinstance(trait, dict) and isinstance(trait.get("where"), str):
             found = _try(lambda where: compile_event_condition(where, connection), trait["where"])
             yield from _reasons(document, ("traits", index, "where"), found)
+    yield from _check_folders(document)
+    same_side = {side: _conditions_of(document, side) for side in ("cdp", "dmp")}
     for index, audience in _items(document.data, "audiences"):
         if not isinstance(audience, dict):
             continue
         path, where = ("audiences", index), audience.get("where")
         if isinstance(where, str) and audience.get("side") == "cdp":
             found = _try(
-                lambda where: compile_customer_condition(where, customer_columns, connection, own_features),
+                lambda where: compile_customer_condition(
+                    where, customer_columns, connection, own_features, same_side["cdp"]
+                ),
                 where,
             )
             yield from _reasons(document, (*path, "where"), found)
         if isinstance(where, str) and audience.get("side") == "dmp":
-            found = _try(lambda where: compile_visitor_condition(where, connection), where)
+            found = _try(lambda where: compile_visitor_condition(where, connection, same_side["dmp"]), where)
             yield from _reasons(document, (*path, "where"), found)
         for position, destination in _items(audience, "destinations"):
             if isinstance(destination, str) and destination not in destinations:
                 message = refusal_of(destination, destinations, "the destination")
                 yield document.problem((*path, "destinations", position), f"{message}; see destinations.yml")
+
+
+def _conditions_of(document: Document, side: str) -> dict[str, str]:
+    """The conditions of the audiences of one side, right or wrong, by id: those that audiences of it may name."""
+    return {
+        audience["id"]: audience["where"]
+        for _, audience in _items(document.data, "audiences")
+        if isinstance(audience, dict)
+        and audience.get("side") == side
+        and isinstance(audience.get("id"), str)
+        and isinstance(audience.get("where"), str)
+    }
+
+
+def _check_folders(document: Document) -> Iterator[Problem]:
+    """A folder has no trait's name, for a condition could not tell them apart, and holds no rule from outside."""
+    rules = {
+        item["id"]
+        for _, item in _items(document.data, "traits")
+        if isinstance(item, dict) and isinstance(item.get("id"), str)
+    }
+    for index, trait in _items(document.data, "traits"):
+        folder = trait.get("folder") if isinstance(trait, dict) else None
+        if isinstance(folder, str) and folder.split("/")[0] in rules:
+            name = folder.split("/")[0]
+            message = refusal(name, "a folder whose name no trait has")
+            yield document.problem(("traits", index, "folder"), message)
+    for folder, traits in _entries(document.data, "folders"):
+        if isinstance(folder, str) and folder.split("/")[0] in rules:
+            message = refusal(folder.split("/")[0], "a folder whose name no trait has")
+            yield document.problem(("folders", folder), message)
+        for index, trait_id in enumerate(traits if isinstance(traits, list) else []):
+            if trait_id in rules:
+                message = refusal(trait_id, "a trait of another party; a rule says `folder:` itself")
+                yield document.problem(("folders", folder, index), message)
 
 
 def check_models(

@@ -8,10 +8,11 @@ empty in-memory table, so that a wrong type or a wrong number of arguments shows
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
+from types import MappingProxyType
 
 import duckdb
 import sqlglot
@@ -179,12 +180,17 @@ class Condition:
     normalised: str
     atoms: tuple[Atom, ...] = ()
     columns: tuple[str, ...] = ()
-    _tree: exp.Expression = field(default_factory=exp.Null, compare=False, repr=False)
+    tree: exp.Expression = field(default_factory=exp.Null, compare=False, repr=False)
 
     def predicate(self, aliases: Mapping[Atom, str] | None = None) -> str:
         """DuckDB SQL in parentheses over the columns, with the `aliases` of its atoms in their places."""
-        names = {_placeholder(index): (aliases or {})[atom] for index, atom in enumerate(self.atoms)}
-        return f"({_sql(_renamed(self._tree, names))})"
+        names = {placeholder(index): (aliases or {})[atom] for index, atom in enumerate(self.atoms)}
+        return f"({sql_of(renamed(self.tree, names))})"
+
+    def atoms_in(self, node: exp.Expression) -> dict[str, Atom]:
+        """The atoms that a node of the tree asks for, by the name of the column that stands for each."""
+        names = {placeholder(index): atom for index, atom in enumerate(self.atoms)}
+        return {column.name: names[column.name] for column in node.find_all(exp.Column)}
 
 
 @contextmanager
@@ -202,7 +208,7 @@ def binding() -> Iterator[duckdb.DuckDBPyConnection]:
 def compile_source(text: str) -> tuple[str, tuple[str, ...]]:
     """Compile one `{sql: …}` expression: its SQL and the source columns that it reads. Raises ConditionError."""
     tree = _parsed(text, _SOURCE_FUNCTIONS, exp.Bracket, exp.AtTimeZone)
-    return _sql(tree), _columns(tree)
+    return sql_of(tree), _columns(tree)
 
 
 def check_source(text: str, connection: duckdb.DuckDBPyConnection) -> None:
@@ -227,9 +233,11 @@ def compile_customer_condition(
     columns: Mapping[str, str],
     connection: duckdb.DuckDBPyConnection,
     own_features: Collection[str] = (),
+    audiences: Mapping[str, str] = MappingProxyType({}),
 ) -> Condition:
-    """Compile a condition of the cdp side over `columns` (name to DuckDB type), `score('…')`, `segment('…')` and
-    `feature('…')`, one of the `own_features` of the company.
+    """Compile a condition of the cdp side over `columns` (name to DuckDB type), `score('…')`, `segment('…')`,
+    `feature('…')`, one of the `own_features` of the company, and `audience('…')`, another of the `audiences` of
+    this side, id to condition.
 
     The SQL reads the columns and three more: `scores` and `own_features`, both `map(varchar, double)`, and
     `segment_ids varchar[]`. Raises ConditionError with every reason.
@@ -239,8 +247,8 @@ def compile_customer_condition(
         "segment": _segment,
         "feature": lambda call: _own_feature(call, columns, own_features),
     }
-    tree = _parsed(text, _CONDITION_FUNCTIONS, own=own)
-    normalised = _sql(tree)
+    tree = _nested(text, own, audiences)
+    normalised = sql_of(tree)
     tree = _with_known_columns(tree, columns, allows_none=bool(_calls(tree, *own)))
     tree = _substituted(
         tree, {"score": _scores_lookup, "segment": _segment_lookup, "feature": _own_feature_lookup}
@@ -258,7 +266,7 @@ def compile_row_condition(
     Raises ConditionError with every reason.
     """
     tree = _parsed(text, _CONDITION_FUNCTIONS, own={})
-    normalised = _sql(tree)
+    normalised = sql_of(tree)
     tree = _with_known_columns(tree, columns, allows_none=False)
     return Condition(normalised, (), _columns(tree), _bound(text, tree, dict(columns), connection))
 
@@ -269,7 +277,7 @@ def compile_event_condition(text: str, connection: duckdb.DuckDBPyConnection) ->
     Raises ConditionError with every reason.
     """
     tree = _parsed(text, _CONDITION_FUNCTIONS)
-    normalised = _sql(tree)
+    normalised = sql_of(tree)
     events = {
         column.name: "json" if column.type in ("json", "consent") else column.sql_type
         for column in kinds()["events"].columns
@@ -289,22 +297,27 @@ def compile_row_value(
     """The SQL, in parentheses, and the DuckDB type of a value over the columns of one row. Raises ConditionError."""
     tree = _with_known_columns(_parsed(text, _CONDITION_FUNCTIONS), columns).transform(_harmless_cast)
     used = {name: columns[name] for name in _columns(tree)}
-    sql = _sql(tree)
+    sql = sql_of(tree)
     reason = _bind(connection, sql, used)
     if reason:
         raise ConditionError([refusal(text, f"an expression that DuckDB can evaluate: {reason}")])
     return f"({sql})", _type_of(connection, sql, used) or ""
 
 
-def compile_visitor_condition(text: str, connection: duckdb.DuckDBPyConnection) -> Condition:
-    """Compile a condition of the dmp side over `trait('…')`, `frequency('…', days)` and `recency('…')`.
+def compile_visitor_condition(
+    text: str,
+    connection: duckdb.DuckDBPyConnection,
+    audiences: Mapping[str, str] = MappingProxyType({}),
+) -> Condition:
+    """Compile a condition of the dmp side over `trait('…')`, `frequency('…', days)` and `recency('…')`, of a trait or
+    of a folder, and `audience('…')`, another of the `audiences` of this side, id to condition.
 
     Raises ConditionError with every reason, also when the condition would hold for somebody who never had any of
     its traits: such an audience is everybody (Adobe Audience Manager refuses a bare "at most n times" likewise).
     """
     own = {"trait": _trait, "frequency": _frequency, "recency": _recency}
-    tree = _parsed(text, _CONDITION_FUNCTIONS, own=own)
-    normalised = _sql(tree)
+    tree = _nested(text, own, audiences)
+    normalised = sql_of(tree)
     named = sorted({column.name for column in tree.find_all(exp.Column)})
     if named:
         allowed = "trait('…'), frequency('…', days), recency('…') and no columns on the dmp side"
@@ -314,9 +327,9 @@ def compile_visitor_condition(text: str, connection: duckdb.DuckDBPyConnection) 
         raise ConditionError(
             [refusal(text, "a condition over trait('…'), frequency('…', days) or recency('…')")]
         )
-    columns = {atom: exp.column(_placeholder(index), quoted=True) for index, atom in enumerate(atoms)}
+    columns = {atom: exp.column(placeholder(index), quoted=True) for index, atom in enumerate(atoms)}
     tree = _substituted(tree, {name: lambda call: columns[_atom(call)].copy() for name in own})
-    types = {_placeholder(index): atom.sql_type for index, atom in enumerate(atoms)}
+    types = {placeholder(index): atom.sql_type for index, atom in enumerate(atoms)}
     tree = _bound(text, tree, types, connection)
     if _holds_for_strangers(tree, atoms, connection):
         allowed = "a condition that needs at least one trait to be seen, e.g. … and frequency('…', 30) >= 1"
@@ -325,6 +338,32 @@ def compile_visitor_condition(text: str, connection: duckdb.DuckDBPyConnection) 
 
 
 # Parsing and the allow-list
+
+
+def _nested(
+    text: str,
+    own: Mapping[str, Callable[[exp.Anonymous], str | None]],
+    audiences: Mapping[str, str],
+    path: tuple[str, ...] = (),
+) -> exp.Expression:
+    """The tree of a condition with the condition of each audience that it names in the place of `audience('…')`."""
+    tree = _parsed(text, _CONDITION_FUNCTIONS, own={**own, "audience": _audience})
+    for call in _calls(tree, "audience"):
+        name = call.expressions[0].name
+        if name not in audiences:
+            raise ConditionError([refusal_of(name, audiences, "the audience")])
+        if name in path:
+            circle = " -> ".join((*path[path.index(name) :], name))
+            raise ConditionError([refusal(circle, "audiences that do not ask for themselves in the end")])
+        inner = exp.Paren(this=_nested(audiences[name], own, audiences, (*path, name)))
+        tree = tree.transform(
+            lambda node, call=call, inner=inner: inner if node is call else node, copy=False
+        )
+    if sum(1 for _ in tree.walk()) > MAXIMUM_TOKENS:
+        raise ConditionError(
+            [f"found too many audiences in each other, allowed: {MAXIMUM_TOKENS} parts in all"]
+        )
+    return tree
 
 
 def _parsed(
@@ -398,33 +437,33 @@ def _depth(node: exp.Expression) -> int:
 
 def _refused(node: exp.Expression, names: list[str]) -> str:
     if isinstance(node, exp.CurrentDate | exp.CurrentTimestamp | exp.CurrentTime | exp.Rand | exp.Uuid):
-        return refusal(_sql(node).lower(), "nothing that differs from run to run: no clock and no chance")
+        return refusal(sql_of(node).lower(), "nothing that differs from run to run: no clock and no chance")
     if isinstance(node, exp.Subquery | exp.Query | exp.Exists):
-        return refusal(_sql(node), "one expression over one row, without select")
+        return refusal(sql_of(node), "one expression over one row, without select")
     if isinstance(node, exp.AggFunc | exp.Window):
-        return refusal(_sql(node), "one expression over one row, without aggregates or windows")
+        return refusal(sql_of(node), "one expression over one row, without aggregates or windows")
     if isinstance(node, exp.Func):
         return refusal_of(node.sql_name().lower(), names, "the function")
     if isinstance(node, exp.Placeholder | exp.Parameter):
-        return refusal(_sql(node), "values written out, without parameters")
-    return refusal(_sql(node), "one expression of columns, values, comparisons, and/or/not and functions")
+        return refusal(sql_of(node), "values written out, without parameters")
+    return refusal(sql_of(node), "one expression of columns, values, comparisons, and/or/not and functions")
 
 
 def _refused_detail(node: exp.Expression) -> str | None:
     """What is wrong with a node whose kind is allowed, or None."""
     if isinstance(node, exp.Column) and (node.table or not isinstance(node.this, exp.Identifier)):
-        return refusal(_sql(node), "a column's name alone, without a table before it")
+        return refusal(sql_of(node), "a column's name alone, without a table before it")
     has_text = isinstance(node, exp.Literal | exp.Identifier | exp.RawString | exp.JSONPathKey)
     if has_text and _UNSAFE_TEXT.search(str(node.this)):
         return refusal(str(node.this), "text without control characters and without {{, {% and {#")
     if isinstance(node, exp.Var) and node.name.lower().rstrip("s") not in _UNITS:
         return refusal_of(node.name.lower(), sorted(_UNITS), "the unit")
     if isinstance(node, exp.DataType) and (node.this not in _TYPES | _SAME_TYPES or node.args.get("nested")):
-        return refusal_of(_sql(node).lower(), sorted(kind.value.lower() for kind in _TYPES), "the type")
+        return refusal_of(sql_of(node).lower(), sorted(kind.value.lower() for kind in _TYPES), "the type")
     if isinstance(node, exp.Cast) and any(node.args.get(name) for name in ("format", "action", "default")):
-        return refusal(_sql(node), "cast(… as a type)")
+        return refusal(sql_of(node), "cast(… as a type)")
     if isinstance(node, exp.Interval) and not isinstance(node.this, exp.Literal):
-        return refusal(_sql(node), "an interval written out, e.g. interval '30 days'")
+        return refusal(sql_of(node), "an interval written out, e.g. interval '30 days'")
     return None
 
 
@@ -434,7 +473,7 @@ def _refused_detail(node: exp.Expression) -> str | None:
 def _score(call: exp.Anonymous) -> str | None:
     texts = _texts(call)
     if texts is None or len(texts) != 1:
-        return refusal(_sql(call).lower(), "score('name')")
+        return refusal(sql_of(call).lower(), "score('name')")
     if texts[0].startswith(SCORE_PREFIXES):
         return None
     return None if texts[0] in SCORES else refusal_of(texts[0], SCORES, "the score")
@@ -442,7 +481,7 @@ def _score(call: exp.Anonymous) -> str | None:
 
 def _segment(call: exp.Anonymous) -> str | None:
     texts = _texts(call)
-    return None if texts is not None and len(texts) == 1 else refusal(_sql(call).lower(), "segment('id')")
+    return None if texts is not None and len(texts) == 1 else refusal(sql_of(call).lower(), "segment('id')")
 
 
 def _own_feature(
@@ -450,30 +489,37 @@ def _own_feature(
 ) -> str | None:
     texts = _texts(call)
     if texts is None or len(texts) != 1:
-        return refusal(_sql(call).lower(), "feature('name')")
+        return refusal(sql_of(call).lower(), "feature('name')")
     if texts[0] in columns:
-        return refusal(_sql(call).lower(), f"the column {texts[0]} by its name alone")
+        return refusal(sql_of(call).lower(), f"the column {texts[0]} by its name alone")
     return None if texts[0] in own_features else refusal_of(texts[0], own_features, "the feature")
+
+
+def _audience(call: exp.Anonymous) -> str | None:
+    texts = _texts(call)
+    return None if texts is not None and len(texts) == 1 else refusal(sql_of(call).lower(), "audience('id')")
 
 
 def _trait(call: exp.Anonymous) -> str | None:
     texts = _texts(call)
-    return None if texts is not None and len(texts) == 1 else refusal(_sql(call).lower(), "trait('name')")
+    return None if texts is not None and len(texts) == 1 else refusal(sql_of(call).lower(), "trait('name')")
 
 
 def _recency(call: exp.Anonymous) -> str | None:
     texts = _texts(call)
-    return None if texts is not None and len(texts) == 1 else refusal(_sql(call).lower(), "recency('name')")
+    return None if texts is not None and len(texts) == 1 else refusal(sql_of(call).lower(), "recency('name')")
 
 
 def _frequency(call: exp.Anonymous) -> str | None:
     arguments = call.expressions
     allowed = f"frequency('name', days) with 1 to {MAXIMUM_DAYS} days"
     if len(arguments) != 2 or _text(arguments[0]) is None:
-        return refusal(_sql(call).lower(), allowed)
+        return refusal(sql_of(call).lower(), allowed)
     days = arguments[1]
     is_number = isinstance(days, exp.Literal) and not days.is_string and days.name.isdigit()
-    return None if is_number and 1 <= int(days.name) <= MAXIMUM_DAYS else refusal(_sql(call).lower(), allowed)
+    return (
+        None if is_number and 1 <= int(days.name) <= MAXIMUM_DAYS else refusal(sql_of(call).lower(), allowed)
+    )
 
 
 def _texts(call: exp.Anonymous) -> list[str] | None:
@@ -514,18 +560,18 @@ def _atom_order(atom: Atom) -> tuple[str, str, int]:
     return atom.kind, atom.trait_id, atom.days or 0
 
 
-def _placeholder(index: int) -> str:
+def placeholder(index: int) -> str:
+    """The column that stands for the atom of that number in the tree of a condition."""
     return f"atom_{index}"
 
 
-def atom_aliases(conditions: list[Condition]) -> dict[Atom, str]:
-    """One short name per atom of all conditions: t1, t2 … for values, f1 … for frequency, r1 … for recency.
+def atom_aliases(atoms: Iterable[Atom]) -> dict[Atom, str]:
+    """One short name per atom: t1, t2 … for values, f1 … for frequency, r1 … for recency.
 
     They follow the order of the names, so that the order of the audiences in the file does not matter.
     """
-    atoms = sorted({atom for condition in conditions for atom in condition.atoms}, key=_atom_order)
     aliases: dict[Atom, str] = {}
-    for atom in atoms:
+    for atom in sorted(set(atoms), key=_atom_order):
         number = 1 + sum(other.kind == atom.kind for other in aliases)
         aliases[atom] = f"{atom.kind[0]}{number}"
     return aliases
@@ -544,7 +590,7 @@ def _with_known_columns(
     if unknown:
         raise ConditionError([refusal_of(name, columns, "the column") for name in unknown])
     if not found and not allows_none:
-        raise ConditionError([refusal(_sql(tree), "a condition that looks at a column at least")])
+        raise ConditionError([refusal(sql_of(tree), "a condition that looks at a column at least")])
     return tree.transform(
         lambda node: (
             exp.column(spelled[node.name.lower()], quoted=True) if isinstance(node, exp.Column) else node
@@ -563,7 +609,8 @@ def _substituted(
     return tree.transform(replace)
 
 
-def _renamed(tree: exp.Expression, names: Mapping[str, str]) -> exp.Expression:
+def renamed(tree: exp.Expression, names: Mapping[str, str]) -> exp.Expression:
+    """The tree with other names for some of its columns."""
     return tree.transform(
         lambda node: (
             exp.column(names[node.name], quoted=True)
@@ -580,9 +627,9 @@ def _bound(
     tree = tree.transform(_harmless_cast)
     used = {name: types[name] for name in _columns(tree)}
     tree = _with_readable_texts(tree, used, connection)
-    sql = _sql(tree)
+    sql = sql_of(tree)
     for node in _stated(tree):
-        kind = _type_of(connection, _sql(node), used)
+        kind = _type_of(connection, sql_of(node), used)
         if kind not in ("BOOLEAN", '"NULL"', None):
             allowed = f"a condition that is true or false, e.g. … = 'true'; this is {kind.lower()}"
             raise ConditionError([refusal(text, allowed)])
@@ -629,7 +676,7 @@ def _with_readable_texts(
 
     for node in list(tree.find_all(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In)):
         sides = operands(node)
-        kinds_found = [_type_of(connection, _sql(side), types) for side in sides]
+        kinds_found = [_type_of(connection, sql_of(side), types) for side in sides]
         others = {_comparable(kind) for kind in kinds_found} - {None}
         if len(others) != 1:
             continue
@@ -665,11 +712,11 @@ def _holds_for_strangers(
     Asked twice: as SQL does, where `not (unknown)` is unknown, and as people read it, where it is true.
     """
     values = ", ".join(
-        f"{'0' if atom.kind == 'frequency' else 'null'}::{atom.sql_type} as {_placeholder(index)}"
+        f"{'0' if atom.kind == 'frequency' else 'null'}::{atom.sql_type} as {placeholder(index)}"
         for index, atom in enumerate(atoms)
     )
     as_read = tree.copy().transform(_certain)
-    query = f"select {_sql(tree)}, {_sql(as_read)} from (select {values})"
+    query = f"select {sql_of(tree)}, {sql_of(as_read)} from (select {values})"
     return any(answer is True for answer in connection.execute(query).fetchone())
 
 
@@ -707,7 +754,7 @@ def _row(types: Mapping[str, str], with_values: bool = False) -> str:
     for name, kind in types.items():
         value = _sample(kind) if with_values else f"null::{kind}"
         columns.append(
-            f"{'null' if kind == 'any' else value} as {_sql(exp.to_identifier(name, quoted=True))}"
+            f"{'null' if kind == 'any' else value} as {sql_of(exp.to_identifier(name, quoted=True))}"
         )
     return "select " + ", ".join(columns or ["1 as nothing"])
 
@@ -721,12 +768,13 @@ def _sample(kind: str) -> str:
 
 def text_literal(text: str) -> str:
     """`text` as an SQL literal."""
-    return _sql(exp.Literal.string(text))
+    return sql_of(exp.Literal.string(text))
 
 
 def _columns(tree: exp.Expression) -> tuple[str, ...]:
     return tuple(sorted({node.name for node in tree.find_all(exp.Column)}))
 
 
-def _sql(tree: exp.Expression) -> str:
+def sql_of(tree: exp.Expression) -> str:
+    """The SQL of a tree, for DuckDB."""
     return tree.sql(dialect="duckdb", identify=True, comments=False, normalize_functions="lower")

@@ -115,6 +115,7 @@ def _configuration(folder: Path, loaded: dict[str, Any], columns: dict[str, str]
             for audience in audiences.audiences
         ),
         traits=audiences.traits,
+        trait_folders=audiences.folders,
         models=loaded["models.yml"],
         destinations=loaded["destinations.yml"].destinations,
         privacy=privacy,

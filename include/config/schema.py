@@ -42,6 +42,7 @@ ID_TYPES = (
     "anonymous_id", "device_id", "advertising_id",
 )  # fmt: skip
 MAXIMUM_SHARE = 0.5
+MAXIMUM_FOLDER_LEVELS = 5
 PURPOSE_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9 _.:-]{0,62}")
 
 
@@ -61,6 +62,15 @@ def _name(value: str) -> str:
 def _printable(value: str) -> str:
     if re.search(r"[\x00-\x1f\x7f]|\{\{|\{%|\{#", value):
         raise _problem(refusal(value, "one line of text without {{, {% and {#"))
+    return value
+
+
+def _folder(value: str) -> str:
+    """The path of a folder of traits, e.g. interests/food."""
+    steps = value.split("/")
+    if len(steps) > MAXIMUM_FOLDER_LEVELS or not all(NAME_PATTERN.fullmatch(step) for step in steps):
+        allowed = f"at most {MAXIMUM_FOLDER_LEVELS} names with / between them, e.g. interests/food"
+        raise _problem(refusal(value, allowed))
     return value
 
 
@@ -84,6 +94,7 @@ def _text_of(value: Any) -> Any:
 
 Name = Annotated[str, AfterValidator(_name)]
 Line = Annotated[str, AfterValidator(_printable)]
+Folder = Annotated[str, AfterValidator(_folder)]
 Share = Annotated[float, Field(strict=True)]
 Times = Annotated[float, Field(strict=True)]
 BlockedValue = Annotated[str, BeforeValidator(_text_of)]
@@ -91,6 +102,7 @@ FeaturePattern = Annotated[str, Field(pattern=r"^[a-z*][a-z0-9_*]{0,62}$")]
 ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
 KindName = Annotated[str, _one_of(kinds)]
 Days = Annotated[StrictInt, Field(ge=1, le=3650)]
+TraitDays = Annotated[StrictInt, Field(ge=0, le=3650)]  # 0: without end
 
 
 class Model(BaseModel):
@@ -529,19 +541,25 @@ class Audience(Model):
 
 
 class TraitRule(Model):
-    """A trait that every consented event which satisfies `where` gives to its visitor, for `ttl_days`."""
+    """A trait that every consented event which satisfies `where` gives to its visitor.
+
+    It is held for `ttl_days` after the last such event, without end when that is 0. In a `folder`, it counts for the
+    folder and for those above it too.
+    """
 
     trait_id: Name = Field(alias="id", description="the name of the trait")
     where: str = Field(description="a condition")
     name: Line = ""
     description: Line = ""
-    ttl_days: Days = 30
+    folder: Folder | None = None
+    ttl_days: TraitDays = 120
 
 
 class AudiencesFile(Model):
-    """`audiences.yml`"""
+    """`audiences.yml`. `folders` put traits of other parties, by their names as delivered, beside those of rules."""
 
     traits: tuple[TraitRule, ...] = ()
+    folders: dict[Folder, tuple[Line, ...]] = {}
     audiences: tuple[Audience, ...] = ()
 
 
@@ -1126,6 +1144,7 @@ class Configuration(Model):
     identity: IdentityRules
     audiences: tuple[Audience, ...]
     traits: tuple[TraitRule, ...]
+    trait_folders: dict[str, tuple[str, ...]]
     models: Models
     destinations: tuple[Destination, ...]
     privacy: Privacy

@@ -8,13 +8,13 @@ import re
 from datetime import date, timedelta
 from typing import Any
 
+import duckdb
+
 from include.code import hash_of_code
 from include.config.conditions import (
     OCCASION_COLUMNS,
     TIMELINE_COLUMNS,
-    Atom,
     Condition,
-    atom_aliases,
     binding,
     compile_customer_condition,
     compile_event_condition,
@@ -22,6 +22,8 @@ from include.config.conditions import (
     compile_visitor_condition,
 )
 from include.config.features import compile_features
+from include.config.folders import folders_of_traits
+from include.config.questions import Questions, ask
 from include.config.schema import (
     ATTRIBUTES,
     Audience,
@@ -32,7 +34,7 @@ from include.config.schema import (
     Privacy,
     Profile,
 )
-from include.lake import Lake
+from include.lake import HISTORY_TABLES, Lake, earlier_days
 from include.normalise.taxonomies import audience_taxonomy, content_taxonomy
 from include.normalise.versions import normalisation_version
 
@@ -49,14 +51,15 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         rules = {
             rule.trait_id: compile_event_condition(rule.where, connection) for rule in configuration.traits
         }
-        conditions = {
-            audience.audience_id: compile_customer_condition(
-                audience.where, configuration.customer_columns, connection, configuration.own_features
-            )
-            if audience.side == "cdp"
-            else compile_visitor_condition(audience.where, connection)
-            for audience in configuration.audiences
-        }
+        conditions = _conditions(configuration, connection)
+        questions = ask(
+            {
+                audience.audience_id: conditions[audience.audience_id]
+                for audience in configuration.audiences
+                if audience.side == "dmp"
+            },
+            connection,
+        )
         labels = [
             {
                 "score": each.score,
@@ -76,7 +79,6 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
             }
             for rule in configuration.models.actions.rules
         ]
-    aliases = atom_aliases(list(conditions.values()))
     privacy, actions = configuration.privacy, configuration.models.actions
     return {
         "as_of_date": f"{day:%Y-%m-%d}",
@@ -114,7 +116,7 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         **privacy_variables(privacy),
         **taxonomy_variables(configuration.normalisation, privacy),
         "audiences": [
-            _audience(audience, conditions[audience.audience_id], aliases, configuration, rules)
+            _audience(audience, conditions[audience.audience_id], questions, configuration, rules)
             for audience in configuration.audiences
         ],
         "traits": [
@@ -122,11 +124,24 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
                 "trait_id": rule.trait_id,
                 "name": rule.name or _readable(rule.trait_id),
                 "predicate": rules[rule.trait_id].predicate(),
+                "description": rule.description,
+                "folder": rule.folder,
                 "ttl_days": rule.ttl_days,
             }
             for rule in configuration.traits
         ],
-        "atoms": [_atom(atom, alias) for atom, alias in aliases.items()],
+        "trait_folders": [
+            {"trait_id": trait_id, "folder": folder}
+            for trait_id, folders in folders_of_traits(configuration).items()
+            for folder in folders
+        ],
+        **question_variables(questions),
+        "audience_history": {
+            table: str(paths[-1])
+            for table in HISTORY_TABLES
+            if (paths := earlier_days(lake.audiences(day, table).resolve()))
+        },
+        "removal_days": privacy.keep_releases_days,
         "channels": [
             {
                 "channel": name,
@@ -207,14 +222,58 @@ def feature_variables(configuration: Configuration, day: date) -> dict[str, Any]
     return {"feature_cutoffs": [f"{cutoff:%Y-%m-%d}" for cutoff in cutoffs], "features": features}
 
 
+def question_variables(questions: Questions) -> dict[str, Any]:
+    """What dbt is told of the questions: each with the place of its answer, the days over which traits are counted,
+    and the atoms that are kept as values."""
+    return {
+        "questions": [
+            {**vars(question), "word": word, "bit": bit} for question, (word, bit) in questions.places.items()
+        ],
+        "trait_windows": questions.windows,
+        "atoms": [
+            {"alias": alias, "trait_id": atom.trait_id, "kind": atom.kind, "days": atom.days}
+            for atom, alias in questions.atoms.items()
+        ],
+    }
+
+
+def _conditions(configuration: Configuration, connection: duckdb.DuckDBPyConnection) -> dict[str, Condition]:
+    texts = {
+        side: {
+            audience.audience_id: audience.where
+            for audience in configuration.audiences
+            if audience.side == side
+        }
+        for side in ("cdp", "dmp")
+    }
+    of_customers = {
+        name: compile_customer_condition(
+            where, configuration.customer_columns, connection, configuration.own_features, texts["cdp"]
+        )
+        for name, where in texts["cdp"].items()
+    }
+    of_visitors = {
+        name: compile_visitor_condition(where, connection, texts["dmp"])
+        for name, where in texts["dmp"].items()
+    }
+    return of_customers | of_visitors
+
+
 def definition_version(
     audience: Audience, condition: Condition, configuration: Configuration, rules: dict[str, Condition]
 ) -> str:
     """A short hash of what decides who is in an audience: layout, names and comments do not change it.
 
-    A rule trait that the condition asks for is part of the definition, so its change is a new version too.
+    A rule trait that the condition asks for, by its name or by a folder's, is part of the definition, so its change is
+    a new version too, and so is another content of the folder.
     """
-    asked = {atom.trait_id for atom in condition.atoms}
+    named = {atom.trait_id for atom in condition.atoms}
+    inside = {
+        trait_id: sorted(named & set(folders))
+        for trait_id, folders in folders_of_traits(configuration).items()
+        if named & set(folders)
+    }
+    asked = named | set(inside)
     content = {
         "side": audience.side,
         "where": condition.normalised,
@@ -226,6 +285,7 @@ def definition_version(
             for rule in configuration.traits
             if rule.trait_id in asked
         },
+        **({"folders": inside} if inside else {}),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:VERSION_CHARACTERS]
 
@@ -233,7 +293,7 @@ def definition_version(
 def _audience(
     audience: Audience,
     condition: Condition,
-    aliases: dict[Atom, str],
+    questions: Questions,
     configuration: Configuration,
     rules: dict[str, Condition],
 ) -> dict[str, Any]:
@@ -244,7 +304,8 @@ def _audience(
         "description": audience.description,
         "definition": " ".join(audience.where.split()),
         "definition_version": definition_version(audience, condition, configuration, rules),
-        "predicate": condition.predicate(aliases),
+        "predicate": questions.predicates.get(audience.audience_id) or condition.predicate(),
+        "trait_ids": sorted({atom.trait_id for atom in condition.atoms}),
         "ttl_days": audience.ttl_days,
         "min_size": audience.min_size,
         "lookalike": audience.lookalike is not None,
@@ -263,11 +324,6 @@ def _staging_rules(configuration: Configuration) -> str:
 def _is_dated(channel: Channel) -> bool:
     """Whether each day's delivery is whole; files without a date in their path are each replaced in place."""
     return channel.source.connector == "sql" or "{date}" in channel.source.path
-
-
-def _atom(atom: Atom, alias: str) -> dict[str, Any]:
-    kind = "value" if atom.kind == "trait" else atom.kind
-    return {"alias": alias, "trait_id": atom.trait_id, "kind": kind, "days": atom.days}
 
 
 def _readable(name: str) -> str:

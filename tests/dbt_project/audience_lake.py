@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,7 +22,7 @@ from include.config.columns import PROMISED_COLUMNS
 from include.config.variables import feature_variables, profile_variables
 from include.extract.drift import write_drift
 from include.extract.kinds import kinds
-from include.lake import Lake
+from include.lake import HISTORY_TABLES, Lake
 from include.normalise.landing import normalise_landing
 from include.privacy.pseudonym import pads, visitor_id
 from include.settings import DEFAULT_CONFIG, settings
@@ -29,6 +30,7 @@ from include.warehouse import run_dbt
 from ml.tables import LOOKALIKE_FAIRNESS, LOOKALIKE_MODELS, LOOKALIKE_TRAITS, write_table
 
 DAY = date(2024, 6, 30)
+DAY_BEFORE = date(2024, 6, 29)
 KEY = b"the key of the audience lake"
 OTHER_KEY = b"another key, longer than one block of SHA-256, so that HMAC hashes it first"
 
@@ -94,12 +96,13 @@ def _built(folder: Path) -> AudienceLake:
     run_dbt("segment", lake, variables(), KEY)
     expand(lake)
     operate(lake)
-    run_dbt("publish", lake, variables(), KEY)
+    remember(lake)
+    run_dbt("publish", lake, variables(lake), KEY)
     return AudienceLake(lake)
 
 
-def variables() -> dict[str, Any]:
-    """What the configuration would tell dbt."""
+def variables(lake: Lake | None = None) -> dict[str, Any]:
+    """What the configuration would tell dbt; of a `lake`, what was published on the day before too."""
     return {
         "as_of_date": f"{DAY:%Y-%m-%d}",
         "horizon_days": 28,
@@ -118,11 +121,18 @@ def variables() -> dict[str, Any]:
                 "name": "Brief",
             },
         ],
-        "atoms": [
-            {"alias": "f1", "trait_id": "runner", "kind": "frequency", "days": 30},
-            {"alias": "r1", "trait_id": "runner", "kind": "recency", "days": None},
-            {"alias": "t1", "trait_id": "age", "kind": "value", "days": None},
+        "atoms": [],
+        "trait_windows": [30],
+        "questions": [
+            question("runner", "frequency_30 >= 1", 1),
+            question("runner", "recency <= 29", 2),
+            question("age", "value = '30-39'", 4),
+            question("brief", "value = 'true'", 8),
+            question("golfer", "value = 'true'", 16),
         ],
+        "audience_history": {table: str(lake.audiences(DAY_BEFORE, table)) for table in HISTORY_TABLES}
+        if lake
+        else {},
         "audiences": [
             audience("known_people", "cdp", "record_count >= 1", min_size=2, lookalike=True),
             audience(
@@ -131,13 +141,25 @@ def variables() -> dict[str, Any]:
                 "scores['purchase_probability'] > 0.8 and list_contains(segment_ids, 's1')",
             ),
             audience("in_bath", "cdp", "\"city\" = 'Bath'", min_size=2, lookalike=True),
-            audience("runners", "dmp", '("f1" >= 1)', ttl_days=0),
-            audience("recent_runners", "dmp", '("r1" <= 29)', ttl_days=7),
-            audience("thirties", "dmp", "(\"t1\" = '30-39')", lookalike=True),
+            audience("runners", "dmp", '(("answers_1" & 1) <> 0)', ttl_days=0, traits=["runner"]),
+            audience("recent_runners", "dmp", '(("answers_1" & 2) <> 0)', ttl_days=7, traits=["runner"]),
+            audience("thirties", "dmp", '(("answers_1" & 4) <> 0)', lookalike=True, traits=["age"]),
+            audience(
+                "brief_readers",
+                "dmp",
+                '(("answers_1" & 8) <> 0 or ("answers_1" & 16) <> 0)',
+                traits=["brief", "golfer"],
+            ),
         ],
         "channels": [],
         **profile_variables(load_configuration(DEFAULT_CONFIG, PROMISED_COLUMNS).profile),
     }
+
+
+def question(trait_id: str, predicate: str, bit: int) -> dict[str, Any]:
+    return {
+        "trait_id": trait_id, "predicate": predicate, "default": False, "word": "answers_1", "bit": bit
+    }  # fmt: skip
 
 
 def audience(
@@ -147,6 +169,7 @@ def audience(
     min_size: int = 1,
     ttl_days: int = 30,
     lookalike: bool = False,
+    traits: Sequence[str] = (),
 ) -> dict[str, Any]:
     return {
         "audience_id": audience_id,
@@ -156,6 +179,7 @@ def audience(
         "definition": predicate,
         "definition_version": "v1",
         "predicate": predicate,
+        "trait_ids": list(traits),
         "ttl_days": ttl_days,
         "min_size": min_size,
         "lookalike": lookalike,
@@ -309,6 +333,55 @@ def expand(lake: Lake) -> None:
         union all
         select 'known_people', repeat('0', 64), date '{DAY}', 0.5, 99.0, 'narrow', false, timestamp '2024-07-30'
         order by all""",
+    )
+
+
+def remember(lake: Lake) -> None:
+    """What was published of audiences on the day before."""
+    versions = {
+        "known_people": "v1", "likely_ann": "v0", "in_bath": "v1", "runners": "v1", "thirties": "v1",
+        "brief_readers": "v1", "retired": "v1",
+    }  # fmt: skip
+    audiences = ", ".join(f"('{audience_id}', '{version}')" for audience_id, version in versions.items())
+    _write(
+        lake.audiences(DAY_BEFORE, "audiences"),
+        f"""select audience_id, definition_version, date '{DAY_BEFORE}' as as_of_date,
+            if(audience_id = 'brief_readers', 'below_min_size', 'published') as status
+        from (values {audiences}) as audiences (audience_id, definition_version)""",
+    )
+    members = [
+        ("runners", visitor("ck-ann"), "dmp", "rule"),
+        ("runners", visitor("ck-day-before"), "dmp", "rule"),
+        ("runners", visitor("ck-ben"), "dmp", "rule"),
+        ("runners", visitor("ck-idle"), "dmp", "rule"),
+        ("brief_readers", visitor("ck-brief"), "dmp", "rule"),
+        ("known_people", "c_u-ann", "cdp", "rule"),
+        ("known_people", "c_gone", "cdp", "rule"),
+        ("known_people", visitor("ck-ann"), "dmp", "lookalike"),
+        ("known_people", visitor("ck-stranger"), "dmp", "lookalike"),
+        ("likely_ann", "c_u-ben", "cdp", "rule"),
+        ("thirties", visitor("ck-stranger"), "dmp", "lookalike"),
+        ("in_bath", "c_u-ann", "cdp", "rule"),
+        ("retired", "c_u-ann", "cdp", "rule"),
+    ]
+    _write(
+        lake.audiences(DAY_BEFORE, "audience_members"),
+        f"""select audience_id, member_id, side, source, timestamp '2024-06-20' as entered_at
+        from (values {", ".join(map(str, members))}) as members (audience_id, member_id, side, source)""",
+    )
+    changes = [
+        ("runners", visitor("ck-ann"), "2024-06-20", "entered"),
+        ("runners", visitor("ck-ann"), "2024-03-02", "entered"),
+        ("runners", visitor("ck-ann"), "2024-03-03", "left"),
+        ("runners", visitor("ck-ben"), "2024-06-20", "entered"),
+        ("thirties", visitor("ck-ben"), "2024-06-01", "left"),
+        ("thirties", visitor("ck-ben"), "2024-05-31", "left"),
+    ]
+    _write(
+        lake.audiences(DAY_BEFORE, "audience_changes"),
+        f"""select audience_id, member_id, cast(changed_date as date) as changed_date, 'dmp' as side, change,
+            'rule' as source, if(change = 'entered', 'qualified', 'rule_no_longer_holds') as reason
+        from (values {", ".join(map(str, changes))}) as changes (audience_id, member_id, changed_date, change)""",
     )
 
 

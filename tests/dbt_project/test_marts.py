@@ -8,6 +8,7 @@ import pytest
 
 from tests.dbt_project.audience_lake import (
     DAY,
+    DAY_BEFORE,
     KIOSK_USERS,
     USERS,
     AudienceLake,
@@ -50,6 +51,7 @@ def test_members_are_those_for_whom_the_condition_holds(built: AudienceLake) -> 
 def test_an_audience_below_its_minimum_size_is_listed_without_members(built: AudienceLake) -> None:
     query = "select audience_id, status, size, lookalike_size from audiences order by audience_id"
     assert built.read(query) == [
+        ("brief_readers", "published", 1, 0),
         ("in_bath", "below_min_size", 1, 0),
         ("known_people", "published", 6 + len(KIOSK_USERS), len(STRANGERS)),
         ("likely_ann", "published", 1, 0),
@@ -75,12 +77,83 @@ def test_a_member_leaves_with_the_audience_the_model_or_the_visitor_whichever_is
         select audience_id, entered_at::varchar, expires_at::varchar from audience_members
         where member_id in ('{ANN}', 'c_u-ann') order by all"""
     assert built.read(query) == [
-        ("known_people", "2024-06-30 00:00:00", "2024-07-31 00:00:00"),
+        ("known_people", "2024-06-20 00:00:00", "2024-07-31 00:00:00"),
         ("likely_ann", "2024-06-30 00:00:00", "2024-07-31 00:00:00"),
         ("recent_runners", "2024-06-30 00:00:00", "2024-07-08 00:00:00"),
-        ("runners", "2024-06-30 00:00:00", "2024-10-23 21:00:00"),
+        ("runners", "2024-06-20 00:00:00", "2024-10-23 21:00:00"),
         ("thirties", "2024-06-30 00:00:00", "2024-07-31 00:00:00"),
     ]
+
+
+def changes(built: AudienceLake, change: str, where: str = "true") -> set[tuple[str, str, str]]:
+    query = f"""
+        select audience_id, member_id, reason from audience_changes
+        where change = '{change}' and changed_date = date '{DAY}' and {where}"""
+    return set(built.read(query))
+
+
+def test_who_left_an_audience_is_told_with_the_reason(built: AudienceLake) -> None:
+    assert changes(built, "left") == {
+        ("runners", visitor("ck-day-before"), "rule_no_longer_holds"),
+        ("runners", visitor("ck-ben"), "consent_withdrawn"),
+        ("runners", visitor("ck-idle"), "visitor_forgotten"),
+        ("brief_readers", visitor("ck-brief"), "trait_expired"),
+        ("known_people", "c_gone", "customer_erased"),
+        ("known_people", ANN, "became_known"),
+        ("likely_ann", "c_u-ben", "definition_changed"),
+        ("thirties", visitor("ck-stranger"), "model_refused"),
+        ("in_bath", "c_u-ann", "below_min_size"),
+        ("retired", "c_u-ann", "audience_removed"),
+    }
+
+
+def test_who_entered_an_audience_is_told_with_the_reason(built: AudienceLake) -> None:
+    assert changes(built, "entered", "audience_id <> 'known_people'") == {
+        ("runners", visitor("ck-stranger"), "qualified"),
+        ("runners", visitor("ck-first-day"), "qualified"),
+        ("recent_runners", ANN, "audience_added"),
+        ("recent_runners", visitor("ck-stranger"), "audience_added"),
+        ("recent_runners", visitor("ck-first-day"), "audience_added"),
+        ("thirties", ANN, "qualified"),
+        ("thirties", visitor("ad-trait-only", "advertising_id"), "qualified"),
+        ("brief_readers", visitor("ck-stranger"), "min_size_reached"),
+        ("likely_ann", "c_u-ann", "definition_changed"),
+    }
+    entered = changes(built, "entered", "audience_id = 'known_people' and side = 'dmp'")
+    assert entered == {("known_people", each, "lookalike") for each in STRANGERS - {visitor("ck-stranger")}}
+
+
+def test_of_who_withdrew_consent_the_history_keeps_only_what_removal_needs(built: AudienceLake) -> None:
+    query = f"""
+        select audience_id, member_id, changed_date::varchar, change from audience_changes
+        where changed_date < date '{DAY}' order by all"""
+    assert set(built.read(query)) == {
+        ("runners", ANN, "2024-06-20", "entered"),
+        ("runners", ANN, "2024-03-03", "left"),
+        ("thirties", visitor("ck-ben"), "2024-06-01", "left"),
+    }
+
+
+def test_changes_take_the_members_of_the_day_before_to_those_of_today(built: AudienceLake) -> None:
+    before = (
+        f"read_parquet('{built.lake.audiences(DAY_BEFORE, 'audience_members')}', hive_partitioning = false)"
+    )
+    replayed = f"""
+        (select audience_id, member_id from {before}
+        union all
+        select audience_id, member_id from audience_changes
+        where changed_date = date '{DAY}' and change = 'entered')
+        except all
+        select audience_id, member_id from audience_changes where changed_date = date '{DAY}' and change = 'left'"""
+    today = "select audience_id, member_id from audience_members"
+    assert built.read(f"select count(*) > 20 from ({today})") == [(True,)]
+    assert built.read(f"({replayed}) except all ({today})") == []
+    assert built.read(f"({today}) except all ({replayed})") == []
+
+
+def test_an_audience_on_a_trait_that_nobody_holds_says_so(built: AudienceLake) -> None:
+    query = "select audience_id, trait_warning from audiences where trait_warning is not null"
+    assert built.read(query) == [("brief_readers", "nobody holds golfer (unknown)")]
 
 
 def test_the_control_group_is_a_matter_of_the_person_alone(built: AudienceLake) -> None:
@@ -154,8 +227,8 @@ def test_every_published_table_states_its_grain_and_describes_every_column(built
     }
     assert set(published) == {
         "visitors", "trait_qualifications", "traits", "iab_categories", "lookalike_models", "lookalike_members",
-        "lookalike_traits", "lookalike_fairness", "audiences", "audience_members", "model_cards", "run_costs",
-        "quality_results", "quarantine_summary", "schema_drift",
+        "lookalike_traits", "lookalike_fairness", "audiences", "audience_members", "audience_changes",
+        "model_cards", "run_costs", "quality_results", "quarantine_summary", "schema_drift",
     }  # fmt: skip
     for name, node in published.items():
         assert node["config"]["contract"]["enforced"], name

@@ -1,8 +1,8 @@
 with
 
-observations as (
+held_traits as (
 
-    select * from {{ ref('int_trait_observations') }}
+    select * from {{ ref('int_held_traits') }}
 
 ),
 
@@ -12,54 +12,20 @@ visitors as (
 
 ),
 
-rules as (
-
-    {{ configured_rows(var('traits'), {'trait_id': 'varchar', 'ttl_days': 'integer'}) | indent(4) }}
-
-),
-
-summarised as (
-
-    select
-        visitor_id,
-        trait_id,
-        max({'last_observed_at': last_observed_at, 'source': source, 'value': value}) as latest,
-        cast(sum(observations) as bigint) as frequency,
-        min(first_observed_at) as first_qualified_at,
-        max(last_observed_at) as last_qualified_at,
-    from observations
-    group by visitor_id, trait_id
-
-),
-
-with_expiry as (
-
-    select
-        summarised.*,
-        summarised.last_qualified_at + to_days(
-            nullif(coalesce(rules.ttl_days, {{ var('third_party_ttl_days', 120) }}), 0)
-        ) as expires_at,
-    from summarised
-    left join rules
-        on summarised.trait_id = rules.trait_id
-
-),
-
 final as (
 
     select
-        with_expiry.visitor_id,
-        with_expiry.trait_id,
-        with_expiry.latest.source as source,
-        with_expiry.latest.value as value,
-        with_expiry.frequency,
-        with_expiry.first_qualified_at,
-        with_expiry.last_qualified_at,
-        with_expiry.expires_at,
-    from with_expiry
+        held_traits.visitor_id,
+        held_traits.trait_id,
+        held_traits.source,
+        held_traits.value,
+        held_traits.observations as frequency,
+        held_traits.first_observed_at as first_qualified_at,
+        held_traits.last_observed_at as last_qualified_at,
+        held_traits.expires_at,
+    from held_traits
     inner join visitors
-        on with_expiry.visitor_id = visitors.visitor_id
-    where coalesce(with_expiry.expires_at > {{ end_of_day() }}, true)
+        on held_traits.visitor_id = visitors.visitor_id
 
 )
 

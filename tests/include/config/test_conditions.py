@@ -159,7 +159,39 @@ def test_a_predicate_is_closed_in_parentheses(connection):
 
 def test_traits_that_differ_in_case_only_are_different(connection):
     condition = compile_visitor_condition("trait('Age') = '1' and trait('age') = '2'", connection)
-    assert condition.predicate(atom_aliases([condition])) == "(\"t1\" = '1' AND \"t2\" = '2')"
+    assert condition.predicate(atom_aliases(condition.atoms)) == "(\"t1\" = '1' AND \"t2\" = '2')"
+
+
+def test_an_audience_in_a_condition_stands_for_its_condition(connection):
+    audiences = {
+        "growers": "frequency('garden', 30) >= 1 or audience('northern')",
+        "northern": "trait('region') = 'n'",
+    }
+    nested = compile_visitor_condition("audience('growers') and recency('garden') < 9", connection, audiences)
+    written = compile_visitor_condition(
+        "(frequency('garden', 30) >= 1 or (trait('region') = 'n')) and recency('garden') < 9", connection
+    )
+    assert nested == written
+    customers = compile_customer_condition(
+        "not audience('many') and city = 'Ulm'", COLUMNS, connection, (), {"many": "orders > 5 or orders < 2"}
+    )
+    assert customers.predicate() == '(NOT ("orders" > 5 OR "orders" < 2) AND "city" = \'Ulm\')'
+
+
+@pytest.mark.parametrize(
+    ("where", "reason"),
+    [
+        ("audience('b')", "'b -> c -> b', allowed: audiences that do not ask for themselves"),
+        ("audience('grower')", "the audience 'grower', allowed: growers, b, c (did you mean 'growers'?)"),
+        ("audience(growers)", "allowed: audience('id')"),
+        ("not audience('growers')", "this one holds for everybody who never had them"),
+    ],
+)
+def test_an_audience_that_asks_for_itself_or_for_nobody_is_refused(connection, where, reason):
+    audiences = {"growers": "recency('garden') < 9", "b": "audience('c')", "c": "audience('b')"}
+    with pytest.raises(ConditionError) as error:
+        compile_visitor_condition(where, connection, audiences)
+    assert reason in str(error.value)
 
 
 def test_a_quote_in_the_name_of_a_trait_stays_inside_the_name(connection):
@@ -172,8 +204,9 @@ def test_aliases_do_not_depend_on_the_order_of_the_audiences(connection):
     second = compile_visitor_condition(
         "trait('a') = '1' and frequency('a', 30) > 1 and recency('a') < 3", connection
     )
-    assert atom_aliases([first, second]) == atom_aliases([second, first])
-    assert sorted(atom_aliases([first, second]).values()) == ["f1", "f2", "r1", "t1", "t2"]
+    aliases = atom_aliases([*first.atoms, *second.atoms])
+    assert aliases == atom_aliases([*second.atoms, *first.atoms])
+    assert sorted(aliases.values()) == ["f1", "f2", "r1", "t1", "t2"]
 
 
 def test_layout_does_not_change_the_normalised_text(connection):

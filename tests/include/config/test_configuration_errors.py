@@ -362,7 +362,7 @@ def test_an_unknown_score_is_named_with_the_nearest(problems):
 def test_an_unknown_function_is_named_with_the_nearest(problems):
     found = problems(audiences=AUDIENCE.replace("orders > 5", "segmnt('s1')"))
     assert found[0].startswith(
-        "audiences.yml:4 audiences[loyal].where: found the function 'segmnt', allowed: score, segment, feature, abs, "
+        "audiences.yml:4 audiences[loyal].where: found the function 'segmnt', allowed: score, segment, feature, audience, abs, "
     )
     assert found[0].endswith("(did you mean 'segment'?)")
 
@@ -452,6 +452,39 @@ def test_a_trait_that_nobody_defines_is_accepted(load):
     assert load(audiences=DMP_AUDIENCE).audiences[0].audience_id == "gardeners"
 
 
+def test_a_trait_may_be_held_without_end_and_is_held_for_120_days_when_nothing_is_said(load):
+    rules = load(audiences=RULE.replace("ttl_days: 30", "ttl_days: 0") + OTHER_RULE).traits
+    assert [rule.ttl_days for rule in rules] == [0, 120]
+
+
+@pytest.mark.parametrize(
+    ("folder", "reason"),
+    [
+        ("a/b/c/d/e/f", "allowed: at most 5 names with / between them, e.g. interests/food"),
+        ("interests//food", "allowed: at most 5 names with / between them, e.g. interests/food"),
+        ("Interests", "allowed: at most 5 names with / between them, e.g. interests/food"),
+        ("gardener/roses", "found 'gardener', allowed: a folder whose name no trait has"),
+    ],
+)
+def test_a_folder_is_a_path_of_at_most_five_names(problems, folder, reason):
+    found = problems(audiences=RULE + f"    folder: {folder}\n")
+    assert len(found) == 1
+    assert found[0].startswith("audiences.yml:5 traits[gardener].folder: ")
+    assert found[0].endswith(reason)
+
+
+def test_a_rule_is_put_into_a_folder_where_it_is_written(problems):
+    found = problems(audiences=RULE + "folders: {life: [has_house, gardener]}\n")
+    message = "found 'gardener', allowed: a trait of another party; a rule says `folder:` itself"
+    assert (
+        len(found) == 1 and found[0].startswith("audiences.yml:5 folders.life") and found[0].endswith(message)
+    )
+
+
+OTHER_RULE = """\
+  - id: runner
+    where: content_category = 'running'
+"""
 RULE = """\
 traits:
   - id: gardener

@@ -82,12 +82,13 @@ def test_an_audience_is_told_with_its_compiled_condition(variables):
         "definition": "orders > 5 and score('purchase_probability') > 0.5",
         "definition_version": "",
         "predicate": '("orders" > 5 AND "scores"[\'purchase_probability\'] > 0.5)',
+        "trait_ids": [],
         "ttl_days": 30,
         "min_size": 100,
         "lookalike": True,
         "seed_tier": "strict",
     }
-    assert gardeners["predicate"] == '("t1" = \'true\' AND "f1" >= 2 AND "r1" < 9)'
+    assert gardeners["trait_ids"] == ["gardener", "region"]
     assert (gardeners["name"], gardeners["min_size"], gardeners["lookalike"]) == (
         "People with a garden",
         50,
@@ -95,12 +96,44 @@ def test_an_audience_is_told_with_its_compiled_condition(variables):
     )
 
 
-def test_atoms_are_told_by_alias(variables):
-    assert variables()["atoms"] == [
-        {"alias": "f1", "trait_id": "gardener", "kind": "frequency", "days": 30},
-        {"alias": "r1", "trait_id": "region", "kind": "recency", "days": None},
-        {"alias": "t1", "trait_id": "gardener", "kind": "value", "days": None},
+def test_questions_are_told_with_the_place_of_their_answers(variables):
+    told = variables()
+    assert told["questions"] == [
+        {"trait_id": trait_id, "predicate": predicate, "default": False, "word": "answers_1", "bit": bit}
+        for trait_id, predicate, bit in [
+            ("gardener", '"frequency_30" >= 2', 1),
+            ("gardener", "\"value\" = 'true'", 2),
+            ("region", '"recency" < 9', 4),
+        ]
     ]
+    assert (told["trait_windows"], told["atoms"]) == ([30], [])
+
+
+def test_folders_are_told_with_all_that_counts_for_them(variables):
+    told = variables(
+        AUDIENCES.replace("    ttl_days: 60", "    ttl_days: 60\n    folder: life/home")
+        + "folders: {life/home: [has_house], work: [job]}\n"
+    )
+    assert [(entry["trait_id"], entry["folder"]) for entry in told["trait_folders"]] == [
+        ("gardener", "life"), ("gardener", "life/home"), ("has_house", "life"), ("has_house", "life/home"),
+        ("job", "work"), ("life", "life"), ("life/home", "life"), ("life/home", "life/home"), ("work", "work"),
+    ]  # fmt: skip
+
+
+def test_another_content_of_a_folder_is_another_version_of_who_asks_for_it(variables):
+    text = AUDIENCES.replace("recency('region') < 9", "recency('home') < 9") + "folders: {home: [house]}\n"
+    told, changed = variables(text), variables(text.replace("[house]", "[house, flat]"))
+    assert version(told, "gardeners") != version(changed, "gardeners")
+    assert version(told, "loyal") == version(changed, "loyal")
+
+
+def test_the_latest_earlier_day_is_the_history_of_a_day(load, tmp_path):
+    lake = Lake(tmp_path)
+    for day in (date(2024, 6, 1), date(2024, 6, 28), DAY, date(2024, 7, 1)):
+        lake.audiences(day, "audiences").parent.mkdir(parents=True)
+        lake.audiences(day, "audiences").touch()
+    told = dbt_variables(load(audiences=AUDIENCES), DAY, lake)
+    assert told["audience_history"] == {"audiences": str(lake.audiences(date(2024, 6, 28), "audiences"))}
 
 
 def test_rules_are_told_with_their_compiled_condition(variables):
@@ -109,6 +142,8 @@ def test_rules_are_told_with_their_compiled_condition(variables):
             "trait_id": "gardener",
             "name": "Gardener",
             "predicate": "(\"content_category\" = 'garden')",
+            "description": "",
+            "folder": None,
             "ttl_days": 60,
         }
     ]

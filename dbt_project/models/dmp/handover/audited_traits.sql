@@ -5,7 +5,7 @@ with
 foreign_traits as (
 
     select * from {{ ref('trait_qualifications') }}
-    where source <> 'rule'
+    where source in ('second', 'third')
 
 ),
 

@@ -39,6 +39,12 @@ known_visitors as (
 
 ),
 
+earlier_members as (
+
+    select * from {{ ref('int_earlier_members') }}
+
+),
+
 members as (
 
     select
@@ -83,7 +89,7 @@ final as (
         publishable_members.side,
         publishable_members.source,
         {{ is_control('coalesce(known_visitors.customer_id, publishable_members.member_id)') }} as is_control,
-        cast({{ as_of_date() }} as timestamp) as entered_at,
+        coalesce(earlier_members.entered_at, cast({{ as_of_date() }} as timestamp)) as entered_at,
         least(
             publishable_members.model_expires_at,
             visitors.expires_at,
@@ -98,6 +104,10 @@ final as (
         on
             publishable_members.member_id = known_visitors.visitor_id
             and publishable_members.side = 'dmp'
+    left join earlier_members
+        on
+            publishable_members.audience_id = earlier_members.audience_id
+            and publishable_members.member_id = earlier_members.member_id
 
 )
 

@@ -12,9 +12,26 @@ audience_sizes as (
 
 ),
 
+audience_traits as (
+
+    select * from {{ ref('int_audience_traits') }}
+
+),
+
 members as (
 
     select * from {{ ref('audience_members') }}
+
+),
+
+warnings as (
+
+    select
+        audience_id,
+        'nobody holds ' || string_agg(trait_id || ' (' || standing || ')', ', ' order by trait_id) as trait_warning,
+    from audience_traits
+    where standing <> 'held'
+    group by audience_id
 
 ),
 
@@ -48,12 +65,15 @@ final as (
         coalesce(audience_rules.min_size, 0) as min_size,
         coalesce(audience_rules.ttl_days, 0) as ttl_days,
         audience_rules.has_lookalike,
+        warnings.trait_warning,
         {{ as_of_date() }} as as_of_date,
     from audience_rules
     inner join audience_sizes
         on audience_rules.audience_id = audience_sizes.audience_id
     left join counted_members
         on audience_rules.audience_id = counted_members.audience_id
+    left join warnings
+        on audience_rules.audience_id = warnings.audience_id
 
 )
 

@@ -1,49 +1,50 @@
--- All conditions of one side in one scan. A condition that is null for a member does not hold.
+-- Everybody's answers are columns of two tables, and each condition reads only those that it names. A condition that is
+-- null for a member does not hold.
 
 {%- set cdp_audiences = var('audiences') | selectattr('side', 'equalto', 'cdp') | list %}
 {%- set dmp_audiences = var('audiences') | selectattr('side', 'equalto', 'dmp') | list %}
 
 with
 
-customers as (
+customers as not materialized (
 
     select * from {{ ref('int_audience_base') }}
 
 ),
 
-visitors as (
+visitors as not materialized (
 
-    select * from {{ ref('int_audience_atoms') }}
+    select * from {{ ref('int_audience_answers') }}
 
 ),
 
 customer_matches as (
 
-    select
-        unnest({{ matching_rules(cdp_audiences, 'audience_id') }}) as audience_id,
-        'cdp' as side,
-        customer_id as member_id,
-    from customers
+    {{ matches_of(cdp_audiences, 'customers', 'customer_id') | indent(4) }}
 
 ),
 
 visitor_matches as (
 
-    select
-        unnest({{ matching_rules(dmp_audiences, 'audience_id') }}) as audience_id,
-        'dmp' as side,
-        visitor_id as member_id,
-    from visitors
+    {{ matches_of(dmp_audiences, 'visitors', 'visitor_id') | indent(4) }}
 
 ),
 
 final as (
 
-    select * from customer_matches
+    select
+        audience_id,
+        'cdp' as side,
+        member_id,
+    from customer_matches
 
     union all
 
-    select * from visitor_matches
+    select
+        audience_id,
+        'dmp' as side,
+        member_id,
+    from visitor_matches
 
 )
 
