@@ -160,7 +160,8 @@ def keep_overlaps(
     pairs = pairs.refuse(between & (is_wrong | _moves_by_a_few(unit, sets, pairs, before, floor)))
     refused = np.zeros(len(first), dtype=bool)
     for name in ("today", "told"):
-        people, common = getattr(sets, name), np.diag(getattr(sets, name))
+        people, common = getattr(sets, name), unit.overlaps.copy()
+        np.fill_diagonal(common, people)
         common[first, second] = common[second, first] = getattr(pairs, name)
         outside = getattr(everybody, name)[0] - people[first] - people[second] + getattr(pairs, name)
         refused |= between & is_few(outside, floor)
@@ -191,24 +192,34 @@ def _moves_by_a_few(
 
 
 def _leave_few_together(unit: Unit, sets: Figures, pairs: Figures, floor: int) -> np.ndarray:
-    """The overlaps that would tell, beside larger ones, how few of A are in neither of two sets that have nobody in
-    common, as women neither of the north nor of the south."""
+    """The overlaps that would tell, beside another one, how few of A are in neither of two sets that have nobody in
+    common, as women neither of the north nor of the south: A and C, and D and E of which D is within A and E apart from
+    C. Of the two the smaller is named."""
     first, second = unit.pairs
     people, refused = unit.people, np.zeros(len(first), dtype=bool)
-    are_same = (unit.overlaps == people[:, None]) & (unit.overlaps == people)
+    is_within = (unit.overlaps >= people[:, None]) & (people[:, None] > 0)
+    told = np.flatnonzero(pairs.is_told)
+    # Every overlap twice, with either of its sets as the one that is within A.
+    pair = np.tile(told, 2)
+    inner, other = (
+        np.concatenate(each) for each in ((first[told], second[told]), (second[told], first[told]))
+    )
     for one in range(len(people)):
-        # Sets of the same people are one set here, whatever their names.
-        is_mine = [are_same[one, first] & pairs.is_told, are_same[one, second] & pairs.is_told]
-        mine = np.concatenate([np.flatnonzero(each) for each in is_mine])
-        others = np.concatenate([second[is_mine[0]], first[is_mine[1]]])
-        order = np.lexsort((mine, -pairs.told[mine]))
-        mine, others = mine[order], others[order]
-        few = np.zeros((len(mine),) * 2, dtype=bool)
+        parts = np.flatnonzero(is_within[inner, one])
+        mine = parts[is_within[one, inner[parts]]]
+        few = np.zeros((len(mine), len(parts)), dtype=bool)
         for name in ("today", "told"):
-            counts = getattr(pairs, name)[mine]
-            few |= is_few(getattr(sets, name)[one] - np.add.outer(counts, counts), floor)
-        few &= unit.overlaps[np.ix_(others, others)] == 0
-        refused[mine[np.triu(few, 1).any(axis=0)]] = True
+            counts = getattr(pairs, name)
+            both = np.add.outer(counts[pair[mine]], counts[pair[parts]])
+            few |= is_few(getattr(sets, name)[one] - both, floor)
+        few &= unit.overlaps[np.ix_(other[mine], other[parts])] == 0
+        left, right = (
+            pair[each[chosen]] for each, chosen in zip((mine, parts), np.nonzero(few), strict=True)
+        )
+        is_left = (pairs.told[left] < pairs.told[right]) | (
+            (pairs.told[left] == pairs.told[right]) & (left > right)
+        )
+        refused[np.where(is_left, left, right)] = True
     return refused
 
 

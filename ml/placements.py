@@ -188,7 +188,9 @@ def _near_overlaps(cells: Figures, places: Places, unit: Unit, pairs: Figures, f
         for name in ("today", "told"):
             counts, common = getattr(cells, name)[mine], getattr(pairs, name)[asked]
             few |= is_few(np.abs(np.subtract.outer(common, counts)), floor)
-        near[mine] = (few & is_within[np.ix_(other, places.column[mine])]).any(axis=0)
+        around = is_within[np.ix_(other, places.column[mine])]
+        around |= (pairs.today[asked] == unit.people[one])[:, None]
+        near[mine] = (few & around).any(axis=0)
     return near
 
 

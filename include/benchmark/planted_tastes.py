@@ -44,8 +44,8 @@ def compare_with_truth(
     """Compare the members of each look-alike with who truly is of the taste, or, with `truly`, would respond to it.
 
     `members` are rows of `lookalike_members` of at least the best 5 %, `features` the hand-over `visitor_features`,
-    `known` the hand-over `known_visitors`, `truth` the demo's `stranger_tastes.parquet` and `key` the pseudonym key. The
-    oracle is the best that can be had from what is observed: the same learner, told of other strangers who truly is of
+    `known` the hand-over `known_visitors`, `truth` the demo's `stranger_tastes.parquet` and `key` the pseudonym key.
+    The oracle is the best that can be had from what is observed: the same learner, told of other strangers who truly is of
     the taste, and scoring each stranger by a model that was not told of them. Nobody can do as well as who knows every
     taste: a dozen page views do not give one away.
     """

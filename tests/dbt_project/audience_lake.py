@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -19,6 +20,7 @@ import pytest
 
 from include.config import Normalisation, load_configuration
 from include.config.columns import PROMISED_COLUMNS
+from include.config.schema import Placements
 from include.config.variables import feature_variables, profile_variables
 from include.extract.drift import write_drift
 from include.extract.kinds import kinds
@@ -27,6 +29,7 @@ from include.normalise.landing import normalise_landing
 from include.privacy.pseudonym import pads, visitor_id
 from include.settings import DEFAULT_CONFIG, settings
 from include.warehouse import run_dbt
+from ml.reach import measure_reach
 from ml.tables import LOOKALIKE_FAIRNESS, LOOKALIKE_MODELS, LOOKALIKE_TRAITS, write_table
 
 DAY = date(2024, 6, 30)
@@ -48,6 +51,12 @@ SECRETS = (
     "ann@example.org", "ann%40example.org", "dora@example.org", "Annabel", "203.0.113.77", "198.51.100.23",
     "2001:db8:ab:1::1", "session=s3cr3t", "+49301234567",
 )  # fmt: skip
+
+
+# Of so few people nothing could be told: what is told of many has tests of its own.
+TELLS_EVERYTHING = SimpleNamespace(
+    privacy=SimpleNamespace(minimum_cell=1), models=SimpleNamespace(placements=Placements())
+)
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,8 @@ def _built(folder: Path) -> AudienceLake:
     learn(lake)
     run_dbt("segment", lake, variables(), KEY)
     expand(lake)
+    run_dbt("expand", lake, variables(), KEY)
+    measure_reach(lake, DAY, TELLS_EVERYTHING)
     operate(lake)
     remember(lake)
     run_dbt("publish", lake, variables(lake), KEY)
@@ -111,6 +122,7 @@ def variables(lake: Lake | None = None) -> dict[str, Any]:
         "visitor_idle_days": 120,
         "event_days": 60,
         "control_share": 0.3,
+        "minimum_cell": 1,
         "advertising_purposes": ["advertising"],
         "traits": [
             {"trait_id": "runner", "predicate": "\"url\" like '%running%'", "ttl_days": 90, "name": "Runs"},

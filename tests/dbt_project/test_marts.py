@@ -222,13 +222,14 @@ def test_every_published_table_states_its_grain_and_describes_every_column(built
         node["name"]: node
         for node in built.manifest["nodes"].values()
         if node["resource_type"] == "model"
-        and node["config"]["meta"].get("side") in ("dmp", "both", "ops")
+        and node["config"]["meta"].get("side") in ("dmp", "bridge", "both", "ops")
         and node["config"]["materialized"] == "external"
     }
     assert set(published) == {
         "visitors", "trait_qualifications", "traits", "iab_categories", "lookalike_models", "lookalike_members",
         "lookalike_traits", "lookalike_fairness", "audiences", "audience_members", "audience_changes",
         "model_cards", "run_costs", "quality_results", "quarantine_summary", "schema_drift",
+        "placements", "reach", "audience_overlaps",
     }  # fmt: skip
     for name, node in published.items():
         assert node["config"]["contract"]["enforced"], name
