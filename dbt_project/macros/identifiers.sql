@@ -176,6 +176,22 @@ normalised as not materialized (
 {% endmacro %}
 
 {#
+    The aggregate of when what landed first was seen: the earliest moment of the first day of delivery. Both are put into
+    one number, the day before the microseconds, because what an aggregate keeps of a row or a list cannot leave memory.
+#}
+{% macro first_evident(seen_at, landed_on) -%}
+    make_timestamp(cast(
+        min({{ day_number(landed_on) }} * 18446744073709551616 + epoch_us({{ seen_at }}) + 4611686018427387904)
+        - {{ day_number('min(' ~ landed_on ~ ')') }} * 18446744073709551616 - 4611686018427387904
+        as bigint
+    ))
+{%- endmacro %}
+
+{% macro day_number(day) -%}
+    cast(date_diff('day', date '1970-01-01', {{ day }}) as hugeint)
+{%- endmacro %}
+
+{#
     The identifiers that the rows of a relation carry, one row per node, id type and value: when seen and how often.
     `seen_at` is a column; `where` leaves rows out. Rows are first counted per node, which has one set of identifiers
     (but for customers, whose record may change), so that a hundred million events unpivot as a few million nodes.
@@ -212,7 +228,7 @@ normalised as not materialized (
             {{ 'record_id,' if kind == 'customers' }}
             {{ ids | join(', ') }},
             min({{ landed_on }}) as landed_on,
-            arg_min({{ seen_at }}, ({{ landed_on }}, {{ seen_at }})) as evident_at,
+            {{ first_evident(seen_at, landed_on) }} as evident_at,
             min({{ seen_at }}) as first_seen_at,
             max({{ seen_at }}) as last_seen_at,
             count(*) as observations,

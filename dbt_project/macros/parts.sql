@@ -9,11 +9,11 @@
     hash({{ column }}) % coalesce(getvariable('parts'), 1) = coalesce(getvariable('part'), 0)
 {%- endmacro %}
 
-{# How many parts the snapshots of the customers in a table make: one for every 100,000 of their rows. #}
+{# How many parts the snapshots of the customers in a table make, by how many rows they have together. #}
 {% macro parts_of(customers) %}
     {%- set count = run_query('select count(distinct customer_id) from ' ~ customers).rows[0][0] | int -%}
     {%- set rows = count + [count, var('learners')] | min * (var('feature_cutoffs') | length - 1) -%}
-    {{ return([(rows / 100000) | round(0, 'ceil') | int, 1] | max) }}
+    {{ return([(rows / var('snapshots_at_a_time')) | round(0, 'ceil') | int, 1] | max) }}
 {% endmacro %}
 
 {# The table of the warehouse that the parts of a relation are put into before they are sorted. #}

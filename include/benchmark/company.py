@@ -1,6 +1,7 @@
 """A made-up company as a user would bring it: seven channels of one Parquet file each, and their configuration.
 
 The people, orders and doings are those of `learning_inputs`; everything about a row hangs on the hash of its number.
+A customer has about 21 rows of the timeline: 9 lines of 4.5 orders, 7 events, 5 messages, 0.4 calls.
 A hundredth of the people have a second record with the same e-mail address, as many records come again corrected, and
 every two hundredth event is sent twice.
 """
@@ -16,9 +17,8 @@ from include.benchmark import learning_inputs as made_up
 from include.benchmark.learning_inputs import CATEGORIES, DAY, PRODUCTS
 from include.settings import DEFAULT_CONFIG, Settings
 
-ROWS_OF_A_CUSTOMER = 21  # of the timeline: about 9 lines of 4.5 orders, 7 events, 5 messages, 0.4 calls
 ROW_GROUP = 122_880
-# By channel: the kind of record, the file's query, and the canonical columns that have another name or none in it.
+# The kind of record that each channel brings.
 CHANNELS = {
     "crm": "customers",
     "shop": "orders",
@@ -120,7 +120,7 @@ ORDERS = f"""
         if(hash(draw, 16) % 3 = 0, 'store', 'online') as sales_channel,
         if(hash(draw, 16) % 3 = 0, 'S' || hash(draw, 17) % 50, null) as store_id,
         'EUR' as currency,
-        sum(amount)::decimal(18, 4) as total,
+        sum(amount::decimal(18, 4))::decimal(18, 4) as total,
         if(hash(draw, 15) % 10 = 0, 3, 0)::decimal(18, 4) as discount,
         if(hash(draw, 15) % 10 = 0, 'SAVE10', null) as coupon,
         if(number % 3 < 2, 'K' || number, null) as customer_number,
@@ -134,8 +134,8 @@ ORDER_LINES = """
         line + 1 as line_number,
         'P' || product as product_id,
         1 + hash(draw, line, 18) % 3 as quantity,
-        amount / (1 + hash(draw, line, 18) % 3) as unit_price,
-        amount,
+        (amount / (1 + hash(draw, line, 18) % 3))::decimal(18, 4) as unit_price,
+        amount::decimal(18, 4) as amount,
     from lines
 """
 CATALOGUE = f"""

@@ -36,7 +36,7 @@ def cost_of_inputs(step: str, settings: Settings) -> dict[str, float]:
             query = node.get("compiled_code")
             if node["resource_type"] != "model" or step not in node["tags"] or not query:
                 continue
-            read = _columns_read(connection, query)
+            read = columns_read(connection, query)
             began = time.process_time()
             for relation, columns in sorted(read.items()):
                 wanted = ", ".join(f'max("{column}")' for column in sorted(columns)) or "count(*)"
@@ -45,14 +45,16 @@ def cost_of_inputs(step: str, settings: Settings) -> dict[str, float]:
     return costs
 
 
-def _columns_read(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, set[str]]:
+def columns_read(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, set[str]]:
     """The columns that a query reads of each relation and of each set of Parquet files."""
     relations = {f'"warehouse"."main"."{name}"' for name in RELATION.findall(query)} | set(
         PARQUET.findall(query)
     )
     stubs = {}
     for number, relation in enumerate(sorted(relations)):
-        connection.execute(f"create or replace table stubs.main.stub_{number} as from {relation} limit {ROWS_PLANNED}")
+        connection.execute(
+            f"create or replace table stubs.main.stub_{number} as from {relation} limit {ROWS_PLANNED}"
+        )
         stubs[f"stub_{number}"] = relation
         query = query.replace(relation, f"stubs.main.stub_{number}")
     ((_, plan),) = connection.execute(f"explain (format json) {query}").fetchall()

@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
         _spawn(options.folder, "make", str(options.customers))
     costs = options.folder / "costs.jsonl"
     for step in options.steps:
-        for part in _parts(step):
+        for part in parts_of(step):
             for cost in _measure(options.folder, step, part):
                 with costs.open("a") as file:
                     file.write(json.dumps(asdict(cost)) + "\n")
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _parts(step: str) -> list[str]:
+def parts_of(step: str) -> list[str]:
     from include.benchmark.company import CHANNELS
     from include.pipeline import LEARNING
 

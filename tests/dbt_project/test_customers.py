@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from include.lake import Lake
 from include.privacy.pseudonym import pads, visitor_id
-from include.warehouse import run_dbt
+from include.warehouse import run_dbt, run_models
 from tests.dbt_project.small_lake import (
     KEY,
     learn_small_lake,
@@ -300,6 +301,18 @@ def test_the_same_rows_in_another_order_give_the_same_tables(small: Lake, tmp_pa
             assert rows(path) == rows(other), path.name
             compared += 1
     assert compared == 14
+
+
+def test_snapshots_are_the_same_whether_customers_are_taken_together_or_in_parts(
+    small: Lake, tmp_path: Path
+) -> None:
+    parted = Lake(tmp_path / "parted")
+    shutil.copytree(small.data, parted.data)
+    names = ["customer_feature_snapshots", "customer_category_snapshots"]
+    run_models(names, parted, variables() | {"snapshots_at_a_time": 2}, KEY)
+    assert len({row[0] for row in rows(small.staged(names[0]), "select customer_id from this")}) > 2
+    for name in names:
+        assert rows(small.staged(name)) == rows(parted.staged(name)), name
 
 
 def test_the_key_is_in_no_file_that_dbt_writes(small: Lake) -> None:

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from include.benchmark.company import CHANNELS, write_company
+from include.benchmark.model_inputs import columns_read
+from include.benchmark.steps import STEPS, parts_of
+from include.config import load_configuration
+from include.pipeline import LEARNING
+from include.settings import settings
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("company")
+    write_company(folder, 300, replace(settings(), threads=2))
+    return folder
+
+
+def rows(company: Path, query: str) -> list[tuple]:
+    with duckdb.connect() as connection:
+        for channel, kind in CHANNELS.items():
+            connection.execute(f"create view {kind} as from '{company}/channels/{channel}.parquet'")
+        return connection.execute(query).fetchall()
+
+
+def test_a_made_up_company_is_configured_as_a_user_would_and_links_by_identifiers_alone(
+    company: Path,
+) -> None:
+    configuration = load_configuration(company / "config")
+    assert {name: channel.kind for name, channel in configuration.channels.items()} == CHANNELS
+    assert not configuration.identity.linkage.enabled
+
+
+def test_orders_add_up_to_their_lines_and_some_records_and_events_come_twice(company: Path) -> None:
+    for kind in CHANNELS.values():
+        assert rows(company, f"select count(*) from {kind}")[0][0] > 0, kind
+    assert rows(company, "select sum(total) from orders") == rows(
+        company, "select sum(amount) from order_lines"
+    )
+    assert rows(company, "select count(*) - count(distinct record_id) from customers") == [(3,)]
+    assert rows(company, "select count(*) > count(distinct event_id) from events") == [(True,)]
+
+
+def test_a_company_has_the_same_rows_each_time(company: Path, tmp_path: Path) -> None:
+    write_company(tmp_path, 300, replace(settings(), threads=1))
+    for channel, kind in CHANNELS.items():
+        others = f"'{tmp_path}/channels/{channel}.parquet'"
+        assert rows(company, f"from {kind} except all from {others}") == [], kind
+        assert rows(company, f"from {others} except all from {kind}") == [], kind
+
+
+def test_the_columns_a_model_reads_are_those_of_its_plan(tmp_path: Path) -> None:
+    path = tmp_path / "things.parquet"
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{tmp_path}/warehouse.duckdb' as warehouse")
+        connection.execute("attach ':memory:' as stubs")
+        connection.execute("use warehouse")
+        connection.execute(
+            "create table people as select range as number, 'x' as name, 1 as age from range(9)"
+        )
+        connection.execute(
+            f"copy (select range as number, 'y' as colour, 2 as size from range(9)) to '{path}'"
+        )
+        things = f"read_parquet('{path}', hive_partitioning = false)"
+        people = '"warehouse"."main"."people"'
+        query = f"""
+            with things as (select * from {things}), people as (select * from {people})
+            select people.name, max(things.size) from people join things using (number) group by all
+        """
+        assert columns_read(connection, query) == {people: {"number", "name"}, things: {"number", "size"}}
+
+
+def test_every_task_of_learn_is_a_part_of_its_step() -> None:
+    assert parts_of("learn") == list(LEARNING)
+    assert all(parts_of(step) for step in STEPS)
