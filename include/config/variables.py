@@ -82,6 +82,7 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         "action_service_days": actions.service_days,
         "action_cart_days": actions.cart_days,
         "offsite_pause_days": configuration.models.offsite.pause_days,
+        "offsite_sales_channel": configuration.models.offsite.sales_channel,
         "offsite_recent_days": configuration.models.offsite.recent_days,
         "offsite_people": configuration.models.offsite.people,
         **feature_variables(configuration, day),
