@@ -23,7 +23,9 @@ from datetime import datetime, timedelta
 
 from airflow.sdk import Param, dag, task, task_group
 
-LEARNED = ("value", "segmentation", "recommendation", "product_profiles", "propensity", "triggers", "needs")
+LEARNED = (
+    "value", "segmentation", "recommendation", "product_profiles", "propensity", "triggers", "needs", "offsite"
+)  # fmt: skip
 DAY = "{{ ti.xcom_pull(task_ids='open_run', key='day') }}"
 
 
@@ -113,7 +115,9 @@ def customer_audiences():
 
     @task_group
     def expand():
-        run.override(task_id="lookalikes")("expand", DAY) >> gate("expand", DAY)
+        lookalikes = run.override(task_id="lookalikes")("expand", DAY)
+        reach = run.override(task_id="reach")("measure_reach", DAY)
+        lookalikes >> build("expand", DAY) >> reach >> gate("expand", DAY)
 
     @task_group
     def publish():

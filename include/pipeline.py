@@ -18,6 +18,7 @@ from include import ledger
 from include.config import Configuration, dbt_variables, load_configuration
 from include.lake import Lake
 from include.ledger import StepFailed
+from include.privacy.epochs import hold_key_to_its_epoch
 from include.settings import pseudonym_key, settings
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ LEARNING = {
     "product_profiles": ("ml.product_profiles", "profile_products"),
     "triggers": ("ml.triggers", "find_triggers"),
     "needs": ("ml.needs", "find_needs"),
+    "offsite": ("ml.offsite", "find_offsite_interests"),
 }
 
 
@@ -48,6 +50,7 @@ def open_run(day: date) -> list[str]:
             raise StepFailed(
                 "configure: no pseudonym key; set TANDEM_PSEUDONYM_KEY, which makes the visitor ids"
             )
+        hold_key_to_its_epoch(lake, pseudonym_key(), configuration.privacy.key.epoch)
         path = lake.run_file(day, "run.json")
         path.write_text(
             json.dumps(
@@ -184,6 +187,16 @@ def expand(day: date) -> str:
         return _tell(entry, expand_audiences(lake, day, _configuration(day)))
 
 
+def measure_reach(day: date) -> str:
+    """Say how many people each audience reaches, where, how often and together with which others, as far as that may
+    be told."""
+    from ml.reach import measure_reach as measure
+
+    lake = _lake()
+    with ledger.recorded(lake, day, "expand", "reach") as entry:
+        return _tell(entry, measure(lake, day, _configuration(day)))
+
+
 def check(day: date, step: str) -> str:
     """The gate of a step. Returns the path of its readable result; raises StepFailed when it does not hold."""
     from include.quality import run_gate
@@ -209,13 +222,14 @@ def write_release(day: date) -> None:
 
 def swap_release(day: date) -> str:
     """Seal the audited release and point readers to it. Returns the release id."""
-    from include.publish import prune_releases, remember_inputs, seal_release
+    from include.publish import keep_history, prune_releases, remember_inputs, seal_release
 
     lake = _lake()
     with ledger.recorded(lake, day, "publish", "swap") as entry:
         configuration = _configuration(day)
         release = seal_release(lake, day, configuration, lake.building_release(day))
         remember_inputs(lake, day, configuration, release.release_id)
+        keep_history(lake, day, lake.current.resolve(), configuration.privacy.keep_releases_days)
         prune_releases(lake, configuration.privacy.keep_releases_days)
         entry.note = f"release {release.release_id}"
     return release.release_id

@@ -54,7 +54,9 @@ def compare_with_truth(
     folds = (drawn(hash_ids_of(strangers["person_id"]), "fold", seed) * pu.FOLDS).astype(int)
     rows = []
     for audience_id, taste in TASTES.items():
-        chosen = members[(members["audience_id"] == audience_id) & (members["percentile"] > 100 * (1 - SHARE))]
+        chosen = members[
+            (members["audience_id"] == audience_id) & (members["percentile"] > 100 * (1 - SHARE))
+        ]
         if chosen.empty:
             continue
         is_of_taste = strangers[f"{truly}:{taste}"].to_numpy(bool)
@@ -80,9 +82,7 @@ def hash_ids_of(values: pd.Series) -> np.ndarray:
     return hash_ids(pa.array(values, type=pa.string()))
 
 
-def _strangers(
-    features: pd.DataFrame, known: pd.DataFrame, truth: pd.DataFrame, key: bytes
-) -> pd.DataFrame:
+def _strangers(features: pd.DataFrame, known: pd.DataFrame, truth: pd.DataFrame, key: bytes) -> pd.DataFrame:
     """One row per stranger's visitor id with features: person_id, and each measure of each taste."""
     cookies = truth["cookie"].drop_duplicates()
     ids = {

@@ -743,8 +743,10 @@ class Offsite(Model):
     A purchase counts when its category was not bought for `pause_days`. It is judged in each of `windows`, days after
     it, against `before_days` before it; of the most bought `categories` and the most read `contents`. Up to `controls`
     times as many who bought something else are compared with. Who bought within `recent_days` may be offered more.
+    `sales_channel` says which purchases count.
     """
 
+    sales_channel: Literal["any", "store", "online"] = "any"
     windows: tuple[Annotated[StrictInt, Field(ge=3, le=90)], ...] = Field(default=(7, 14, 28), min_length=1)
     before_days: StrictInt = Field(default=28, ge=7, le=365)
     pause_days: Days = 60

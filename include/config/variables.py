@@ -37,6 +37,7 @@ from include.config.schema import (
 from include.lake import HISTORY_TABLES, Lake, earlier_days
 from include.normalise.taxonomies import audience_taxonomy, content_taxonomy
 from include.normalise.versions import normalisation_version
+from include.privacy.epochs import files_of_epoch
 
 VERSION_CHARACTERS = 12
 
@@ -94,6 +95,7 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         "action_service_days": actions.service_days,
         "action_cart_days": actions.cart_days,
         "offsite_pause_days": configuration.models.offsite.pause_days,
+        "offsite_sales_channel": configuration.models.offsite.sales_channel,
         "offsite_recent_days": configuration.models.offsite.recent_days,
         "offsite_people": configuration.models.offsite.people,
         **feature_variables(configuration, day),
@@ -139,7 +141,11 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         "audience_history": {
             table: str(paths[-1])
             for table in HISTORY_TABLES
-            if (paths := earlier_days(lake.audiences(day, table).resolve()))
+            if (
+                paths := files_of_epoch(
+                    lake, earlier_days(lake.audiences(day, table).resolve()), privacy.key.epoch
+                )
+            )
         },
         "removal_days": privacy.keep_releases_days,
         "channels": [

@@ -442,15 +442,14 @@ def _interests_after_purchases(
         {
             "cookie": np.arange(len(cookies)),
             "household": household,
-            "source": population.households["source"].to_numpy()[np.maximum(household, 0)],
         }
     )
     readers = readers[readers["household"] >= 0]
     for interest in INTERESTS:
         content = contents.index(interest.content)
-        bought = fresh_purchases(store, interest.category, PAUSE_DAYS)
+        bought = fresh_purchases(store, population.households, interest.category, PAUSE_DAYS)
         bought = bought[(bought["at"] >= calendar.offsite_from) & (bought["at"] < calendar.end)]
-        struck = readers.merge(bought, on="source").sort_values(["cookie", "at"], ignore_index=True)
+        struck = readers.merge(bought, on="household").sort_values(["cookie", "at"], ignore_index=True)
         expected = (
             (pace * habits[:, content])[struck["cookie"]] * interest.window_days * (interest.multiplier - 1.0)
         )
@@ -459,7 +458,7 @@ def _interests_after_purchases(
         part = pd.DataFrame({"device": cookies[struck["cookie"]], "at": when, "content": content})
         part = part[when < calendar.end]
         parts.append(part)
-        buyers = readers.loc[readers["source"].isin(bought["source"]), "household"].nunique()
+        buyers = readers.loc[readers["household"].isin(bought["household"]), "household"].nunique()
         found.append((buyers, len(part)))
     frame = pd.DataFrame(found, columns=["buyers", "extra_page_views"])
     return pd.concat(parts, ignore_index=True), frame.assign(interest=np.arange(len(INTERESTS)))

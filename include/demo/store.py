@@ -137,15 +137,36 @@ def open_store(households: int | None, calendar: Calendar, seed: int) -> Store:
     )
 
 
-def fresh_purchases(store: Store, category: str, pause_days: int) -> pd.DataFrame:
+def fresh_purchases(store: Store, households: pd.DataFrame, category: str, pause_days: int) -> pd.DataFrame:
     """Purchases of a category in the store by households that had not bought it for `pause_days`, or never:
-    `source` (position of the household) and `at` (seconds since 1970)."""
+    `household` (position in `households`) and `at` (seconds since 1970)."""
     baskets = store.baskets
+    member, basket, at, _ = _baskets_of(store, households)
     is_category = (store.products["product_category"] == category).to_numpy()[baskets.product]
-    basket = np.unique(np.repeat(np.arange(len(baskets.at)), np.diff(baskets.first_line))[is_category])
-    bought = pd.DataFrame({"source": baskets.household[basket], "at": baskets.at[basket]})
-    bought = bought.sort_values(["source", "at"], ignore_index=True)
-    return bought[~(bought.groupby("source")["at"].diff() < pause_days * DAY)].reset_index(drop=True)
+    has_category = np.logical_or.reduceat(is_category, baskets.first_line[:-1])[basket]
+    bought = pd.DataFrame({"household": member[has_category], "at": at[has_category]})
+    bought = bought.sort_values(["household", "at"], ignore_index=True)
+    return bought[~(bought.groupby("household")["at"].diff() < pause_days * DAY)].reset_index(drop=True)
+
+
+def _baskets_of(
+    store: Store, households: pd.DataFrame
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The baskets of a chunk of households (rows,): position of the household and of the basket, seconds since 1970,
+    and whether the household is a real one. Made-up ones take most baskets of their source, at other times of the day.
+    """
+    baskets = store.baskets
+    source = households["source"].to_numpy()
+    start = np.searchsorted(baskets.household, source)
+    count = np.searchsorted(baskets.household, source, side="right") - start
+    member = np.repeat(np.arange(len(source)), count)
+    basket = np.arange(len(member)) - np.repeat(np.cumsum(count) - count, count) + start[member]
+    number = households["number"].to_numpy()[member]
+    is_real = (households["number"] == households["source_household"]).to_numpy()[member]
+    mixed = (baskets.basket_id[basket] * 2_654_435_761 + number * 40_503) % 2**32
+    at = np.where(is_real, baskets.at[basket], baskets.at[basket] // DAY * DAY + mixed // 100 % DAY)
+    is_kept = is_real | (mixed % 100 < KEPT_BASKETS_PERCENT)
+    return member[is_kept], basket[is_kept], at[is_kept], is_real[is_kept]
 
 
 def write_products(store: Store, deliveries: Deliveries) -> None:
@@ -192,17 +213,9 @@ def write_store(store: Store, households: pd.DataFrame, deliveries: Deliveries) 
     baskets, at other times of the day, under new ids.
     """
     baskets = store.baskets
-    source = households["source"].to_numpy()
-    start = np.searchsorted(baskets.household, source)
-    count = np.searchsorted(baskets.household, source, side="right") - start
-    member = np.repeat(np.arange(len(source)), count)
-    basket = np.arange(len(member)) - np.repeat(np.cumsum(count) - count, count) + start[member]
+    member, basket, at, is_real = _baskets_of(store, households)
     number = households["number"].to_numpy()[member]
-    is_real = (households["number"] == households["source_household"]).to_numpy()[member]
-    mixed = (baskets.basket_id[basket] * 2_654_435_761 + number * 40_503) % 2**32
-    at = np.where(is_real, baskets.at[basket], baskets.at[basket] // DAY * DAY + mixed // 100 % DAY)
-    is_kept = (is_real | (mixed % 100 < KEPT_BASKETS_PERCENT)) & (at < deliveries.calendar.end)
-    order = np.flatnonzero(is_kept)
+    order = np.flatnonzero(at < deliveries.calendar.end)
     order = order[np.lexsort((number[order], baskets.basket_id[basket[order]], at[order]))]
     member, basket, number, at, is_real = (values[order] for values in (member, basket, number, at, is_real))
 

@@ -1,5 +1,6 @@
 """Publishing: write a release where no reader looks, audit it, then point readers to it in one step."""
 
+from include.publish.history import keep_history
 from include.publish.manifest import verify_release
 from include.publish.release import (
     Release,
@@ -13,6 +14,7 @@ from include.publish.reuse import find_unchanged_release, remember_inputs
 __all__ = [
     "Release",
     "find_unchanged_release",
+    "keep_history",
     "point_readers_to",
     "prune_releases",
     "remember_inputs",

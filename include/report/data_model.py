@@ -20,6 +20,7 @@ PAGE = PROJECT / "docs" / "data-model.md"
 SIDES = {
     "cdp": "Customers, who are known",
     "dmp": "Visitors, who are pseudonymous",
+    "bridge": "What customers do as visitors, as numbers of many",
     "both": "Audiences of either side",
     "ops": "How the runs went",
 }

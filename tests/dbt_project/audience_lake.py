@@ -29,6 +29,8 @@ from include.normalise.landing import normalise_landing
 from include.privacy.pseudonym import pads, visitor_id
 from include.settings import DEFAULT_CONFIG, settings
 from include.warehouse import run_dbt
+from ml.offsite import OFFSITE_INTERESTS
+from ml.offsite_offers import UPSELL_OFFERS
 from ml.reach import measure_reach
 from ml.tables import LOOKALIKE_FAIRNESS, LOOKALIKE_MODELS, LOOKALIKE_TRAITS, write_table
 
@@ -316,6 +318,8 @@ def learn(lake: Lake) -> None:
             'auc' as metric, 0.7::double as value, 0.6::double as low, 0.8::double as high,
             0.5::double as baseline, 'chance' as baseline_name, 'promoted' as verdict, '' as note""",
     )
+    write_table(None, OFFSITE_INTERESTS, [], lake.ml(DAY, "offsite_interests"))
+    write_table(None, UPSELL_OFFERS, [], lake.ml(DAY, "upsell_offers"))
 
 
 def expand(lake: Lake) -> None:

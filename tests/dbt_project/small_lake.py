@@ -20,6 +20,9 @@ from include.extract.kinds import Kind, kinds
 from include.lake import Lake
 from include.normalise.landing import normalise_landing
 from include.settings import DEFAULT_CONFIG, settings
+from ml.offsite import OFFSITE_INTERESTS
+from ml.offsite_offers import UPSELL_OFFERS
+from ml.tables import write_table
 
 DAY = date(2024, 3, 31)
 KEY = b"the key of the small lake"
@@ -166,6 +169,8 @@ def learn_small_lake(lake: Lake, day: date = DAY) -> None:
         path = lake.ml(day, table)
         path.parent.mkdir(parents=True, exist_ok=True)
         con.execute(f"copy ({query}) to '{path}' (format parquet)")
+    write_table(None, OFFSITE_INTERESTS, [], lake.ml(day, "offsite_interests"))
+    write_table(None, UPSELL_OFFERS, [], lake.ml(day, "upsell_offers"))
 
 
 def variables(day: date = DAY) -> dict:

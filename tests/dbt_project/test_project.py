@@ -21,7 +21,7 @@ ALLOWED = {
     "identity": {"source.identity", "staging", "identity"},
     "cdp": {"source.identity", "source.ml", "staging", "identity", "cdp"},
     "dmp": {"staging", "dmp"},
-    "bridge": {"identity", "cdp", "dmp", "bridge", "marts"},
+    "bridge": {"source.ml", "staging", "identity", "cdp", "dmp", "bridge", "marts"},
     "marts": {
         *("source.extract", "source.ml", "source.ops", "source.runs"),
         *("staging", "identity", "cdp", "dmp", "bridge", "marts"),

@@ -250,6 +250,20 @@ TABLES = {
         0.3::double as candidate_share, 2.0::double as ratio""",
     "dmp/lookalike_fairness": """select 'loyal' as audience_id, 'gender' as attribute, 'f' as group_name,
         0.9::double as selection_ratio, false as is_flagged, 0.5::double as proxy_auc""",
+    "bridge/match_rates": """select 'any' as id_type, 'matched' as outcome, 60::bigint as customers,
+        120::bigint as all_customers, 0.5::double as share, false as suppressed""",
+    "bridge/offsite_interests": """select bought as bought_category, 'Pets' as content_category, window_days,
+        80::bigint as buyers, 400::bigint as controls, 0.2::double as rate_before, 0.6::double as rate_after,
+        0.4::double as did, 0.3::double as low, 0.5::double as high, 3.0::double as multiplier,
+        2.25::double as multiplier_low, 4.0::double as multiplier_high, p_value, p_value as q_value,
+        1.1::double as placebo_multiplier, verdict, false as suppressed
+        from (values ('DOG FOOD', 7::bigint, 0.01::double, 'rises'), ('DOG FOOD', 28, 0.001, 'rises'),
+            ('TEA', 7, 0.5, 'none shown')) as found(bought, window_days, p_value, verdict)""",
+    "bridge/upsell_opportunities": """select 'DOG FOOD' as bought_category, offered as offer_category, customers,
+        1::bigint as rank, 'Pets' as content_category, 0.4::double as did, 0.3::double as low, 0.5::double as high,
+        3.0::double as multiplier, 1.75::double as lift, 1.5::double as lift_low, 2.0::double as lift_high,
+        'they read about pets' as reason, customers is null as suppressed
+        from (values ('CAT FOOD', 70::bigint), ('LEASHES', null)) as offers(offered, customers)""",
     "both/audiences": """select *, 60::bigint as size from (values ('loyal', 'cdp', 'Loyal', 'd1'), ('sporty',
         'dmp', 'Sporty', 'd2'))
         as t(audience_id, side, name, definition_version)""",

@@ -1,3 +1,4 @@
+{%- set sales_channel = var('offsite_sales_channel', 'any') -%}
 -- What matched persons bought, by day. A company whose orders have no lines, or no categories, buys one thing: orders.
 
 with
@@ -15,17 +16,29 @@ customer_orders as (
     where
         is_valid
         and ordered_at < {{ end_of_day() }}
+        {%- if sales_channel != 'any' %}
+        and is_store_order = {{ sales_channel == 'store' }}
+        {%- endif %}
 
 ),
 
 customer_order_lines as (
 
-    select *
-    from {{ ref('int_customer_order_lines') }}
+    select
+        order_lines.customer_id,
+        order_lines.category,
+        order_lines.ordered_at,
+    from {{ ref('int_customer_order_lines') }} as order_lines
+    {%- if sales_channel != 'any' %}
+    inner join customer_orders
+        on
+            order_lines.order_id = customer_orders.order_id
+            and order_lines.channel = customer_orders.channel
+    {%- endif %}
     where
-        is_valid
-        and category is not null
-        and ordered_at < {{ end_of_day() }}
+        order_lines.is_valid
+        and order_lines.category is not null
+        and order_lines.ordered_at < {{ end_of_day() }}
 
 ),
 

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from include.config.schema import Offsite
+from include.lake import Lake
+from ml.offsite import OFFSITE_INTERESTS, compare, find_offsite_interests, weigh
+from ml.offsite_matching import EVERYTHING, Matched, Matching, Shop, read_shop
+from ml.offsite_offers import find_leanings, find_offers
+
+TODAY = date(2024, 6, 30)
+FIRST = TODAY - timedelta(days=59)
+CONTENTS = ("Pets", "Food", "Cars", "News", "Travel", "Sports")
+PEOPLE, DAYS, WINDOW = 1_500, 60, 28
+PLANTED = 3.0
+
+
+@dataclass(frozen=True)
+class Models:
+    seed: int = 7
+    offsite: Offsite = field(default_factory=Offsite)
+
+
+@dataclass(frozen=True)
+class World:
+    """People who read and buy. Dog food makes them read three times as much about pets for four weeks; leashes are
+    bought with it and do nothing; who buys strollers has read more about cars for a week; tea does nothing, but
+    its buyers read half as much about anything else again as others, all the time."""
+
+    shop: Shop
+    lake: Lake
+
+
+def simulate(folder: Path, seed: int, categories: bool = True) -> World:
+    rng = np.random.default_rng(seed)
+    pace = rng.gamma(3.0, 0.15, PEOPLE)
+    taste = rng.dirichlet([1.5] * len(CONTENTS), PEOPLE)
+    day = rng.integers(8, DAYS - 8, PEOPLE)
+    kind = rng.choice(["dog food", "stroller", "tea", "nothing"], PEOPLE, p=[0.2, 0.2, 0.25, 0.35])
+    rate = (pace[:, None] * taste)[:, None, :].repeat(DAYS, axis=1)
+    since = np.arange(DAYS)[None, :] - day[:, None]
+    rate[..., 0] *= np.where((kind == "dog food")[:, None] & (since > 0) & (since <= WINDOW), PLANTED, 1.0)
+    rate[..., 2] *= np.where((kind == "stroller")[:, None] & (since > -8), PLANTED, 1.0)
+    rate *= np.where(kind == "tea", 1.5, 1.0)[:, None, None]
+    rate *= np.linspace(0.8, 1.3, DAYS)[None, :, None]  # everybody reads more from day to day
+    number = rng.poisson(rate)
+    person, viewed, content = np.nonzero(number)
+    views = pd.DataFrame(
+        {
+            "person_number": person,
+            "viewed_on": _dates(viewed),
+            "content": np.array(CONTENTS)[content],
+            "views": number[person, viewed, content],
+        }
+    )
+    bought = [(np.flatnonzero(kind == name), name) for name in ("dog food", "stroller", "tea")]
+    bought.append((np.flatnonzero((kind == "dog food") & (rng.random(PEOPLE) < 0.5)), "leash"))
+    bought.append((np.flatnonzero((kind == "nothing") & (rng.random(PEOPLE) < 0.25)), "leash"))
+    purchases = pd.concat(
+        [pd.DataFrame({"person_number": who, "category": name, "day": day[who]}) for who, name in bought]
+    )
+    if not categories:
+        purchases = purchases[purchases["category"] == "dog food"].assign(category=EVERYTHING)
+    buyers = np.flatnonzero(kind == "dog food") if not categories else np.arange(PEOPLE)
+    orders = pd.DataFrame(
+        {"person_number": buyers, "ordered_on": _dates(day[buyers]), "days_since_order": 20}
+    )
+    lake = Lake(folder)
+    _write(lake, "offsite_views", views)
+    _write(lake, "offsite_orders", orders)
+    fresh = purchases.assign(fresh_on=_dates(purchases["day"].to_numpy())).drop(columns="day")
+    _write(lake, "offsite_purchases", fresh)
+    shop = read_shop(lake, TODAY, 300, 50, 50, 7)
+    assert isinstance(shop, Shop)
+    return World(shop, lake)
+
+
+def _dates(day: np.ndarray) -> list[date]:
+    return [FIRST + timedelta(days=int(each)) for each in day]
+
+
+def _write(lake: Lake, name: str, frame: pd.DataFrame) -> None:
+    lake.staged(name).parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), lake.staged(name))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return simulate(tmp_path_factory.mktemp("offsite"), 1)
+
+
+@pytest.fixture(scope="module")
+def found(world: World) -> pd.DataFrame:
+    return weigh(world.shop, (7, 28), 28, 5).set_index(["bought_category", "content_category", "window_days"])
+
+
+def test_a_planted_interest_is_found_and_its_interval_holds_it(found: pd.DataFrame) -> None:
+    for window in (7, 28):
+        row = found.loc[("dog food", "Pets", window)]
+        assert row["verdict"] == "rises"
+        assert row["multiplier_low"] <= PLANTED <= row["multiplier_high"]
+        assert row["low"] > 0
+        assert row["placebo_low"] <= 1 <= row["placebo_high"]
+
+
+def test_the_difference_is_of_what_was_read_and_what_was_expected(found: pd.DataFrame) -> None:
+    row = found.loc[("dog food", "Pets", 28)]
+    expected = row["rate_before"] * row["control_after"] / row["control_before"]
+    assert row["did"] == pytest.approx(row["rate_after"] - expected)
+    assert row["multiplier"] == pytest.approx(row["rate_after"] / expected)
+
+
+def test_what_is_bought_with_it_says_what_it_comes_with(found: pd.DataFrame) -> None:
+    row = found.loc[("leash", "Pets", 28)]
+    assert row["multiplier"] > 1.3
+    assert (row["verdict"], row["comes_with"]) == ("comes with", "dog food")
+
+
+def test_an_interest_that_began_before_the_purchase_does_not_pass_for_one_after_it(
+    found: pd.DataFrame,
+) -> None:
+    row = found.loc[("stroller", "Cars", 7)]
+    assert row["multiplier"] > 1.2
+    assert row["placebo_low"] > 1
+    assert row["verdict"] == "moved before"
+
+
+def test_where_nothing_is_planted_intervals_hold_nothing_in_nineteen_of_twenty(found: pd.DataFrame) -> None:
+    nothing = (
+        found[found["p_value"].notna()]
+        .sort_index()
+        .drop(index=[("dog food", "Pets"), ("leash", "Pets"), ("stroller", "Cars")])
+    )
+    assert len(nothing) >= 30
+    assert ((nothing["multiplier_low"] <= 1) & (nothing["multiplier_high"] >= 1)).mean() >= 0.9
+    assert not nothing["verdict"].isin(["rises", "falls"]).any()
+    # Both say the same: the interval leaves 1 out just when chance would not.
+    outside = (nothing["low"] > 0) | (nothing["high"] < 0)
+    assert (outside == (nothing["p_value"] < 0.05)).all()
+
+
+def test_readers_of_a_subject_lead_to_what_its_buyers_buy(world: World, found: pd.DataFrame) -> None:
+    leanings = find_leanings(world.shop)
+    offers = find_offers(found.reset_index(), leanings)
+    assert ("dog food", "leash") in set(zip(offers["bought_category"], offers["offer_category"], strict=True))
+    assert (offers["bought_category"] != offers["offer_category"]).all()
+    assert (offers["lift_low"] > 1).all()
+    assert offers["reason"].str.contains("dog food").all()
+
+
+def test_the_lift_of_a_content_is_the_ratio_of_its_shares(world: World) -> None:
+    views = pd.read_parquet(world.lake.staged("offsite_views"))
+    buyers = pd.read_parquet(world.lake.staged("offsite_purchases")).query("category == 'tea'")[
+        "person_number"
+    ]
+    is_buyer = views["person_number"].isin(buyers)
+    shares = [
+        part.loc[part["content"] == "Food", "views"].sum() / part["views"].sum()
+        for part in (views[is_buyer], views[~is_buyer])
+    ]
+    leanings = find_leanings(world.shop).set_index(["offer_category", "content_category"])
+    assert leanings.loc[("tea", "Food"), "lift"] == pytest.approx(shares[0] / shares[1])
+
+
+def test_others_are_like_the_buyers_in_what_they_read_before(world: World) -> None:
+    shop, category = world.shop, world.shop.purchases.categories.index("tea")
+    matched = Matching(shop, 28, 0, 5).match(category)
+    read = shop.browsing.read_between(matched.person, matched.day - 28, matched.day)
+    buyers, others = matched.is_buyer, ~matched.is_buyer
+    orders = shop.orders
+    is_other = ~np.isin(orders.person, shop.purchases.bought[category])
+    anybody = shop.browsing.read_between(orders.person, orders.day - 28, orders.day)[is_other]
+    assert buyers.sum() > 100
+    assert not np.isin(matched.person[others], shop.purchases.bought[category]).any()
+    assert matched.weight[others].sum() == pytest.approx(buyers.sum())
+    mean = np.average(read[others], weights=matched.weight[others])
+    assert mean == pytest.approx(read[buyers].mean(), rel=0.1)
+    assert anybody.mean() < 0.85 * mean
+
+
+def test_pages_are_counted_by_day_as_pandas_counts_them(world: World) -> None:
+    views = pd.read_parquet(world.lake.staged("offsite_views"))
+    days = (pd.to_datetime(views["viewed_on"]) - pd.Timestamp(FIRST)).dt.days
+    person, first, last = np.array([3, 3, 700]), np.array([0, 10, 5]), np.array([60, 20, 33])
+    counted = world.shop.browsing.count(person, first, last)
+    between = world.shop.browsing.read_between(person, first, last)
+    for row in range(3):
+        part = views[(views["person_number"] == person[row]) & (days >= first[row]) & (days < last[row])]
+        expected = part.groupby("content")["views"].sum().reindex(world.shop.browsing.contents).fillna(0)
+        assert counted[row].tolist() == expected.tolist()
+        assert between[row] == part["views"].sum()
+
+
+def test_without_categories_orders_are_held_against_no_order(tmp_path: Path) -> None:
+    world = simulate(tmp_path, 2, categories=False)
+    row = weigh(world.shop, (28,), 28, 5).set_index("content_category").loc["Pets"]
+    assert row["bought_category"] == EVERYTHING
+    assert row["verdict"] == "rises"
+    assert row["multiplier_low"] <= PLANTED <= row["multiplier_high"]
+
+
+def test_the_same_hand_overs_make_the_same_files(world: World, tmp_path: Path) -> None:
+    summary = find_offsite_interests(world.lake, TODAY, Models())
+    again = Lake(tmp_path)
+    for name in ("offsite_views", "offsite_purchases", "offsite_orders"):
+        _write(again, name, pd.read_parquet(world.lake.staged(name)))
+    find_offsite_interests(again, TODAY, Models())
+    for name in ("offsite_interests", "upsell_offers", "model_cards_offsite"):
+        assert again.ml(TODAY, name).read_bytes() == world.lake.ml(TODAY, name).read_bytes()
+    table = pq.read_table(world.lake.ml(TODAY, "offsite_interests"))
+    assert table.schema == OFFSITE_INTERESTS
+    assert summary.rows == table.num_rows == 4 * len(CONTENTS) * 3
+    assert summary.status == "reported"
+
+
+@pytest.mark.parametrize(
+    ("missing", "reason"),
+    [
+        ("offsite_views", "no customer is matched with a visitor who was seen on other sites"),
+        ("offsite_orders", "no customer who was seen on other sites has ordered"),
+        ("offsite_purchases", "no purchase came after the pause that makes it a fresh one"),
+    ],
+)
+def test_without_input_the_tables_are_empty_and_say_why(
+    world: World, tmp_path: Path, missing: str, reason: str
+) -> None:
+    lake = Lake(tmp_path)
+    for name in ("offsite_views", "offsite_purchases", "offsite_orders"):
+        frame = pd.read_parquet(world.lake.staged(name))
+        _write(lake, name, frame.head(0) if name == missing else frame)
+    summary = find_offsite_interests(lake, TODAY, Models())
+    assert (summary.skipped, summary.note) == (True, reason)
+    assert pq.read_table(lake.ml(TODAY, "offsite_interests")).num_rows == 0
+    assert pq.read_table(lake.ml(TODAY, "upsell_offers")).num_rows == 0
+    cards = pq.read_table(lake.ml(TODAY, "model_cards_offsite")).to_pylist()
+    assert [card["note"] for card in cards] == [f"skipped: {reason}"]
+
+
+def test_fewer_than_fifty_buyers_are_not_judged() -> None:
+    size = 49
+    matched = Matched(np.arange(200), np.full(200, 30), np.ones(200), np.arange(200) < size)
+    pages = np.full((200, 1), 3.0) + np.arange(200)[:, None] % 2
+    effects = compare(matched, pages, pages, np.full(200, 28), np.full(200, 28))
+    assert effects.buyers == size
+    assert np.isnan(effects.multiplier).all()
+    assert np.isnan(effects.p_value).all()
