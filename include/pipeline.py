@@ -229,7 +229,7 @@ def swap_release(day: date) -> str:
         configuration = _configuration(day)
         release = seal_release(lake, day, configuration, lake.building_release(day))
         remember_inputs(lake, day, configuration, release.release_id)
-        keep_history(lake, day, lake.current.resolve(), configuration.privacy.keep_releases_days)
+        keep_history(lake, day, release.path, configuration.privacy.keep_releases_days)
         prune_releases(lake, configuration.privacy.keep_releases_days)
         entry.note = f"release {release.release_id}"
     return release.release_id

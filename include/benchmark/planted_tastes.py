@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from scipy import sparse
 
 from ml import pu
@@ -45,13 +46,15 @@ def compare_with_truth(
 
     `members` are rows of `lookalike_members` of at least the best 5 %, `features` the hand-over `visitor_features`,
     `known` the hand-over `known_visitors`, `truth` the demo's `stranger_tastes.parquet` and `key` the pseudonym key.
-    The oracle is the best that can be had from what is observed: the same learner, told of other strangers who truly is of
-    the taste, and scoring each stranger by a model that was not told of them. Nobody can do as well as who knows every
-    taste: a dozen page views do not give one away.
+    The oracle is the best that can be had from what is observed: the same learner, told of other strangers who truly
+    is of the taste, and scoring each stranger by a model that was not told of them. Nobody can do as well as who knows
+    every taste: a dozen page views do not give one away.
     """
     strangers = _strangers(features, known, truth, key)
     matrix, families = _matrix(features, strangers.index)
-    folds = (drawn(hash_ids_of(strangers["person_id"]), "fold", seed) * pu.FOLDS).astype(int)
+    folds = (
+        drawn(hash_ids(pa.array(strangers["person_id"], type=pa.string())), "fold", seed) * pu.FOLDS
+    ).astype(int)
     rows = []
     for audience_id, taste in TASTES.items():
         chosen = members[
@@ -74,12 +77,6 @@ def compare_with_truth(
             }
         )
     return TasteTruth(pd.DataFrame(rows))
-
-
-def hash_ids_of(values: pd.Series) -> np.ndarray:
-    import pyarrow as pa
-
-    return hash_ids(pa.array(values, type=pa.string()))
 
 
 def _strangers(features: pd.DataFrame, known: pd.DataFrame, truth: pd.DataFrame, key: bytes) -> pd.DataFrame:

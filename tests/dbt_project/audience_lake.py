@@ -327,12 +327,9 @@ def expand(lake: Lake) -> None:
     visitors = f"read_parquet('{lake.table('dmp', 'visitors')}')"
     known = f"read_parquet('{lake.staged('known_visitors')}')"
     verdicts = {"known_people": "published", "in_bath": "published", "thirties": "refused"}
+    model = dict.fromkeys(LOOKALIKE_MODELS.names) | {"as_of_date": DAY, "reason": "", "curve": "[]"}
     models = pd.DataFrame(
-        [
-            {"audience_id": name, "as_of_date": DAY, "verdict": verdict, "reason": "", "curve": "[]"}
-            for name, verdict in verdicts.items()
-        ],
-        columns=LOOKALIKE_MODELS.names,
+        [model | {"audience_id": name, "verdict": verdict} for name, verdict in verdicts.items()]
     )
     write_table(models, LOOKALIKE_MODELS, ["audience_id"], lake.ml(DAY, "lookalike_models"))
     for name, schema in (("traits", LOOKALIKE_TRAITS), ("fairness", LOOKALIKE_FAIRNESS)):

@@ -1,0 +1,125 @@
+"""Scoring a million visitors by a look-alike, against what the bare model needs for the same rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scipy import sparse
+
+from include.benchmark.harness import Ratio, Topic, Variant
+from ml import pu
+from ml.audience_world import World
+from ml.likeness import Learned
+from ml.lookalike import score_everybody
+from ml.threads import single_threaded
+from ml.visitor_encoding import learn_encoding
+from ml.visitors import index_visitors, read_observations
+
+FEATURES, PER_VISITOR, LEARNERS = 200, 20, 6_000
+VISITORS_PER_PART = 50_000
+AT_MOST = 2.0
+
+
+def prepare(folder: Path, visitors: int) -> None:
+    """Write the features of so many visitors, those of a quarter of them, the matrix, and a model learned of some."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_features(folder / "features.parquet", visitors)
+    _write_features(folder / "quarter.parquet", visitors // 4)
+    with single_threaded():
+        found = index_visitors(folder / "features.parquet")
+        assert found is not None
+        rows = np.arange(min(LEARNERS, len(found)))
+        observations = read_observations(found, rows)
+        encoding = learn_encoding(observations)
+        matrix = encoding.encode(observations)
+        is_seed = (matrix[:, [0]].toarray().ravel() > 0) & (np.arange(len(rows)) % 3 == 0)
+        scorer = pu.Learner(encoding.families, 7).fit("blend of logistics and boosting", matrix, is_seed)
+    joblib.dump((encoding, scorer), folder / "model.joblib")
+    sparse.save_npz(
+        folder / "matrix.npz", encoding.encode(read_observations(found, np.arange(len(found)))), False
+    )
+
+
+def _score(features: str, inputs: Path, output: Path) -> int:
+    """What expand does with every visitor: read the hand-over in parts, encode, score by the scorer of the fold."""
+    encoding, scorer = joblib.load(inputs / "model.joblib")
+    visitors = index_visitors(inputs / features)
+    assert visitors is not None
+    world = World(visitors, np.zeros(0, int), None, encoding, {})  # type: ignore[arg-type]
+    model = Learned("blend", dict.fromkeys(range(pu.FOLDS), scorer))
+    with single_threaded():
+        scores = score_everybody(world, {"all": model})["all"]
+    return _write(scores, output)
+
+
+def _predict(inputs: Path, output: Path) -> int:
+    """The same model's own prediction of the same rows, which lie in memory as it wants them."""
+    _, scorer = joblib.load(inputs / "model.joblib")
+    matrix = sparse.csr_array(sparse.load_npz(inputs / "matrix.npz"))
+    with single_threaded():
+        scores = [
+            scorer.score(matrix[begin : begin + VISITORS_PER_PART])
+            for begin in range(0, matrix.shape[0], VISITORS_PER_PART)
+        ]
+    return _write(np.concatenate(scores), output)
+
+
+def _write(scores: np.ndarray, output: Path) -> int:
+    output.mkdir(parents=True, exist_ok=True)
+    np.save(output / "scores.npy", scores)
+    return int(np.isfinite(scores).sum())
+
+
+def _write_features(path: Path, visitors: int) -> None:
+    """Visitors with 20 of 200 features each, in the order of their ids, as dbt hands them over."""
+    names = pa.array([f"category:{number:03d}" for number in range(FEATURES)])
+    schema = pa.schema([("visitor_id", pa.string()), ("feature", pa.string()), ("value", pa.float64())])
+    with pq.ParquetWriter(path, schema, compression="zstd") as file:
+        for begin in range(0, visitors, VISITORS_PER_PART):
+            generator = np.random.default_rng([7, begin])
+            size = min(VISITORS_PER_PART, visitors - begin)
+            ids = pa.array([f"{number:064x}" for number in range(begin, begin + size)])
+            picked = np.sort(
+                np.argpartition(generator.random((size, FEATURES), np.float32), PER_VISITOR, axis=1)[
+                    :, :PER_VISITOR
+                ],
+                axis=1,
+            )
+            owners = pa.array(np.repeat(np.arange(size), PER_VISITOR))
+            counts = pa.array(generator.geometric(0.4, size * PER_VISITOR).astype(float))
+            columns = [ids.take(owners), names.take(pa.array(picked.ravel())), counts]
+            file.write_table(pa.table(columns, schema=schema), row_group_size=122_880)
+
+
+TOPIC = Topic(
+    name="lookalikes",
+    title="Scoring visitors by a look-alike",
+    text=f"Every visitor has {PER_VISITOR} of {FEATURES} features. The task reads the hand-over in parts, encodes and"
+    " scores; the bare model predicts the same rows, which it finds in memory in its own layout. Both load the model,"
+    " a blend of two logistic regressions and boosted trees.",
+    sizes={"small": 100_000, "medium": 1_000_000, "large": 4_000_000},
+    prepare=prepare,
+    variants=(
+        Variant(
+            "lookalikes",
+            "all visitors through the task",
+            lambda inputs, output: _score("features.parquet", inputs, output),
+            rows="visitors",
+        ),
+        Variant("bare_model", "the bare model's prediction", _predict, rows="visitors"),
+        Variant(
+            "lookalikes_quarter",
+            "a quarter of the visitors through the task",
+            lambda inputs, output: _score("quarter.parquet", inputs, output),
+            rows="a quarter",
+        ),
+    ),
+    ratios=(
+        Ratio("the task over the bare model", "lookalikes", "bare_model", at_most=AT_MOST),
+        Ratio("four times the visitors", "lookalikes", "lookalikes_quarter", at_most=4.4),
+    ),
+)
