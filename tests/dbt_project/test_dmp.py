@@ -51,7 +51,7 @@ def test_no_identifier_is_found_in_any_table_of_the_dmp_side(built: AudienceLake
         and (node["group"] == "audience" or node["name"] in CROSSINGS)
         and node["config"]["materialized"] != "ephemeral"
     ]
-    assert len(models) == 13
+    assert len(models) == 14
     hashes = [
         getattr(hashlib, name)(secret.encode()).hexdigest()
         for secret in SECRETS
