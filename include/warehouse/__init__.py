@@ -1,5 +1,21 @@
 """The warehouse: dbt, run as a process of its own because DuckDB's lock belongs to one process."""
 
-from include.warehouse.dbt import DbtResult, NodeResult, compile_model, parse_manifest, run_dbt, run_models
+from include.warehouse.dbt import (
+    DbtResult,
+    NodeResult,
+    compile_model,
+    compile_models,
+    parse_manifest,
+    run_dbt,
+    run_models,
+)
 
-__all__ = ["DbtResult", "NodeResult", "compile_model", "parse_manifest", "run_dbt", "run_models"]
+__all__ = [
+    "DbtResult",
+    "NodeResult",
+    "compile_model",
+    "compile_models",
+    "parse_manifest",
+    "run_dbt",
+    "run_models",
+]

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,10 +76,14 @@ def run_unit_tests(lake: Lake, variables: dict[str, Any], key: bytes) -> DbtResu
 
 def compile_model(name: str, lake: Lake, variables: dict[str, Any]) -> str:
     """The SQL of one model as dbt would run it; nothing is run. Raises StepFailed with dbt's words."""
+    return compile_models([name], lake, variables)[name]
+
+
+def compile_models(names: Sequence[str], lake: Lake, variables: dict[str, Any]) -> dict[str, str]:
+    """The SQL of some models as dbt would run it, by name; nothing is run. Raises StepFailed with dbt's words."""
     target = lake.data / "dbt" / "target"
-    _call("compile", lake, variables, b"", ["compile", "--select", name], DBT_PROJECT, target)
-    (path,) = (target / "compiled").rglob(f"{name}.sql")
-    return path.read_text()
+    _call("compile", lake, variables, b"", ["compile", "--select", *names], DBT_PROJECT, target)
+    return {name: path.read_text() for name in names for path in (target / "compiled").rglob(f"{name}.sql")}
 
 
 def parse_manifest(

@@ -362,7 +362,8 @@ def test_an_unknown_score_is_named_with_the_nearest(problems):
 def test_an_unknown_function_is_named_with_the_nearest(problems):
     found = problems(audiences=AUDIENCE.replace("orders > 5", "segmnt('s1')"))
     assert found[0].startswith(
-        "audiences.yml:4 audiences[loyal].where: found the function 'segmnt', allowed: score, segment, feature, audience, abs, "
+        "audiences.yml:4 audiences[loyal].where: found the function 'segmnt', "
+        "allowed: score, segment, feature, audience, abs, "
     )
     assert found[0].endswith("(did you mean 'segment'?)")
 
