@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include.lake import Lake, replacing
 from include.ledger import STEPS
+from include.report.audiences import overlaps, placements, reach
 from include.report.learned import actions, product_profiles, stages, triggers
 from include.report.sections import Section, Source, bars_of
 
@@ -38,6 +39,9 @@ def write_report(lake: Lake, release: Path, day: date) -> Path:
                 _scores(source),
                 _audiences(source),
                 _lookalikes(source),
+                placements(source),
+                reach(source),
+                overlaps(source),
                 _gates(source),
                 _costs(source),
             )

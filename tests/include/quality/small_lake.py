@@ -165,6 +165,23 @@ ML = {
     "lookalike_members": f"""select 'loyal' as audience_id, {VISITOR} as visitor_id, date '2017-12-01' as as_of_date,
         1.0 / (i + 1) as score, 100.0 - i / 2 as percentile, 'narrow' as level, i % 10 = 0 as is_control,
         timestamp '2017-12-31' as expires_at from range(100, 150) t(i)""",
+    "placements": """select 'loyal' as audience_id, 'lookalikes' as part, dimension, value,
+        date '2017-12-01' as as_of_date, 1::bigint as rank, 60::bigint as people,
+        120::bigint as audience_people, 100::bigint as population_people,
+        1000::bigint as population, 0.5::double as share, 0.1::double as population_share, 500.0::double as index,
+        420.0::double as low, 580.0::double as high, 300.0::double as index_at_equal_activity, 0.001::double as q_value,
+        true as is_significant, 'exact' as method, 0.0::double as error, false as is_held_back
+        from (values ('site', 'news.example.com'), ('hour', '20')) as places(dimension, value)""",
+    "audience_overlaps": """select 'visitors' as unit, 'loyal' as audience_a, 'lookalikes' as part_a,
+        'sporty' as audience_b, 'members' as part_b, 120::bigint as people_a, 110::bigint as people_b,
+        60::bigint as overlap, 60::bigint as only_a, 50::bigint as only_b, 0.5::double as share_of_a,
+        0.55::double as share_of_b, 0.35::double as jaccard, 'exact' as method, 0.0::double as error,
+        false as is_held_back, null::varchar as suppressed_because, date '2017-12-01' as as_of_date""",
+    "reach": """select 'visitors' as unit, audience_id, part, people, 1000::bigint as population, people as
+        incremental_people, 2.5::double as mean_events, 'exact' as method, 0.0::double as error, false as is_held_back,
+        if(people is null, 'too few people', null) as suppressed_because, date '2017-12-01' as as_of_date
+        from (values ('loyal', 'lookalikes', 120::bigint), ('loyal', 'members', null), ('sporty', 'members', 110))
+            as sets(audience_id, part, people)""",
 }
 
 TABLES = {
@@ -264,6 +281,9 @@ TABLES = {
         3.0::double as multiplier, 1.75::double as lift, 1.5::double as lift_low, 2.0::double as lift_high,
         'they read about pets' as reason, customers is null as suppressed
         from (values ('CAT FOOD', 70::bigint), ('LEASHES', null)) as offers(offered, customers)""",
+    "dmp/placements": ML["placements"],
+    "bridge/audience_overlaps": ML["audience_overlaps"],
+    "bridge/reach": ML["reach"],
     "both/audiences": """select *, 60::bigint as size from (values ('loyal', 'cdp', 'Loyal', 'd1'), ('sporty',
         'dmp', 'Sporty', 'd2'))
         as t(audience_id, side, name, definition_version)""",

@@ -37,6 +37,9 @@ def test_the_report_is_one_self_contained_page_with_every_section(release: Path)
         "How good the scores are",
         "Audiences",
         "Look-alikes",
+        "Where to meet whom",
+        "Whom audiences reach",
+        "What audiences share",
         "Where the time goes",
     ]
     assert page.count("<svg") == len(titles)
