@@ -62,8 +62,8 @@ def simulate(folder: Path, seed: int, categories: bool = True) -> World:
         }
     )
     bought = [(np.flatnonzero(kind == name), name) for name in ("dog food", "stroller", "tea")]
-    bought.append((np.flatnonzero((kind == "dog food") & (rng.random(PEOPLE) < 0.5)), "leash"))
-    bought.append((np.flatnonzero((kind == "nothing") & (rng.random(PEOPLE) < 0.25)), "leash"))
+    bought.append((np.flatnonzero((kind == "dog food") & (rng.random(PEOPLE) < 0.7)), "leash"))
+    bought.append((np.flatnonzero((kind == "nothing") & (rng.random(PEOPLE) < 0.15)), "leash"))
     purchases = pd.concat(
         [pd.DataFrame({"person_number": who, "category": name, "day": day[who]}) for who, name in bought]
     )
