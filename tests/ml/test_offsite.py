@@ -62,8 +62,8 @@ def simulate(folder: Path, seed: int, categories: bool = True) -> World:
         }
     )
     bought = [(np.flatnonzero(kind == name), name) for name in ("dog food", "stroller", "tea")]
-    bought.append((np.flatnonzero((kind == "dog food") & (rng.random(PEOPLE) < 0.5)), "leash"))
-    bought.append((np.flatnonzero((kind == "nothing") & (rng.random(PEOPLE) < 0.25)), "leash"))
+    bought.append((np.flatnonzero((kind == "dog food") & (rng.random(PEOPLE) < 0.7)), "leash"))
+    bought.append((np.flatnonzero((kind == "nothing") & (rng.random(PEOPLE) < 0.15)), "leash"))
     purchases = pd.concat(
         [pd.DataFrame({"person_number": who, "category": name, "day": day[who]}) for who, name in bought]
     )
@@ -134,11 +134,8 @@ def test_an_interest_that_began_before_the_purchase_does_not_pass_for_one_after_
 
 
 def test_where_nothing_is_planted_intervals_hold_nothing_in_nineteen_of_twenty(found: pd.DataFrame) -> None:
-    nothing = (
-        found[found["p_value"].notna()]
-        .sort_index()
-        .drop(index=[("dog food", "Pets"), ("leash", "Pets"), ("stroller", "Cars")])
-    )
+    # Contents that move after some purchase move among the others too, whoever is compared with them.
+    nothing = found[found["p_value"].notna()].drop(["Pets", "Cars"], level="content_category")
     assert len(nothing) >= 30
     assert ((nothing["multiplier_low"] <= 1) & (nothing["multiplier_high"] >= 1)).mean() >= 0.9
     assert not nothing["verdict"].isin(["rises", "falls"]).any()
