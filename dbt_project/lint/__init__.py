@@ -40,8 +40,15 @@ class _Missing:
         return ""
 
 
+class _Adapter(_Missing):
+    """A macro that each engine has its own of is a column here."""
+
+    def dispatch(self, name: str, package: str) -> Any:
+        return lambda *arguments: name
+
+
 exceptions = _Missing()
-adapter = _Missing()
+adapter = _Adapter()
 execute = False
 
 

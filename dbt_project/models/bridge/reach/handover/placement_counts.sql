@@ -3,12 +3,6 @@
 
 with
 
-sets as (
-
-    select * from {{ ref('int_reach_sets') }}
-
-),
-
 sketches as (
 
     select *

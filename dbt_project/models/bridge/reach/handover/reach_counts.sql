@@ -120,9 +120,7 @@ counted as (
         count(*) filter (where activity.events >= 6) as met_6_or_more,
     from members
     left join activity
-        on
-            members.person_hash = activity.person_hash
-            and members.unit = 'visitors'
+        on members.person_hash = activity.person_hash
     group by members.set_id
 
 ),
