@@ -138,7 +138,7 @@ def test_where_nothing_is_planted_intervals_hold_nothing_in_nineteen_of_twenty(f
     nothing = found[found["p_value"].notna()].drop(["Pets", "Cars"], level="content_category")
     assert len(nothing) >= 30
     assert ((nothing["multiplier_low"] <= 1) & (nothing["multiplier_high"] >= 1)).mean() >= 0.9
-    assert not nothing["verdict"].isin(["rises", "falls"]).any()
+    assert nothing["verdict"].isin(["rises", "falls"]).mean() <= 0.05
     # Both say the same: the interval leaves 1 out just when chance would not.
     outside = (nothing["low"] > 0) | (nothing["high"] < 0)
     assert (outside == (nothing["p_value"] < 0.05)).all()
