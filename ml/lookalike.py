@@ -46,6 +46,7 @@ from ml.scorecard import (
     row_without_model,
     shares_of,
     top_traits,
+    with_overlap,
 )
 from ml.tables import (
     LOOKALIKE_FAIRNESS,
@@ -267,7 +268,7 @@ def _shares_before(lake: Lake, day: date, shares: pd.DataFrame) -> Comparison:
     if before is None or before.empty or shares.empty:
         return Comparison(last)
     drift = drift_of_shares(before, shares)
-    return Comparison(last, None, float(drift.iloc[0]), str(drift.index[0]))
+    return Comparison(last, float(drift.iloc[0]), str(drift.index[0]))
 
 
 def _overlap(lake: Lake, day: date, audience_id: str, members: pd.DataFrame | None) -> float | None:
@@ -290,10 +291,12 @@ def _write(
     shares: pd.DataFrame,
     seeds: pd.DataFrame,
 ) -> Summary:
-    rows = []
+    rows, cards = [], []
     for outcome in outcomes:
         name = outcome.asked.audience_id
-        rows.append(outcome.row | {"member_overlap": _overlap(lake, day, name, members.get(name))})
+        overlap = _overlap(lake, day, name, members.get(name))
+        rows.append(outcome.row | {"member_overlap": overlap})
+        cards.append(with_overlap(outcome.card, overlap))
     asked = [outcome.asked.audience_id for outcome in outcomes]
     kept = seeds.loc[seeds["audience_id"].isin(asked), ["audience_id", "visitor_id"]]
     count = _write_tables(
@@ -306,7 +309,7 @@ def _write(
         shares=shares,
         seeds=kept,
     )
-    write_model_cards(lake, day, TASK, [outcome.card for outcome in outcomes])
+    write_model_cards(lake, day, TASK, cards)
     published = sum(row["verdict"] == "published" for row in rows)
     note = f"{published} of {len(rows)} look-alikes published with {count:,} members"
     for row in rows:

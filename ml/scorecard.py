@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -29,7 +29,6 @@ class Comparison:
     """What changed since the last run: nothing when there was none."""
 
     day: date | None = None
-    member_overlap: float | None = None
     largest_drift: float | None = None
     drifted_feature: str | None = None
 
@@ -161,6 +160,16 @@ def card_without_model(facts: Facts, reason: str) -> ModelCard:
     return ModelCard(f"{TASK}:{facts.audience_id}", facts.version, TASK, (line, features))
 
 
+def with_overlap(card: ModelCard, overlap: float | None) -> ModelCard:
+    """The card with how many members stayed since the last run, which is known once all have been scored."""
+    if overlap is None:
+        return card
+    line = CardLine(
+        "member_overlap", exact(overlap), note="members of the last run and of today over either's"
+    )
+    return replace(card, lines=(*card.lines, line))
+
+
 def top_traits(facts: Facts, sample: Sample, features: tuple[str, ...], minimum: int) -> pd.DataFrame:
     """What sets the seed apart, the features of at least `minimum` visitors whose shares differ most by their standard
     error: rows of `lookalike_traits`."""
@@ -233,7 +242,6 @@ def _identity(facts: Facts) -> dict[str, Any]:
         **facts.sizes,
         "refused_features": len(facts.refused),
         "compared_with": facts.compared.day,
-        "member_overlap": facts.compared.member_overlap,
         "largest_drift": facts.compared.largest_drift,
         "drifted_feature": facts.compared.drifted_feature,
     }
@@ -283,9 +291,6 @@ def _comparison_lines(compared: Comparison, verdict: str) -> list[CardLine]:
     if compared.day is None:
         return []
     lines = []
-    if compared.member_overlap is not None:
-        note = f"members of {compared.day:%Y-%m-%d} and of today over those of either"
-        lines.append(CardLine("member_overlap", exact(compared.member_overlap), None, None, verdict, note))
     if compared.largest_drift is not None:
         note = f"{compared.drifted_feature}, since {compared.day:%Y-%m-%d}"
         lines.append(CardLine("largest_drift", exact(compared.largest_drift), None, None, verdict, note))

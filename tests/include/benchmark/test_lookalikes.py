@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from include.benchmark import lookalikes
+from include.benchmark.harness import measure
+from include.benchmark.planted_tastes import TASTES, compare_with_truth
+
+KEY = b"k" * 32
+
+
+def test_every_visitor_is_scored_by_the_task_and_by_the_bare_model(tmp_path):
+    costs = measure(replace(lookalikes.TOPIC), tmp_path / "bench", size=8000, repeats=1)
+    assert {name: cost.rows for name, cost in costs.items()} == {
+        "lookalikes": 8000, "bare_model": 8000, "lookalikes_quarter": 2000,
+    }  # fmt: skip
+
+
+def test_members_are_held_against_the_truth_about_strangers_and_against_an_oracle():
+    """Of 1,000 strangers a tenth are of each taste and read of nothing else; half of the 50 chosen are of it."""
+    generator = np.random.default_rng(0)
+    cookies = [f"c{number:04d}" for number in range(1000)]
+    ids = [hmac.new(KEY, f"anonymous_id:{name}".encode(), hashlib.sha256).hexdigest() for name in cookies]
+    names = [*TASTES.values(), *(f"other{number}" for number in range(7))]
+    primary = np.arange(1000) % 10
+    truth = pd.DataFrame(
+        [
+            (cookie, f"s{place}", name, float(primary[place] == at), primary[place] == at, False)
+            for place, cookie in enumerate(cookies)
+            for at, name in enumerate(names)
+        ],
+        columns=["cookie", "person_id", "taste", "affinity", "is_primary", "would_respond"],
+    )
+    reads = np.where(generator.random(1000) < 0.9, primary, generator.integers(0, 10, 1000))
+    features = pd.DataFrame(
+        {"visitor_id": ids, "feature": [f"category:{names[at]}" for at in reads], "value": 3.0}
+    )
+    chosen = [*np.flatnonzero(primary == 0)[:25], *np.flatnonzero(primary == 5)[:25]]
+    members = pd.DataFrame(
+        {"audience_id": "baby_families", "visitor_id": [ids[at] for at in chosen], "percentile": 99.0}
+    )
+    found = compare_with_truth(members, features, pd.DataFrame({"visitor_id": []}), truth, KEY)
+    row = found.audiences.set_index("audience_id").loc["baby_families"]
+    assert row["chosen"] == 50 and row["base_rate"] == 0.1
+    assert row["lift"] == 5 and row["omniscient_lift"] == 10
+    assert 8 < row["oracle_lift"] <= 10
+    assert found.share_of_oracle == row["lift"] / row["oracle_lift"]
