@@ -292,7 +292,8 @@ TABLES = {
         union all select 'sporty', {VISITOR}, i % 10 = 1, timestamp '2017-12-01', timestamp '2017-12-31'
         from range(60) t(i)""",
     "both/audience_changes": f"""select 'loyal' as audience_id, {CUSTOMER} as member_id,
-        date '2017-12-01' as changed_date, 'cdp' as side, 'entered' as change, 'rule' as source, 'audience_added' as reason from range(60) t(i)""",
+        date '2017-12-01' as changed_date, 'cdp' as side, 'entered' as change,
+        'rule' as source, 'audience_added' as reason from range(60) t(i)""",
     "cdp/identity_health": f"""select measure, part, {CUSTOMERS}::bigint as value, share,
         date '2017-12-01' as as_of_date
         from (values ('customers', 'all', null::double), ('customers_by_size', '1', 1.0::double))
