@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date
-from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -129,18 +128,12 @@ def decide(figures: Figures, part: np.ndarray, whole: np.ndarray, floor: int) ->
 
 
 def near_parts(
-    counts: np.ndarray,
-    least: np.ndarray,
-    first: np.ndarray,
-    second: np.ndarray,
-    overlaps: np.ndarray,
-    floor: int,
+    counts: np.ndarray, first: np.ndarray, second: np.ndarray, is_within: np.ndarray, floor: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of `counts` (n,), and of those that they may be within and that are larger by 1 to `floor` - 1.
+    """Positions of `counts` (n,), and of those that they are within and that are larger by 1 to `floor` - 1.
 
-    A count is of what the sets `first` and `second` have in common, of one set when they are equal, and today it is
-    `least`. What is common to A and B may be within what is common to C and D only when A and C, A and D, B and C,
-    and B and D have as many people in common: at most `overlaps` (sets, sets).
+    A count is of what the sets `first` and `second` have in common, of one set when they are equal. What is common to A
+    and B is within what is common to C and D when each of C and D has A or B within it: `is_within` (sets, sets).
     """
     small, large = [np.array([], dtype=int)], [np.array([], dtype=int)]
     order = np.argsort(counts, kind="stable")
@@ -152,9 +145,9 @@ def near_parts(
             break
         near = (more > 0) & (more < floor)
         below, above = below[near], above[near]
-        for one, other in product((first, second), repeat=2):
-            may_be = overlaps[one[below], other[above]] >= least[below]
-            below, above = below[may_be], above[may_be]
+        for other in (first, second):
+            is_part = is_within[first[below], other[above]] | is_within[second[below], other[above]]
+            below, above = below[is_part], above[is_part]
         small.append(below)
         large.append(above)
     return np.concatenate(small), np.concatenate(large)

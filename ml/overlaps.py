@@ -134,11 +134,11 @@ def within_each_other(unit: Unit, sets: Figures, pairs: Figures, floor: int) -> 
     every = np.arange(len(sets.name))
     first, second = np.concatenate([every, first]), np.concatenate([every, second])
     figures = hold_small_moves(together(sets, pairs), floor)
-    size, most = len(figures.name), unit.most_overlaps
-    part, whole = near_parts(figures.today, figures.today, first, second, most, floor)
+    size, is_within = len(figures.name), unit.most_overlaps >= unit.people[:, None]
+    part, whole = near_parts(figures.today, first, second, is_within, floor)
     ever = np.concatenate([figures.told, np.nan_to_num(figures.last, nan=-1)])
-    twice = [np.tile(each, 2) for each in (figures.today, first, second)]
-    told_part, told_whole = near_parts(ever, *twice, most, floor)
+    twice = [np.tile(each, 2) for each in (first, second)]
+    told_part, told_whole = near_parts(ever, *twice, is_within, floor)
     return np.concatenate([part, told_part % size]), np.concatenate([whole, told_whole % size])
 
 
