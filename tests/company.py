@@ -12,7 +12,7 @@ import duckdb
 from include.lake import Lake
 from include.launch import run_dag
 
-DAYS = [date(2017, 12, 1), date(2017, 12, 2), date(2017, 12, 3)]
+DAYS = [date(2017, 12, 1), date(2017, 12, 2)]
 HOUSEHOLDS, STRANGERS = 150, 500
 
 

@@ -69,7 +69,7 @@ def make_company(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Co
     from include.settings import DEFAULT_CONFIG, DEMO_CONFIG
 
     source = tmp_path_factory.mktemp("source")
-    prepare(source / "demo", households=HOUSEHOLDS, strangers=STRANGERS, days=4)
+    prepare(source / "demo", households=HOUSEHOLDS, strangers=STRANGERS, days=3)
 
     def make(name: str) -> Company:
         folder = tmp_path_factory.mktemp(name)
@@ -86,9 +86,9 @@ def make_company(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Co
 
 
 @pytest.fixture(scope="session")
-def three_days(make_company: Callable[[str], Company]) -> Company:
-    """The company after three business days and a second run of the third."""
-    company = make_company("three_days")
+def two_days(make_company: Callable[[str], Company]) -> Company:
+    """The company after two business days and a second run of the second."""
+    company = make_company("two_days")
     for day in DAYS:
         company.run(day)
     company.run(DAYS[-1], rebuild=True)
@@ -97,7 +97,7 @@ def three_days(make_company: Callable[[str], Company]) -> Company:
 
 @pytest.fixture(scope="session")
 def rebuilt(make_company: Callable[[str], Company]) -> Company:
-    """The same company whose first run is the third day's."""
+    """The same company whose first run is the second day's."""
     company = make_company("rebuilt")
     company.run(DAYS[-1])
     return company

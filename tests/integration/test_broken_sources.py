@@ -19,7 +19,7 @@ from include.ledger import StepFailed
 from include.settings import settings
 from tests.company import Company
 
-DAY = date(2017, 12, 4)
+DAY = date(2017, 12, 3)
 
 
 def missing_column(path: Path) -> None:
@@ -36,13 +36,13 @@ def rubbish(path: Path) -> None:
 
 
 @pytest.fixture
-def next_day(three_days: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Company:
+def next_day(two_days: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Company:
     """The company on the fourth morning, in a copy of its own whose files a test may break."""
-    shutil.copytree(three_days.data, tmp_path / "data", symlinks=True)
-    monkeypatch.setenv("TANDEM_CONFIG", str(three_days.config))
+    shutil.copytree(two_days.data, tmp_path / "data", symlinks=True)
+    monkeypatch.setenv("TANDEM_CONFIG", str(two_days.config))
     monkeypatch.setenv("TANDEM_DATA", str(tmp_path / "data"))
     settings.cache_clear()
-    yield Company(three_days.config, tmp_path / "data", three_days.truth)
+    yield Company(two_days.config, tmp_path / "data", two_days.truth)
     settings.cache_clear()
 
 
@@ -57,14 +57,14 @@ def land_all() -> None:
     ("damage", "said"),
     [
         (missing_column, r"no column 'customer_number' .*nearest: 'customer_no'"),
-        (empty, r"customers_2017-12-04\.csv.*empty"),
+        (empty, r"customers_2017-12-03\.csv.*empty"),
         (rubbish, r"crm"),
     ],
 )
 def test_a_broken_file_stops_the_run_with_a_clear_line(
     next_day: Company, damage: Callable[[Path], None], said: str
 ):
-    damage(next_day.data / "demo" / "crm" / "customers_2017-12-04.csv")
+    damage(next_day.data / "demo" / "crm" / "customers_2017-12-03.csv")
     before = next_day.lake.current.resolve()
     with pytest.raises(StepFailed, match=said) as failure:
         land_all()
@@ -77,7 +77,7 @@ def test_a_healthy_fourth_day_passes_the_same_way(next_day: Company):
 
 
 def test_rows_that_come_twice_are_landed_twice_and_staged_once(next_day: Company):
-    path = next_day.data / "demo" / "web" / "events_2017-12-04.jsonl.gz"
+    path = next_day.data / "demo" / "web" / "events_2017-12-03.jsonl.gz"
     lines = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
     half = lines[: len(lines) // 2]
     assert half
@@ -96,12 +96,12 @@ def test_rows_that_come_twice_are_landed_twice_and_staged_once(next_day: Company
     assert rows == events > 0
 
 
-def test_a_failed_run_through_airflow_says_why_and_leaves_the_release(three_days: Company, tmp_path: Path):
-    shutil.copytree(three_days.data, tmp_path / "data", symlinks=True)
-    company = Company(three_days.config, tmp_path / "data", three_days.truth)
+def test_a_failed_run_through_airflow_says_why_and_leaves_the_release(two_days: Company, tmp_path: Path):
+    shutil.copytree(two_days.data, tmp_path / "data", symlinks=True)
+    company = Company(two_days.config, tmp_path / "data", two_days.truth)
     before = company.lake.current.resolve().name
-    empty(company.data / "demo" / "crm" / "customers_2017-12-04.csv")
-    with pytest.raises(RunFailed, match=r"extract \(crm\) failed: .*customers_2017-12-04\.csv") as failure:
+    empty(company.data / "demo" / "crm" / "customers_2017-12-03.csv")
+    with pytest.raises(RunFailed, match=r"extract \(crm\) failed: .*customers_2017-12-03\.csv") as failure:
         company.run(DAY)
     assert len(str(failure.value).splitlines()) == 1
     assert company.lake.current.resolve().name == before

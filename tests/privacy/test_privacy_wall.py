@@ -35,57 +35,57 @@ def landed(company: Company, kind: str) -> str:
 
 
 @pytest.mark.parametrize("column", COLUMNS)
-def test_no_customer_attribute_is_in_the_dmp(three_days: Company, column: str):
+def test_no_customer_attribute_is_in_the_dmp(two_days: Company, column: str):
     secrets = {
         value
         for (value,) in duckdb.sql(
-            f"select distinct {column} from {landed(three_days, 'customers')} where length({column}) > 3"
+            f"select distinct {column} from {landed(two_days, 'customers')} where length({column}) > 3"
         ).fetchall()
     }
     assert len(secrets) > 50
-    assert not secrets & dmp_values(three_days)
+    assert not secrets & dmp_values(two_days)
 
 
 @pytest.mark.parametrize("column", ["anonymous_id", "user_id", "ip", "url", "device_id"])
-def test_no_raw_cookie_address_or_page_is_in_the_dmp(three_days: Company, column: str):
+def test_no_raw_cookie_address_or_page_is_in_the_dmp(two_days: Company, column: str):
     secrets = {
         value
         for (value,) in duckdb.sql(
-            f"select distinct {column} from {landed(three_days, 'events')} where {column} is not null"
+            f"select distinct {column} from {landed(two_days, 'events')} where {column} is not null"
         ).fetchall()
     }
     assert len(secrets) > 20
-    assert not secrets & dmp_values(three_days)
+    assert not secrets & dmp_values(two_days)
 
 
-def test_a_visitor_is_a_keyed_hash_that_the_key_can_repeat(three_days: Company):
-    visitors = {visitor for (visitor,) in three_days.rows("select visitor_id from {visitors}")}
+def test_a_visitor_is_a_keyed_hash_that_the_key_can_repeat(two_days: Company):
+    visitors = {visitor for (visitor,) in two_days.rows("select visitor_id from {visitors}")}
     assert len(visitors) > 100
     assert all(len(visitor) == 64 and set(visitor) <= set("0123456789abcdef") for visitor in visitors)
 
 
-def test_the_key_stands_in_no_file_of_the_data_folder(three_days: Company):
+def test_the_key_stands_in_no_file_of_the_data_folder(two_days: Company):
     from include.privacy.pseudonym import pads
 
-    environment = AirflowHome(three_days.data).environment(three_days.config)
+    environment = AirflowHome(two_days.data).environment(two_days.config)
     key = environment["TANDEM_PSEUDONYM_KEY"]
     needles = [key.encode(), *(pad.hex().encode() for pad in pads(key.encode()))]
-    files = [path for path in Path(three_days.data).rglob("*") if path.is_file()]
+    files = [path for path in Path(two_days.data).rglob("*") if path.is_file()]
     assert len(files) > 100
     found = [path for path in files for needle in needles if needle in path.read_bytes()]
     assert found == []
-    assert json.loads((three_days.lake.current / "manifest.json").read_text())["release_id"]
+    assert json.loads((two_days.lake.current / "manifest.json").read_text())["release_id"]
 
 
 @pytest.fixture(scope="module")
-def identifiers(three_days: Company) -> frozenset[str]:
+def identifiers(two_days: Company) -> frozenset[str]:
     """Every identifier that landed, and its plain hashes; a network's own address is one that may be kept."""
     found = {
         value
         for kind, columns in IDENTIFIERS.items()
         for column in columns
         for (value,) in duckdb.sql(
-            f"select distinct {column} from {landed(three_days, kind)} where regexp_matches({column}, '.*[0-9@].*')"
+            f"select distinct {column} from {landed(two_days, kind)} where regexp_matches({column}, '.*[0-9@].*')"
         ).fetchall()
         if len(value) >= 6 and not value.endswith(".0")
     }
@@ -123,33 +123,33 @@ def dbt_manifest(company: Company) -> dict:
 
 
 def test_no_identifier_and_no_hash_of_one_is_in_a_file_of_the_dmp(
-    three_days: Company, identifiers: frozenset[str]
+    two_days: Company, identifiers: frozenset[str]
 ) -> None:
-    files = dmp_files(three_days)
+    files = dmp_files(two_days)
     assert len(files) > 10
     assert find_secrets(identifiers, files) == {}
     # The search finds what is there: the same files of the other side hold them.
-    known = [three_days.lake.table("cdp", "customer_identifiers"), three_days.lake.staged("person_records")]
+    known = [two_days.lake.table("cdp", "customer_identifiers"), two_days.lake.staged("person_records")]
     assert set(find_secrets(identifiers, known)) == {str(path) for path in known}
 
 
 def test_no_identifier_is_in_a_log_a_page_or_a_report(
-    three_days: Company, identifiers: frozenset[str]
+    two_days: Company, identifiers: frozenset[str]
 ) -> None:
-    logs = AirflowHome(three_days.data).path / "logs"
-    folders = [three_days.data / name for name in ("dbt", "runs", "quality")]
+    logs = AirflowHome(two_days.data).path / "logs"
+    folders = [two_days.data / name for name in ("dbt", "runs", "quality")]
     files = [path for folder in (*folders, logs) for path in folder.rglob("*") if path.is_file()]
     files += [
-        *three_days.lake.current.resolve().rglob("*.html"),
-        *(three_days.lake.root / "ops").rglob("*.parquet"),
+        *two_days.lake.current.resolve().rglob("*.html"),
+        *(two_days.lake.root / "ops").rglob("*.parquet"),
     ]
     assert {path.suffix for path in files} >= {".log", ".sql", ".json", ".jsonl", ".html", ".parquet"}
     assert find_secrets(identifiers, files) == {}
 
 
-def test_what_the_bridge_publishes_is_of_fifty_people_or_more(three_days: Company) -> None:
-    tables = sorted((three_days.lake.current.resolve() / "bridge").glob("*.parquet"))
-    models = [node for node in dbt_manifest(three_days)["nodes"].values() if node["resource_type"] == "model"]
+def test_what_the_bridge_publishes_is_of_fifty_people_or_more(two_days: Company) -> None:
+    tables = sorted((two_days.lake.current.resolve() / "bridge").glob("*.parquet"))
+    models = [node for node in dbt_manifest(two_days)["nodes"].values() if node["resource_type"] == "model"]
     assert {path.stem for path in tables} == {
         node["name"] for node in models if node["config"]["meta"].get("side") == "bridge"
     }
