@@ -37,7 +37,7 @@ def rubbish(path: Path) -> None:
 
 @pytest.fixture
 def next_day(two_days: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Company:
-    """The company on the fourth morning, in a copy of its own whose files a test may break."""
+    """The company on the third morning, in a copy of its own whose files a test may break."""
     shutil.copytree(two_days.data, tmp_path / "data", symlinks=True)
     monkeypatch.setenv("TANDEM_CONFIG", str(two_days.config))
     monkeypatch.setenv("TANDEM_DATA", str(tmp_path / "data"))
@@ -72,7 +72,7 @@ def test_a_broken_file_stops_the_run_with_a_clear_line(
     assert next_day.lake.current.resolve() == before
 
 
-def test_a_healthy_fourth_day_passes_the_same_way(next_day: Company):
+def test_a_healthy_third_day_passes_the_same_way(next_day: Company):
     land_all()
 
 
