@@ -12,6 +12,7 @@ from include.lake import Lake, replacing
 from include.ledger import STEPS
 from include.report.audiences import overlaps, placements, reach
 from include.report.learned import actions, product_profiles, stages, triggers
+from include.report.offsite import offsite_interests, upsell_opportunities
 from include.report.sections import Section, Source, bars_of
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -42,6 +43,8 @@ def write_report(lake: Lake, release: Path, day: date) -> Path:
                 placements(source),
                 reach(source),
                 overlaps(source),
+                offsite_interests(source),
+                upsell_opportunities(source),
                 _gates(source),
                 _costs(source),
             )

@@ -133,9 +133,7 @@ def test_no_identifier_and_no_hash_of_one_is_in_a_file_of_the_dmp(
     assert set(find_secrets(identifiers, known)) == {str(path) for path in known}
 
 
-def test_no_identifier_is_in_a_log_a_page_or_a_report(
-    two_days: Company, identifiers: frozenset[str]
-) -> None:
+def test_no_identifier_is_in_a_log_a_page_or_a_report(two_days: Company, identifiers: frozenset[str]) -> None:
     logs = AirflowHome(two_days.data).path / "logs"
     folders = [two_days.data / name for name in ("dbt", "runs", "quality")]
     files = [path for folder in (*folders, logs) for path in folder.rglob("*") if path.is_file()]

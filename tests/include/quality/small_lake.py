@@ -56,6 +56,7 @@ WAREHOUSE = {
     "int_audience_rules": "select * from (values ('loyal', 'cdp'), ('sporty', 'dmp')) as t(audience_id, side)",
     "int_audience_membership": f"""select 'loyal' as audience_id, 'cdp' as side, {CUSTOMER} as member_id
         from range(60) t(i) union all select 'sporty', 'dmp', {VISITOR} from range(60) t(i)""",
+    "int_audience_traits": "select 'sporty' as audience_id, 'sport' as trait_id, 'held' as standing",
 }
 
 STAGED = {
@@ -118,6 +119,15 @@ IDENTITY = {
 }
 
 ML = {
+    "lookalike_fairness": """select 'loyal' as audience_id, 'gender' as attribute, 'f' as group_name,
+        0.9::double as selection_ratio, false as is_flagged, 0.5::double as proxy_auc""",
+    "offsite_interests": """select bought as bought_category, 'Pets' as content_category, window_days,
+        80::bigint as buyers, 400::bigint as controls, 0.2::double as rate_before, 0.6::double as rate_after,
+        0.4::double as did, 0.3::double as low, 0.5::double as high, 3.0::double as multiplier,
+        2.25::double as multiplier_low, 4.0::double as multiplier_high, p_value, p_value as q_value,
+        1.1::double as placebo_multiplier, verdict, false as suppressed
+        from (values ('DOG FOOD', 7::bigint, 0.01::double, 'rises'), ('DOG FOOD', 28, 0.001, 'rises'),
+            ('TEA', 7, 0.5, 'none shown')) as found(bought, window_days, p_value, verdict)""",
     "customer_scores": f"""select {CUSTOMER} as customer_id, date '2017-12-01' as as_of_date,
         'purchase_probability' as score, i / {CUSTOMERS} as value, 100.0 * (i + 1) / {CUSTOMERS} as percentile,
         i / {CUSTOMERS} - 0.01 as low, i / {CUSTOMERS} + 0.01 as high, 'v1' as model_version
@@ -261,21 +271,19 @@ TABLES = {
     "dmp/trait_qualifications": f"""select {VISITOR} as visitor_id, 'sport' as trait_id, 'true' as value,
         2::bigint as frequency, timestamp '2017-11-20' as last_qualified_at, timestamp '2018-01-20' as expires_at
         from range(80) t(i)""",
+    "dmp/traits": """select 'sport' as trait_id, '' as value, 'Sport' as name, 'third' as source,
+        '607' as iab_audience_id, 'Interest | Sports' as iab_audience_name, 120 as ttl_days, false as is_sensitive,
+        80::bigint as visitors""",
+    "dmp/iab_categories": """select 'audience' as taxonomy, '607' as category_id, '223' as parent_id, 'Sports' as name,
+        'Interest | Sports' as path, 'Interest' as tier_1, false as is_sensitive, 'IAB Tech Lab' as attribution""",
     "dmp/lookalike_models": ML["lookalike_models"],
     "dmp/lookalike_members": ML["lookalike_members"],
     "dmp/lookalike_traits": """select 'loyal' as audience_id, 'category:sport' as feature, 0.6::double as seed_share,
         0.3::double as candidate_share, 2.0::double as ratio""",
-    "dmp/lookalike_fairness": """select 'loyal' as audience_id, 'gender' as attribute, 'f' as group_name,
-        0.9::double as selection_ratio, false as is_flagged, 0.5::double as proxy_auc""",
+    "dmp/lookalike_fairness": ML["lookalike_fairness"],
     "bridge/match_rates": """select 'any' as id_type, 'matched' as outcome, 60::bigint as customers,
         120::bigint as all_customers, 0.5::double as share, false as suppressed""",
-    "bridge/offsite_interests": """select bought as bought_category, 'Pets' as content_category, window_days,
-        80::bigint as buyers, 400::bigint as controls, 0.2::double as rate_before, 0.6::double as rate_after,
-        0.4::double as did, 0.3::double as low, 0.5::double as high, 3.0::double as multiplier,
-        2.25::double as multiplier_low, 4.0::double as multiplier_high, p_value, p_value as q_value,
-        1.1::double as placebo_multiplier, verdict, false as suppressed
-        from (values ('DOG FOOD', 7::bigint, 0.01::double, 'rises'), ('DOG FOOD', 28, 0.001, 'rises'),
-            ('TEA', 7, 0.5, 'none shown')) as found(bought, window_days, p_value, verdict)""",
+    "bridge/offsite_interests": ML["offsite_interests"],
     "bridge/upsell_opportunities": """select 'DOG FOOD' as bought_category, offered as offer_category, customers,
         1::bigint as rank, 'Pets' as content_category, 0.4::double as did, 0.3::double as low, 0.5::double as high,
         3.0::double as multiplier, 1.75::double as lift, 1.5::double as lift_low, 2.0::double as lift_high,

@@ -460,6 +460,16 @@ STOPS: list[tuple[str, str, Spoil, set[str], str]] = [
     ),
     (
         "publish",
+        "a member of the history who withdrew",
+        released(
+            "both/audience_changes",
+            "from old union all select * replace ('dmp' as side, sha256('withdrew') as member_id) from old limit 61",
+        ),
+        {"audience_changes: who_entered_has_agreed"},
+        "1 of 61 rows",
+    ),
+    (
+        "publish",
         "a table that is gone",
         lose_table,
         {"release_tables: every_table_is_there", "contract_columns: contract_columns_are_there"},
@@ -550,6 +560,20 @@ WARNINGS: list[tuple[str, str, Spoil, set[str]]] = [
             "from range(60, 120) t(i)"
         ),
         {"audience_sizes: audiences_select"},
+    ),
+    (
+        "segment",
+        "an audience that asks for a misspelt trait",
+        warehouse("insert into int_audience_traits values ('sporty', 'sprot', 'unknown')"),
+        {"audience_traits: audiences_ask_for_traits_that_somebody_holds"},
+    ),
+    (
+        "expand",
+        "a look-alike that leaves out a group",
+        learned(
+            "lookalike_fairness", "select * replace (0.5 as selection_ratio, true as is_flagged) from old"
+        ),
+        {"lookalike_fairness: groups_are_chosen_alike"},
     ),
 ]
 
@@ -650,6 +674,16 @@ TOGETHER: dict[str, list[tuple[str, Spoil, str, int, str]]] = {
         ),
     ],
     "learn": [
+        (
+            "an interest that chance explains",
+            learned(
+                "offsite_interests",
+                "select * replace (if(bought_category = 'TEA', 'rises', verdict) as verdict) from old",
+            ),
+            "offsite_interests: found_interests_are_not_chance",
+            1,
+            "bought_category='TEA'",
+        ),
         (
             "a customer in two segments of a scheme",
             learned(

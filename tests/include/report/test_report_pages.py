@@ -40,6 +40,8 @@ def test_the_report_is_one_self_contained_page_with_every_section(release: Path)
         "Where to meet whom",
         "Whom audiences reach",
         "What audiences share",
+        "What they look for afterwards",
+        "What to offer afterwards",
         "Where the time goes",
     ]
     assert page.count("<svg") == len(titles)
