@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 from datetime import datetime, timedelta
 
-from airflow.sdk import Param, dag, task, task_group
+from airflow.sdk import Param, chain, dag, task, task_group
 
 LEARNED = (
     "value", "segmentation", "recommendation", "product_profiles", "propensity", "triggers", "needs", "offsite"
@@ -125,17 +125,8 @@ def customer_audiences():
         swap = run.override(task_id="swap")("swap_release", DAY)
         build("publish", DAY) >> write >> gate("publish", DAY) >> swap
 
-    (
-        extract()
-        >> anything_new(DAY)
-        >> stage()
-        >> resolve()
-        >> unify()
-        >> learn()
-        >> segment()
-        >> expand()
-        >> publish()
-    )
+    steps = [step() for step in (stage, resolve, unify, learn, segment, expand, publish)]
+    chain(extract(), anything_new(DAY), *steps)
 
 
 def _call(function: str, day: str, *arguments: str):

@@ -869,6 +869,22 @@ TOGETHER: dict[str, list[tuple[str, Spoil, str, int, str]]] = {
             "first_model='purchase_probability' models=3 metric='score_drift' value=0.3",
         ),
     ],
+    "expand": [
+        (
+            "a placement of a few",
+            learned("placements", "select * replace (if(value = '20', 49, people) as people) from old"),
+            "placements: no_placement_of_a_few_is_told",
+            1,
+            "value='20' people=49",
+        ),
+        (
+            "an overlap that leaves a few",
+            learned("audience_overlaps", "select * replace (12 as only_b) from old"),
+            "audience_overlaps: no_overlap_of_a_few_is_told",
+            1,
+            "overlap=60",
+        ),
+    ],
     "segment": [
         (
             "an e-mail to somebody who did not agree",
