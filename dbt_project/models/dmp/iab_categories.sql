@@ -25,7 +25,7 @@ final as (
         categories.version,
         categories.category_id,
         categories.parent_id,
-        categories.name,
+        categories.name as category_name,
         categories.path,
         categories.tier_1,
         coalesce(

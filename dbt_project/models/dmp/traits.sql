@@ -99,7 +99,7 @@ final as (
     select
         named_values.trait_id,
         named_values.value,
-        coalesce(rules.name, named_values.trait_id) as name,
+        coalesce(rules.name, named_values.trait_id) as trait_name,
         case when rules.trait_id is not null then 'rule' else holders.source end as source,
         own_folders.folder,
         trait_taxonomy.iab_audience_id,
