@@ -265,8 +265,8 @@ TABLES = {
         i % 10 = 5 as is_control, date '2017-12-01' as as_of_date
         from range({CUSTOMERS}) t(i), range(1::bigint, 3::bigint) ranks(rank)
         where rank = 1 or i % 10 <> 5""",
-    "dmp/visitors": f"""select {VISITOR} as visitor_id, 1 as key_epoch, 'anonymous_id' as id_type, 'mobile' as device, 'FR' as place,
-        timestamp '2017-11-01' as first_seen_at, timestamp '2017-11-20 10:00:01.5' as last_seen_at,
+    "dmp/visitors": f"""select {VISITOR} as visitor_id, 1 as key_epoch, 'anonymous_id' as id_type, 'mobile' as device,
+        'FR' as place, timestamp '2017-11-01' as first_seen_at, timestamp '2017-11-20 10:00:01.5' as last_seen_at,
         timestamp '2018-03-01' as expires_at from range({VISITORS}) t(i)""",
     "dmp/trait_qualifications": f"""select {VISITOR} as visitor_id, 'sport' as trait_id, 'true' as value,
         2::bigint as frequency, timestamp '2017-11-20' as last_qualified_at, timestamp '2018-01-20' as expires_at
@@ -274,8 +274,9 @@ TABLES = {
     "dmp/traits": """select 'sport' as trait_id, '' as value, 'Sport' as trait_name, 'third' as source,
         '607' as iab_audience_id, 'Interest | Sports' as iab_audience_name, 120 as ttl_days, false as is_sensitive,
         80::bigint as visitors""",
-    "dmp/iab_categories": """select 'audience' as taxonomy, '607' as category_id, '223' as parent_id, 'Sports' as category_name,
-        'Interest | Sports' as path, 'Interest' as tier_1, false as is_sensitive, 'IAB Tech Lab' as attribution""",
+    "dmp/iab_categories": """select 'audience' as taxonomy, '607' as category_id, '223' as parent_id,
+        'Sports' as category_name, 'Interest | Sports' as path, 'Interest' as tier_1, false as is_sensitive,
+        'IAB Tech Lab' as attribution""",
     "dmp/lookalike_models": ML["lookalike_models"],
     "dmp/lookalike_members": ML["lookalike_members"],
     "dmp/lookalike_traits": """select 'loyal' as audience_id, 'category:sport' as feature, 0.6::double as seed_share,

@@ -12,19 +12,24 @@ purchases as (
 
 ),
 
+dated as (
+
+    select
+        *,
+        purchased_on > {{ as_of_date() }} - {{ var('event_days', 60) }} as is_detailed,
+    from purchases
+
+),
+
 final as (
 
     select
         people.person_number,
-        purchases.category,
-        min(purchases.purchased_on) filter (
-            where
-                purchases.is_fresh
-                and purchases.purchased_on > {{ as_of_date() }} - {{ var('event_days', 60) }}
-        ) as fresh_on,
-    from purchases
+        dated.category,
+        min(dated.purchased_on) filter (where dated.is_fresh and dated.is_detailed) as fresh_on,
+    from dated
     inner join people
-        on purchases.customer_id = people.customer_id
+        on dated.customer_id = people.customer_id
     group by all
 
 )

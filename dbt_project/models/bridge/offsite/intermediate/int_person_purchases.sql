@@ -16,9 +16,7 @@ customer_orders as (
     where
         is_valid
         and ordered_at < {{ end_of_day() }}
-        {%- if sales_channel != 'any' %}
-        and is_store_order = {{ sales_channel == 'store' }}
-        {%- endif %}
+        and {{ "true" if sales_channel == 'any' else "is_store_order" if sales_channel == 'store' else "not is_store_order" }}
 
 ),
 
