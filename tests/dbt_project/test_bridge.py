@@ -43,7 +43,12 @@ def test_who_is_somebodys_device_is_never_a_stranger_even_without_a_match(built:
 
 
 def test_seeds_are_consented_visitors_of_large_enough_audiences(built: AudienceLake) -> None:
-    seeds = {(audience_id, visitor_id) for audience_id, visitor_id, _ in built.read("from audience_seeds")}
+    seeds = {
+        (audience_id, visitor_id)
+        for audience_id, visitor_id, _ in built.read(
+            "select audience_id, visitor_id, person_key from audience_seeds"
+        )
+    }
     # known_people has 17 customers, of whom two are matched; in_bath has one and needs two.
     assert seeds == {
         ("known_people", ANN),

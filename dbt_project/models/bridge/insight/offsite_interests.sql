@@ -2,7 +2,8 @@
     'rate_before', 'rate_after', 'control_before', 'control_after', 'did', 'low', 'high', 'multiplier',
     'multiplier_low', 'multiplier_high', 'p_value', 'q_value', 'placebo_multiplier', 'placebo_low', 'placebo_high',
 ] -%}
--- All contents and windows of a category are of the same people, so nothing can be told from the difference of two rows.
+-- All contents and windows of a category are of the same people, so nothing can be told from the difference of two
+-- rows.
 with
 
 interests as (
@@ -28,7 +29,8 @@ final as (
         {%- for figure in figures %}
         cast(
             case
-                when not suppressed then {{ figure if figure in ('p_value', 'q_value') else 'round(' ~ figure ~ ', 4)' }}
+                when not suppressed
+                    then {{ figure if figure in ('p_value', 'q_value') else 'round(' ~ figure ~ ', 4)' }}
             end as double
         ) as {{ figure }},
         {%- endfor %}

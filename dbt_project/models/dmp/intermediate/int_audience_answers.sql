@@ -30,7 +30,10 @@ asked_traits as (
         {{ as_of_date() }} - cast(last_observed_at as date) as recency,
     from held_traits
     where list_contains(
-        cast([{% for trait_id in asked | unique(case_sensitive=true) %}{{ text_literal(trait_id) }}, {% endfor %}] as varchar[]),
+        cast(
+            [{% for trait_id in asked | unique(case_sensitive=true) %}{{ text_literal(trait_id) }}, {% endfor %}]
+            as varchar[]
+        ),
         trait_id
     )
 

@@ -16,7 +16,7 @@ customer_orders as (
     where
         is_valid
         and ordered_at < {{ end_of_day() }}
-        and {{ "true" if sales_channel == 'any' else "is_store_order" if sales_channel == 'store' else "not is_store_order" }}
+        and {{ {'any': 'true', 'store': 'is_store_order'}.get(sales_channel, 'not is_store_order') }}
 
 ),
 

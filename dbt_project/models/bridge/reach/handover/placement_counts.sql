@@ -1,5 +1,6 @@
--- How many people of each set's sketch were met at each placement, beside how many of everybody. `expected_share` is the
--- share that would have been met if people met as often as those of the set were met there as everybody of the kind is.
+-- How many people of each set's sketch were met at each placement, beside how many of everybody. `expected_share` is
+-- the share that would have been met if people met as often as those of the set were met there as everybody of the
+-- kind is.
 
 with
 

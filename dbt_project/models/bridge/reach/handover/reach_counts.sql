@@ -1,4 +1,5 @@
--- How large each set is and what it adds: members to all other audiences, look-alikes to the members whom they resemble.
+-- How large each set is and what it adds: members to all other audiences, look-alikes to the members whom they
+-- resemble.
 
 with
 
