@@ -177,7 +177,8 @@ normalised as not materialized (
 
 {#
     The aggregate of when what landed first was seen: the earliest moment of the first day of delivery. Both are put
-    into one number, the day before the microseconds, because what an aggregate keeps of a row or a list cannot leave memory.
+    into one number, the day before the microseconds, because what an aggregate keeps of a row or a list cannot leave
+    memory.
 #}
 {% macro first_evident(seen_at, landed_on) -%}
     make_timestamp(cast(

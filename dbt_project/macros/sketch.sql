@@ -1,8 +1,8 @@
 {#
     Sketches of sets of people: of each set the people whose keyed hash lies below a threshold, about `size` of them.
-    All sets share the hash, so who is in the sketches of two sets is in both sets and below both thresholds, and the people
-    of an overlap are estimated by those found divided by the share of the hashes below the smaller threshold (a
-    threshold sample; Cohen and Kaplan 2007, Dasgupta, Lang, Rhodes and Thaler 2016). Its standard error is
+    All sets share the hash, so who is in the sketches of two sets is in both sets and below both thresholds, and the
+    people of an overlap are estimated by those found divided by the share of the hashes below the smaller threshold
+    (a threshold sample; Cohen and Kaplan 2007, Dasgupta, Lang, Rhodes and Thaler 2016). Its standard error is
     sqrt(people * (1 - share) / share). A set of at most `size` people is its own sketch, and all about it is exact.
     Plain SQL: every engine finds the same people. Of a sketch nothing is published but counts.
 #}
