@@ -229,7 +229,7 @@ def test_every_published_table_states_its_grain_and_describes_every_column(built
         "visitors", "trait_qualifications", "traits", "iab_categories", "lookalike_models", "lookalike_members",
         "lookalike_traits", "lookalike_fairness", "audiences", "audience_members", "audience_changes",
         "model_cards", "run_costs", "quality_results", "quarantine_summary", "schema_drift",
-        "placements", "reach", "audience_overlaps",
+        "placements", "reach", "audience_overlaps", "match_rates", "offsite_interests", "upsell_opportunities",
     }  # fmt: skip
     for name, node in published.items():
         assert node["config"]["contract"]["enforced"], name

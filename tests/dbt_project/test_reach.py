@@ -19,6 +19,7 @@ STRANGERS = {
 }
 # The sets of visitors; no one of the lake has two devices, so that people and visitors are as many.
 SETS = {
+    ("brief_readers", "members"): {STRANGER},
     ("known_people", "lookalikes"): STRANGERS,
     ("known_people", "members"): {ANN, FAY},
     ("likely_ann", "members"): {ANN},
