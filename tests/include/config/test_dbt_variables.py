@@ -127,11 +127,13 @@ def test_another_content_of_a_folder_is_another_version_of_who_asks_for_it(varia
     assert version(told, "loyal") == version(changed, "loyal")
 
 
-def test_the_latest_earlier_day_is_the_history_of_a_day(load, tmp_path):
+def test_the_latest_earlier_day_of_the_same_key_is_the_history_of_a_day(load, tmp_path):
     lake = Lake(tmp_path)
-    for day in (date(2024, 6, 1), date(2024, 6, 28), DAY, date(2024, 7, 1)):
-        lake.audiences(day, "audiences").parent.mkdir(parents=True)
-        lake.audiences(day, "audiences").touch()
+    epochs = {date(2024, 6, 1): 1, date(2024, 6, 28): 1, date(2024, 6, 29): 2, DAY: 1, date(2024, 7, 1): 1}
+    for day, epoch in epochs.items():
+        for path in (lake.audiences(day, "audiences"), lake.run_file(day, "run.json")):
+            path.parent.mkdir(parents=True)
+            path.write_text(json.dumps({"dbt": {"key_epoch": epoch}}))
     told = dbt_variables(load(audiences=AUDIENCES), DAY, lake)
     assert told["audience_history"] == {"audiences": str(lake.audiences(date(2024, 6, 28), "audiences"))}
 
