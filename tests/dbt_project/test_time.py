@@ -289,7 +289,7 @@ def test_running_again_changes_nothing(history: History) -> None:
     assert_equal(history.day_by_day, history.again)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_any_order_of_files_gives_the_same_tables(history: History, seed: int) -> None:
     """Files come one by one in any order, a file that changed comes first as it was; staging runs in between."""
     company = history.company

@@ -24,12 +24,13 @@ def made(tmp_path_factory):
 
 
 def test_every_task_of_learn_is_measured_against_reading_its_inputs():
+    tasks = [task for task in LEARNING if task != "offsite"]
     assert {variant.name for variant in TOPIC.variants} == {
-        *LEARNING,
-        *(f"{task}_inputs" for task in LEARNING),
+        *tasks,
+        *(f"{task}_inputs" for task in tasks),
     }
     assert [(ratio.variant, ratio.other) for ratio in TOPIC.ratios] == [
-        (task, f"{task}_inputs") for task in LEARNING
+        (task, f"{task}_inputs") for task in tasks
     ]
 
 
