@@ -51,12 +51,12 @@ class Interest:
 
 PAUSE_DAYS = 60
 INTERESTS = (
-    Interest("BABY FOODS", "Family and Relationships", 3.5, 30),
-    Interest("DOG FOODS", "Pets", 3.0, 30),
-    Interest("DOMESTIC WINE", "Food & Drink", 2.2, 30),
-    Interest("VITAMINS", "Healthy Living", 2.5, 30),
-    Interest("CANDLES/ACCESSORIES", "Home & Garden", 2.5, 30),
-    Interest("BATTERIES", "Automotive", 1.0, 30),
+    Interest("BAKING NEEDS", "Food & Drink", 2.5, 30),
+    Interest("COLD AND FLU", "Healthy Living", 3.0, 30),
+    Interest("GREETING CARDS/WRAP/PARTY SPLY", "Events", 4.0, 30),
+    Interest("HAIR CARE PRODUCTS", "Style & Fashion", 2.5, 30),
+    Interest("LAUNDRY DETERGENTS", "Home & Garden", 2.5, 30),
+    Interest("COFFEE", "Automotive", 1.0, 30),
 )
 
 
