@@ -106,10 +106,9 @@ def expand_audiences(lake: Lake, day: date, configuration: Any) -> Summary:
         )
         future = events_after(lake, day)
         then = None if future else look_back(lake, day, seeds, asked, settings)
-        before = _shares_before(lake, day, shares)
+        before, audited = _shares_before(lake, day, shares), read_audited(lake, settings, world)
         outcomes = [
-            _judged(audience, world, then, future, day, settings, before, read_audited(lake, settings, world))
-            for audience in asked
+            _judged(audience, world, then, future, day, settings, before, audited) for audience in asked
         ]
         return _write(lake, day, outcomes, _members(world, outcomes, lake, day, settings), shares, seeds)
 

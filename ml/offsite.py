@@ -22,13 +22,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from scipy.sparse import csr_matrix
-from scipy.stats import false_discovery_control
 from scipy.stats import t as student
 
 from include.lake import Lake
 from ml.evaluation import exact
 from ml.offsite_matching import Matched, Matching, Shop, read_shop
 from ml.offsite_offers import OFFER_KEY, OFFERS, UPSELL_OFFERS, find_leanings, find_offers
+from ml.rates import CONFIDENCE, FALSE_DISCOVERIES, q_values
 from ml.registry import CardLine, ModelCard, Summary, model_version, skip, write_model_cards
 from ml.tables import write_table
 from ml.threads import single_threaded
@@ -64,8 +64,6 @@ OFFSITE_INTERESTS = pa.schema(
     ]
 )
 KEY = ["bought_category", "content_category", "window_days"]
-CONFIDENCE = 0.95
-FALSE_DISCOVERIES = 0.05
 PLACEBO_SHOWS = 0.01  # p-value at which the placebo forbids a finding
 FEWEST_PEOPLE = 50  # the least that privacy.yml allows; dbt applies what it says
 FEWEST_VIEWS = 5.0
@@ -270,9 +268,7 @@ def _rows(effects: Effects, placebo: Effects) -> pd.DataFrame:
 
 def _judge(table: pd.DataFrame) -> pd.DataFrame:
     known = table["p_value"].notna()
-    table["q_value"] = np.nan
-    if known.any():
-        table.loc[known, "q_value"] = false_discovery_control(table.loc[known, "p_value"])
+    table["q_value"] = q_values(table["p_value"])
     up = table["multiplier"] > 1
     moved_before = (table["placebo_p"] <= PLACEBO_SHOWS) & ((table["placebo_multiplier"] > 1) == up)
     table["verdict"] = np.select(

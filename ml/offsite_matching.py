@@ -6,7 +6,7 @@ from the past alone: the week, how long ago the order before was, and how much w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 
@@ -127,9 +127,6 @@ class Matched:
 
     def where(self, kept: np.ndarray) -> Matched:
         return Matched(self.person[kept], self.day[kept], self.weight[kept], self.is_buyer[kept])
-
-    def shifted(self, days: int) -> Matched:
-        return replace(self, day=self.day - days)
 
 
 def read_shop(lake: Lake, day: date, categories: int, contents: int, minimum: int, seed: int) -> Shop | str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from scipy.stats import false_discovery_control, norm
+from scipy.stats import norm
 
 from ml.offsite_matching import Shop
+from ml.rates import CONFIDENCE, FALSE_DISCOVERIES, q_values
 
 OFFERS = "upsell_offers"
 UPSELL_OFFERS = pa.schema(
@@ -32,8 +33,6 @@ UPSELL_OFFERS = pa.schema(
 OFFER_KEY = ["bought_category", "offer_category"]
 MOST_OFFERS = 5  # of a bought category
 LEANINGS = ["offer_category", "content_category", "lift", "lift_low", "lift_high", "q_value"]
-FALSE_DISCOVERIES = 0.05
-CONFIDENCE = 0.95
 FEWEST_PEOPLE = 50
 FEWEST_VIEWS = 5
 
@@ -74,7 +73,7 @@ def find_leanings(shop: Shop) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame(columns=LEANINGS)
     leanings = pd.concat(parts, ignore_index=True)
-    leanings["q_value"] = false_discovery_control(leanings["p_value"]) if len(leanings) else np.nan
+    leanings["q_value"] = q_values(leanings["p_value"])
     return leanings[LEANINGS]
 
 

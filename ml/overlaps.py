@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -54,7 +55,7 @@ class Unit:
     overlaps: np.ndarray
     errors: np.ndarray
 
-    @property
+    @cached_property
     def key(self) -> np.ndarray:
         """(n,) a text for each set, which names its figures among those told."""
         return (self.name + "|" + self.frame["audience_id"] + "|" + self.frame["part"]).to_numpy(dtype=object)
@@ -67,21 +68,21 @@ class Unit:
     def is_audience(self) -> np.ndarray:
         return (self.frame["part"] != MET).to_numpy()
 
-    @property
+    @cached_property
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """Positions of the sets of each two, the first before the second; the first is always of an audience."""
         first, second = np.triu_indices(len(self.frame), 1)
         asked = self.is_audience[first]
         return first[asked], second[asked]
 
-    @property
+    @cached_property
     def most_overlaps(self) -> np.ndarray:
         """(n, n) the most people that two sets may have in common."""
         most = np.minimum(self.overlaps + SIGMAS * self.errors, np.minimum.outer(self.people, self.people))
         np.fill_diagonal(most, self.people)
         return most
 
-    @property
+    @cached_property
     def nested(self) -> tuple[np.ndarray, np.ndarray]:
         """Positions of sets that may be within another one, and of those others."""
         return nested_sets(self.people, self.most_overlaps)
@@ -188,7 +189,7 @@ def _moves_by_a_few(
     """Whether something that follows from each overlap (m,) moved by 1 to `floor` - 1 people since it was told last."""
     following = _following(unit, sets, pairs, before)
     moved = np.abs(following.told - following.last)
-    return ((moved > 0) & (moved < floor)).reshape(3, -1).any(axis=0)
+    return is_few(moved, floor).reshape(3, -1).any(axis=0)
 
 
 def _leave_few_together(unit: Unit, sets: Figures, pairs: Figures, floor: int) -> np.ndarray:

@@ -64,5 +64,15 @@ def lifts(inside: np.ndarray, group: np.ndarray, total: np.ndarray, everybody: n
         low=np.minimum(np.exp(center - spread), lift),
         high=np.maximum(np.exp(center + spread), lift),
         p_value=p_value,
-        q_value=false_discovery_control(p_value) if len(p_value) else p_value,
+        q_value=q_values(p_value),
     )
+
+
+def q_values(p_value: np.ndarray) -> np.ndarray:
+    """The p-values (cells,) corrected for the many looks (Benjamini and Hochberg 1995); NaN, which is not looked at,
+    stays."""
+    corrected = np.array(p_value, dtype=np.float64)
+    known = ~np.isnan(corrected)
+    if known.any():
+        corrected[known] = false_discovery_control(corrected[known])
+    return corrected

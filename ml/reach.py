@@ -236,14 +236,14 @@ def _reach_rows(unit: Unit, told: Told, day: date) -> pd.DataFrame:
     population = int(told.everybody.told[0])
     is_held = sets.is_held_back | alone.is_held_back
     mean, often = np.full(len(frame), np.nan), dict.fromkeys(FREQUENCIES)
-    of_pairs = unit.frame["audience_id"].to_numpy(dtype=object)[unit.pairs[1]]
-    for times in FREQUENCIES:
-        chosen = np.flatnonzero((of_pairs == times) & ~unit.is_audience[unit.pairs[1]])
-        if len(chosen):
-            counts = told.pairs.where(chosen)
+    if not unit.is_audience.all():
+        mean = np.round(frame["events"].to_numpy() / np.maximum(sets.told, 1), 1)
+        second = unit.pairs[1]
+        of_pairs = unit.frame["audience_id"].to_numpy(dtype=object)[second]
+        for times in FREQUENCIES:
+            counts = told.pairs.where(np.flatnonzero((of_pairs == times) & ~unit.is_audience[second]))
             often[times] = only(counts.told, counts.is_told)
             is_held = is_held | counts.is_held_back
-            mean = np.round(frame["events"].to_numpy() / np.maximum(sets.told, 1), 1)
     return pd.DataFrame(
         {
             "unit": unit.name,

@@ -22,11 +22,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from scipy.sparse import csr_matrix
-from scipy.stats import false_discovery_control, norm
+from scipy.stats import norm
 
 from include.lake import Lake
 from ml.evaluation import exact
 from ml.hazard import Days, HazardFit, fit_hazard
+from ml.rates import CONFIDENCE, FALSE_DISCOVERIES, q_values
 from ml.registry import CardLine, ModelCard, Summary, model_version, skip, write_model_cards
 from ml.signals import (
     CHANNELS,
@@ -78,8 +79,6 @@ KEY = ["trigger_id", "category", "stage", "sales_channel"]
 ANY = "any"
 WINDOWS = (1, 3, 7, 14, 28)
 FIRST_WINDOW = 7  # of the signals of which no window can be judged
-CONFIDENCE = 0.95
-FALSE_DISCOVERIES = 0.05
 CRITICAL = float(norm.ppf(1 - (1 - CONFIDENCE) / 2 / len(WINDOWS)))
 # What follows orders does so beyond doubt, for many signals are asked.
 FOLLOWING_CRITICAL = float(norm.ppf(0.9995))
@@ -487,8 +486,7 @@ def _judge(rows: pd.DataFrame) -> pd.DataFrame:
     )
     score = rows["after"].abs() / rows["after_error"]
     p_value = np.minimum(2 * norm.sf(score) * len(WINDOWS), 1.0)
-    q_value = np.full(len(rows), np.nan)
-    q_value[enough] = false_discovery_control(p_value[enough]) if enough.any() else []
+    q_value = q_values(np.where(enough, p_value, np.nan))
     placebo_is_null = rows["placebo"].abs() <= CRITICAL * rows["placebo_error"]
     before_tells = rows["before"].abs() > CRITICAL * rows["before_error"]
     same_way = np.sign(rows["before"]) == np.sign(rows["after"])
@@ -550,9 +548,7 @@ def _card(table: pd.DataFrame, version: str) -> ModelCard:
     found = judged["verdict"].isin(["raises", "lowers"])
     error = (np.log(judged["placebo_high"]) - np.log(judged["placebo_low"])) / (2 * CRITICAL)
     placebo_p = np.minimum(2 * norm.sf(np.log(judged["placebo_effect"]).abs() / error) * len(WINDOWS), 1.0)
-    placebo_found = (
-        float((false_discovery_control(placebo_p) <= FALSE_DISCOVERIES).mean()) if len(judged) else 0.0
-    )
+    placebo_found = float((q_values(placebo_p) <= FALSE_DISCOVERIES).mean()) if len(judged) else 0.0
     share = float(found.mean()) if len(judged) else 0.0
     inside = (
         float(((judged["placebo_low"] <= 1) & (judged["placebo_high"] >= 1)).mean()) if len(judged) else 1.0

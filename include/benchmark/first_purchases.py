@@ -13,6 +13,7 @@ import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import numpy as np
@@ -21,7 +22,7 @@ import pyarrow as pa
 
 from include.config.schema import Models, Privacy
 from include.settings import settings
-from ml.audience_world import Asked, Settings, learn_audience, look_at
+from ml.audience_world import Asked, Settings, learn_audience, look_at, read_settings
 from ml.evaluation import auc, lift
 from ml.likeness import learn, places_of_unlabelled
 from ml.threads import single_threaded
@@ -112,20 +113,8 @@ def _write_features(early: pd.DataFrame, path: Path) -> None:
 
 def _settings() -> Settings:
     """What a company without a configuration of its own has."""
-    options, privacy = Models().lookalike, Privacy(purposes={"advertising": ("advertising",)})
-    return Settings(
-        seed=Models().seed,
-        min_seed=options.min_seed,
-        hold_out_share=options.hold_out_share,
-        bootstrap_rounds=options.bootstrap_rounds,
-        ttl_days=options.ttl_days,
-        test_days=options.test_days,
-        control_share=privacy.control_share,
-        minimum_cell=privacy.minimum_cell,
-        audited=(),
-        only=(),
-        except_=(),
-    )
+    privacy = Privacy(purposes={"advertising": ("advertising",)})
+    return read_settings(SimpleNamespace(models=Models(), privacy=privacy))
 
 
 def main(arguments: list[str]) -> int:

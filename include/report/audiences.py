@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from include.report.sections import Section, Source, bars_of
+from include.report.sections import MOST_ROWS, Section, Source, bars_of
 
-MOST_ROWS = 200
 BEST_PLACES = 3  # of each audience and dimension
 
 

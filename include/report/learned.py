@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from include.report.sections import Section, Source, bars_of
+from include.report.sections import MOST_ROWS, Section, Source, bars_of
 
 # The order in which a customer's life goes.
 LIFE = ("visitor", "lead", "first_time", "active", "loyal", "at_risk", "lapsed", "won_back")
-MOST_ROWS = 200
 
 
 def stages(source: Source) -> Section:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from include.report.sections import Section, Source, bars_of
-
-MOST_ROWS = 200
+from include.report.sections import MOST_ROWS, Section, Source, bars_of
 
 
 def offsite_interests(source: Source) -> Section:

@@ -11,7 +11,7 @@ import duckdb
 
 from include.lake import Lake
 
-MOST_BARS = 20
+MOST_BARS, MOST_ROWS = 20, 200
 
 
 @dataclass(frozen=True)

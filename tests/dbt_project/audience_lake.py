@@ -33,6 +33,7 @@ from ml.offsite import OFFSITE_INTERESTS
 from ml.offsite_offers import UPSELL_OFFERS
 from ml.reach import measure_reach
 from ml.tables import LOOKALIKE_FAIRNESS, LOOKALIKE_MODELS, LOOKALIKE_TRAITS, write_table
+from tests.landed import land_delivery
 
 DAY = date(2024, 6, 30)
 DAY_BEFORE = date(2024, 6, 29)
@@ -203,12 +204,12 @@ def audience(
 def land(lake: Lake) -> None:
     """Write the landing files, and the typed empty one that every kind has."""
     for kind in kinds():
-        _land(lake, kind, "none", date(1970, 1, 1), [])
-    _land(lake, "customers", "crm", DAY, _customers())
-    _land(lake, "events", "web", DAY, _own_events())
-    _land(lake, "events", "publisher", DAY, _offsite_events())
-    _land(lake, "traits", "broker", DAY, _traits())
-    _land(lake, "consents", "preferences", DAY, _consents())
+        land_delivery(lake, kind, "none", date(1970, 1, 1), [])
+    land_delivery(lake, "customers", "crm", DAY, _customers())
+    land_delivery(lake, "events", "web", DAY, _own_events())
+    land_delivery(lake, "events", "publisher", DAY, _offsite_events())
+    land_delivery(lake, "traits", "broker", DAY, _traits())
+    land_delivery(lake, "consents", "preferences", DAY, _consents())
     normalise_landing(lake, Normalisation(), settings())
 
 
@@ -539,26 +540,6 @@ def _consents() -> list[dict]:
         stated("anonymous_id", "ck-nobody", "granted", purpose="analytics"),
         stated("email", "dora@example.org", "denied"),
     ]
-
-
-def _land(lake: Lake, kind: str, channel: str, day: date, records: list[dict]) -> None:
-    schema = kinds()[kind].landing_schema()
-    path = lake.landing(kind, channel, day) / "part.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with duckdb.connect() as connection:
-        connection.execute(
-            f"create table landed ({', '.join(f'{name} {type_}' for name, type_ in schema.items())})"
-        )
-        for number, record in enumerate(records, start=1):
-            row = {
-                "attributes": {}, "rejected_values": {}, "party": "first", "source_file": f"{channel}.csv",
-                "source_row": number,
-            } | record  # fmt: skip
-            placeholders = ", ".join("?" * len(row))
-            connection.execute(
-                f"insert into landed ({', '.join(row)}) values ({placeholders})", list(row.values())
-            )
-        connection.execute(f"copy landed to '{path}' (format parquet)")
 
 
 def _write(path: Path, query: str) -> None:

@@ -16,13 +16,14 @@ import duckdb
 from include.config import Normalisation, load_configuration
 from include.config.columns import PROMISED_COLUMNS
 from include.config.variables import feature_variables, profile_variables
-from include.extract.kinds import Kind, kinds
+from include.extract.kinds import kinds
 from include.lake import Lake
 from include.normalise.landing import normalise_landing
 from include.settings import DEFAULT_CONFIG, settings
 from ml.offsite import OFFSITE_INTERESTS
 from ml.offsite_offers import UPSELL_OFFERS
 from ml.tables import write_table
+from tests.landed import land_delivery
 
 DAY = date(2024, 3, 31)
 KEY = b"the key of the small lake"
@@ -54,10 +55,11 @@ def land_small_lake(lake: Lake) -> None:
 
 def land_records(lake: Lake, records: dict[tuple[str, str, date], list[dict]]) -> None:
     """Write landing files, given by kind, channel and day, and the empty file that each kind always has."""
-    for kind in kinds().values():
-        _land(lake, kind, "none", date(1970, 1, 1), [])
+    for kind in kinds():
+        land_delivery(lake, kind, "none", date(1970, 1, 1), [])
     for (name, channel, day), rows in records.items():
-        _land(lake, kinds()[name], channel, day, rows)
+        file = {"source_file": f"{channel}_{day:%Y-%m-%d}.csv"}
+        land_delivery(lake, name, channel, day, [file | row for row in rows])
 
 
 def normalise_small_lake(lake: Lake) -> None:
@@ -189,26 +191,6 @@ def rows(path: Path, query: str = "from this") -> list[tuple]:
     con = duckdb.connect()
     con.execute(f"create view this as from read_parquet('{path}')")
     return con.execute(query).fetchall()
-
-
-def _land(lake: Lake, kind: Kind, channel: str, day: date, records: list[dict]) -> None:
-    schema = kind.landing_schema()
-    path = lake.landing(kind.name, channel, day) / "part.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    con = duckdb.connect()
-    con.execute(f"create table landed ({', '.join(f'{column} {type_}' for column, type_ in schema.items())})")
-    for number, record in enumerate(records, start=1):
-        row = {
-            "attributes": {},
-            "rejected_values": {},
-            "party": "first",
-            "source_file": f"{channel}_{day:%Y-%m-%d}.csv",
-            "source_row": number,
-        } | record
-        con.execute(
-            f"insert into landed ({', '.join(row)}) values ({', '.join('?' * len(row))})", list(row.values())
-        )
-    con.execute(f"copy landed to '{path}' (format parquet, compression zstd)")
 
 
 def _records() -> dict[tuple[str, str, date], list[dict]]:

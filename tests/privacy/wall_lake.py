@@ -20,6 +20,7 @@ from include.normalise.landing import normalise_landing
 from include.privacy.pseudonym import visitor_id
 from include.settings import settings
 from include.warehouse.dbt import run_models
+from tests.landed import land_delivery
 
 FIRST_DAY, LATER = date(2024, 6, 30), date(2024, 9, 20)  # 82 days later: events are gone, visitors are not
 KEYS = {FIRST_DAY: b"the key of the first epoch", LATER: b"the key of the second epoch"}
@@ -79,9 +80,9 @@ COOKIES = ("ck-reader", "ck-patient", "ck-tcf", "ck-no", "ck-idle", "ck-told", "
 def land(lake: Lake) -> None:
     """Every kind has its typed empty file, as after extract."""
     for kind in kinds():
-        _land(lake, kind, "none", [])
-    _land(lake, "events", "publisher", _events())
-    _land(lake, "traits", "broker", _traits())
+        land_delivery(lake, kind, "none", date(2024, 1, 1), [])
+    land_delivery(lake, "events", "publisher", date(2024, 1, 1), _events())
+    land_delivery(lake, "traits", "broker", date(2024, 1, 1), _traits())
 
 
 def build(lake: Lake, day: date, folder: Path) -> WallLake:
@@ -167,21 +168,3 @@ def _traits() -> list[dict[str, Any]]:
         said("ck-tcf", "habit", "running"),
         said("ck-told", "has_pet", "yes", "2024-08-20 10:00"),
     ]
-
-
-def _land(lake: Lake, kind: str, channel: str, records: list[dict[str, Any]]) -> None:
-    schema = kinds()[kind].landing_schema()
-    path = lake.landing(kind, channel, date(2024, 1, 1)) / "part.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with duckdb.connect() as connection:
-        connection.execute(
-            f"create table landed ({', '.join(f'{name} {kind}' for name, kind in schema.items())})"
-        )
-        for number, record in enumerate(records, start=1):
-            row = {
-                "attributes": {}, "rejected_values": {}, "party": "first", "source_file": f"{channel}.csv",
-                "source_row": number,
-            } | record  # fmt: skip
-            holes = ", ".join("?" * len(row))
-            connection.execute(f"insert into landed ({', '.join(row)}) values ({holes})", list(row.values()))
-        connection.execute(f"copy landed to '{path}' (format parquet)")
