@@ -10,6 +10,7 @@ import duckdb
 from sqlglot.errors import TokenError
 from sqlglot.tokens import Tokenizer, TokenType
 
+from include.activate.formats import formats
 from include.config.conditions import (
     OCCASION_COLUMNS,
     PRODUCT_COLUMNS,
@@ -28,7 +29,7 @@ from include.config.conditions import (
 from include.config.document import Document, KeyPath
 from include.config.errors import Problem, refusal, refusal_of
 from include.config.features import ALLOWED, NEEDED, OPTIONS, SOURCES, TEXTS, source_columns
-from include.config.schema import CONTACTS, PATH_PLACEHOLDERS
+from include.config.schema import CONTACTS, PATH_PLACEHOLDERS, Destination, HttpDelivery, Privacy
 from include.extract.kinds import Kind, kinds
 
 CSV_OPTIONS = ("delimiter", "quote", "escape", "header", "null_values")
@@ -305,11 +306,11 @@ def _require_kind(option: str, text: str, kind: str, rule: dict) -> None:
 def check_audiences(
     document: Document,
     customer_columns: Mapping[str, str],
-    destinations: tuple[str, ...],
+    destinations: Mapping[str, Destination],
     own_features: tuple[str, ...],
     connection: duckdb.DuckDBPyConnection,
 ) -> Iterator[Problem]:
-    """Ids differ, conditions compile, destinations exist."""
+    """Ids differ, conditions compile, destinations exist and can take the members."""
     yield from check_ids(document, "traits")
     yield from check_ids(document, "audiences")
     for index, trait in _items(document.data, "traits"):
@@ -333,10 +334,42 @@ def check_audiences(
         if isinstance(where, str) and audience.get("side") == "dmp":
             found = _try(lambda where: compile_visitor_condition(where, connection, same_side["dmp"]), where)
             yield from _reasons(document, (*path, "where"), found)
-        for position, destination in _items(audience, "destinations"):
-            if isinstance(destination, str) and destination not in destinations:
-                message = refusal_of(destination, destinations, "the destination")
-                yield document.problem((*path, "destinations", position), f"{message}; see destinations.yml")
+        for position, name in _items(audience, "destinations"):
+            if isinstance(name, str):
+                for reason in _unreachable(audience, name, destinations):
+                    yield document.problem((*path, "destinations", position), f"{reason}; see destinations.yml")
+
+
+def _unreachable(
+    audience: dict[str, Any], name: str, destinations: Mapping[str, Destination]
+) -> Iterator[str]:
+    """Why an audience cannot be sent to a destination."""
+    destination = destinations.get(name)
+    if destination is None:
+        yield refusal_of(name, destinations, "the destination")
+        return
+    layout = destination.layout
+    if audience.get("side") == "dmp" and "dmp" not in layout.takes:
+        able = ", ".join(each.name for each in formats().values() if "dmp" in each.takes)
+        yield (
+            f"found visitors for {name}, whose format {layout.name} knows people by what only customers have; "
+            f"allowed: a destination with the format {able}"
+        )
+    asks_for_list = layout.http is not None and layout.http.body != "rows"
+    if isinstance(destination.deliver, HttpDelivery) and asks_for_list:
+        if audience.get("id") not in destination.lists:
+            yield f"found no list of {name} for the audience, allowed: its id at the platform, in lists"
+
+
+def check_destinations(document: Document, privacy: Privacy) -> Iterator[Problem]:
+    """Ids differ, and what they ask consent for has a meaning."""
+    yield from check_ids(document, "destinations")
+    for index, destination in _items(document.data, "destinations"):
+        for position, purpose in _items(destination, "purposes"):
+            if isinstance(purpose, str) and purpose not in privacy.purposes:
+                message = refusal_of(purpose, privacy.purposes, "the purpose")
+                path = ("destinations", index, "purposes", position)
+                yield document.problem(path, f"{message}; see privacy.yml")
 
 
 def _conditions_of(document: Document, side: str) -> dict[str, str]:

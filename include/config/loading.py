@@ -15,9 +15,9 @@ from pydantic.fields import FieldInfo
 from include.config.checks import (
     check_audiences,
     check_channels,
+    check_destinations,
     check_features,
     check_identity,
-    check_ids,
     check_models,
     check_profile,
 )
@@ -197,12 +197,12 @@ def _disagreements(
             problems += check_profile(document, tuple(channels.channels))
         if (document := usable.get("features.yml")) and _is_own(document):
             problems += check_features(document, tuple(_default_features()), tuple(columns), connection)
-        if document := usable.get("destinations.yml"):
-            problems += check_ids(document, "destinations")
+        if (document := usable.get("destinations.yml")) and (privacy := loaded.get("privacy.yml")):
+            problems += check_destinations(document, privacy)
         if document := usable.get("models.yml"):
             problems += check_models(document, columns, connection)
         if document := usable.get("audiences.yml"):
-            known = tuple(item.destination_id for item in destinations.destinations) if destinations else ()
+            known = {item.destination_id: item for item in destinations.destinations} if destinations else {}
             problems += check_audiences(document, columns, known, _own_features(usable), connection)
             privacy, normalisation = loaded.get("privacy.yml"), loaded.get("normalisation.yml")
             if privacy and normalisation:

@@ -8,10 +8,12 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import pycountry
 from phonenumbers import SUPPORTED_REGIONS
 from pydantic import (
     AfterValidator,
@@ -27,6 +29,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from ruamel.yaml import YAML
 
+from include.activate.formats import OF_CUSTOMERS, OF_MEMBERS, Format, formats, spellings
 from include.config.conditions import ConditionError, compile_source
 from include.config.errors import ConfigError, Problem, refusal, refusal_of
 from include.extract.kinds import kinds
@@ -527,7 +530,8 @@ class Lookalike(Model):
 
 
 class Audience(Model):
-    """People chosen by a condition. Without `min_size` the minimum cell of `privacy.yml` counts."""
+    """People chosen by a condition. Without `min_size` the minimum cell of `privacy.yml` counts, without
+    `control_share` the one there; 0 holds nobody back."""
 
     audience_id: Name = Field(alias="id", description="the name of the audience")
     side: Literal["cdp", "dmp"]
@@ -537,6 +541,7 @@ class Audience(Model):
     ttl_days: Days = 30
     min_size: StrictInt | None = Field(default=None, ge=1)
     destinations: tuple[str, ...] = ()
+    control_share: Share | None = Field(default=None, ge=0, le=MAXIMUM_SHARE)
     lookalike: Lookalike | None = None
 
 
@@ -810,11 +815,129 @@ class Models(Model):
 # destinations.yml and privacy.yml
 
 
+class FolderDelivery(Model):
+    """Files into a folder that somebody else empties, relative to the configuration; `{data}` is the DATA folder.
+    `send: changes` puts what is to be removed and added, `full` everybody."""
+
+    to: Literal["folder"]
+    path: Line = Field(min_length=1, description="the path of a folder")
+    send: Literal["changes", "full"] = "changes"
+
+
+class HttpDelivery(Model):
+    """Requests to the platform: the Airflow connection has its address as host, and as password the token that goes
+    into the header Authorization. `add` and `remove` are paths to use instead of the format's."""
+
+    to: Literal["http"]
+    connection: ConnectionId = Field(description="the id of an Airflow connection")
+    add: Line | None = None
+    remove: Line | None = None
+    headers: dict[Line, Line] = {}
+    timeout_seconds: StrictInt = Field(default=60, ge=1, le=600)
+
+
+class TableDelivery(Model):
+    """Rows of a table of a database, PostgreSQL or SQLite, through an Airflow connection; it is made when it is not
+    there."""
+
+    to: Literal["table"]
+    connection: ConnectionId = Field(description="the id of an Airflow connection")
+    table: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$")
+
+
+Delivery = Annotated[FolderDelivery | HttpDelivery | TableDelivery, Field(discriminator="to")]
+
+
+def _country(value: str) -> str:
+    if pycountry.countries.get(alpha_2=value) is None:
+        raise _problem(refusal(value, "the ISO 3166 code of a country, e.g. DE, GB or US"))
+    return value
+
+
+Country = Annotated[str, AfterValidator(_country)]
+
+
 class Destination(Model):
-    """Somewhere audiences are sent. Layouts and hashing come with activation."""
+    """Somewhere audiences are sent, in one of the formats of include/activate/formats.yml.
+
+    Whoever is sent has granted every one of `purposes`, lives in one of `countries` when there are any, and has not
+    refused the vendor `tcf_vendor` in a TCF string. `lists` are the platform's own ids of the audiences, `account` its
+    id of the company. Fewer than `min_size` people are not sent. `columns` replace columns of the format; of `csv` and
+    `json` they are all there are. Without `deliver` the files stay in the release.
+    """
 
     destination_id: Name = Field(alias="id", description="the name of the destination")
     description: Line = ""
+    format_: Annotated[str, _one_of(formats)] = Field(default="csv", alias="format")
+    purposes: tuple[Name, ...] = ("advertising",)
+    countries: tuple[Country, ...] = ()
+    tcf_vendor: StrictInt | None = Field(default=None, ge=1, le=65535)
+    min_size: StrictInt | None = Field(default=None, ge=1)
+    membership_days: Days | None = None
+    lists: dict[Name, BlockedValue] = {}
+    account: BlockedValue | None = None
+    columns: dict[Line, tuple[str, ...]] = {}
+    deliver: Delivery | None = None
+
+    @field_validator("purposes")
+    @classmethod
+    def _some_purpose(cls, purposes: tuple[str, ...]) -> tuple[str, ...]:
+        if not purposes:
+            raise _problem(refusal(purposes, "at least one purpose of privacy.yml"))
+        return purposes
+
+    @field_validator("columns")
+    @classmethod
+    def _known_steps(cls, columns: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        sources = (*OF_MEMBERS, *OF_CUSTOMERS)
+        for name, steps in columns.items():
+            if not steps or steps[0] not in sources:
+                raise _problem(refusal_of(steps[0] if steps else "", sources, f"what the column {name} is of"))
+            for step in steps[1:]:
+                if step not in spellings():
+                    raise _problem(refusal_of(step, spellings(), f"the spelling of the column {name}"))
+        return columns
+
+    @model_validator(mode="after")
+    def _as_the_format_allows(self) -> Destination:
+        layout = self.layout
+        if not layout.columns_are_free:
+            for name in self.columns:
+                if name not in layout.columns:
+                    raise _problem(refusal_of(name, layout.columns, f"the column of {layout.name}"))
+        if self.min_size is not None and self.min_size < layout.minimum:
+            raise _problem(refusal(self.min_size, f"min_size of at least {layout.minimum} with {layout.name}"))
+        longest = layout.longest_days
+        if longest and self.membership_days and self.membership_days > longest:
+            raise _problem(
+                refusal(self.membership_days, f"membership_days of at most {longest} with {layout.name}")
+            )
+        if isinstance(self.deliver, HttpDelivery) and layout.http is None:
+            able = ", ".join(name for name, each in formats().items() if each.http)
+            raise _problem(f"found http with the format {layout.name}, which is of files; allowed: with {able}")
+        return self
+
+    @property
+    def layout(self) -> Format:
+        """What is written, with the columns that the configuration replaces."""
+        chosen = formats()[self.format_]
+        if chosen.columns_are_free:
+            return replace(chosen, rows=(self.columns,)) if self.columns else chosen
+        rows = tuple({name: self.columns.get(name, steps) for name, steps in row.items()} for row in chosen.rows)
+        return replace(chosen, rows=rows)
+
+    @property
+    def minimum(self) -> int:
+        """Fewer people than this are not sent."""
+        return self.min_size or self.layout.minimum
+
+    def list_of(self, audience_id: str) -> str:
+        """The platform's own id of an audience, or ours when none is given."""
+        return self.lists.get(audience_id, audience_id)
+
+    def days_of(self, ttl_days: int) -> int:
+        """How long the platform may keep a member of an audience."""
+        return min(each for each in (ttl_days, self.membership_days, self.layout.longest_days) if each)
 
 
 class DestinationsFile(Model):
@@ -853,6 +976,11 @@ def _default_of(file: str, key: str) -> tuple[str, ...]:
     return tuple(YAML(typ="safe").load((DEFAULT_CONFIG / file).read_text())[key])
 
 
+@cache
+def _regions_by_default() -> dict[str, list[str]]:
+    return YAML(typ="safe").load((DEFAULT_CONFIG / "privacy.yml").read_text())["regions"]
+
+
 class Key(Model):
     """The pseudonym key, which itself is never in a file: `epoch` counts its changes, see docs/privacy.md."""
 
@@ -863,7 +991,8 @@ class Privacy(Model):
     """`privacy.yml`. `purposes` says by which names in consent records a purpose is asked for, `tcf_purposes` by which
     numbers in a TCF string; all must be granted.
 
-    `control_share` of the people of an audience are held back; a visitor is forgotten after `visitor_idle_days`,
+    `regions` are countries of one law; who lives nobody knows where is of all of them. Of the people of an audience
+    `control_share` are held back, unless the audience says otherwise; a visitor is forgotten after `visitor_idle_days`,
     an event of the dmp side after `event_days`; `minimum_cell` is the least number of people that leaves the bridge.
     Of pages of `sensitive_content` and of traits of `sensitive_audiences`, each with all categories below, the dmp side
     keeps nothing.
@@ -874,6 +1003,9 @@ class Privacy(Model):
     )
     tcf_purposes: dict[Name, tuple[TcfPurpose, ...]] = {"advertising": (1, 3, 4)}
     key: Key = Key()
+    regions: dict[Name, tuple[Country, ...]] = Field(
+        default_factory=lambda: {region: tuple(codes) for region, codes in _regions_by_default().items()}
+    )
     control_share: Share = Field(default=0.1, ge=0, le=MAXIMUM_SHARE)
     visitor_idle_days: Days = 120
     event_days: Days = 60
@@ -907,6 +1039,10 @@ class Privacy(Model):
             if not numbers:
                 raise _problem(refusal(numbers, f"at least one number of a TCF purpose for {purpose}"))
         return self
+
+    def names_of(self, purpose: str) -> tuple[str, ...]:
+        """By which names consent records ask for a purpose; one that nobody configured is asked for by its own."""
+        return self.purposes.get(purpose, (purpose,))
 
     @property
     def sensitive_content_ids(self) -> frozenset[str]:

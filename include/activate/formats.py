@@ -1,0 +1,104 @@
+"""What platforms take: `formats.yml` as objects, and the SQL that spells a value as they want it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+from ruamel.yaml import YAML
+
+SPELLINGS = Path(__file__).with_name("spellings.sql")
+# What is known of a member of either side, and of a customer; `emails` and `phones` are one value each in a row.
+OF_MEMBERS = ("member_id", "audience_id", "entered_at", "expires_at")
+OF_CUSTOMERS = (
+    "customer_id", "emails", "phones", "email", "phone", "given_name", "family_name", "gender", "birth_date",
+    "street", "city", "region", "postcode", "country", "loyalty_number", "customer_number", "ad_consent",
+)  # fmt: skip
+LISTED = {"emails": "each_email", "phones": "each_phone"}
+
+Column = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Http:
+    """How a platform is asked: verb and path of an addition and a removal, rows per request, the body, headers, and
+    the number of the answer that counts refused rows."""
+
+    add: tuple[str, str]
+    remove: tuple[str, str]
+    rows: int
+    body: str
+    refused: str | None = None
+    headers: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Format:
+    """What one platform takes. Each of `rows` maps columns to what they are of and how that is spelled."""
+
+    name: str
+    title: str
+    takes: tuple[str, ...]
+    file: Literal["csv", "jsonl"]
+    rows: tuple[Mapping[str, Column], ...]
+    minimum: int = 1
+    longest_days: int | None = None
+    purposes_in: Mapping[str, tuple[str, ...]] | None = None
+    columns_are_free: bool = False
+    http: Http | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of its files, in their order."""
+        return tuple(dict.fromkeys(name for row in self.rows for name in row))
+
+
+@lru_cache(maxsize=1)
+def formats() -> Mapping[str, Format]:
+    """Every format, by name."""
+    document = YAML(typ="safe").load(Path(__file__).with_name("formats.yml"))
+    return {name: _format(name, entry) for name, entry in document.items()}
+
+
+@cache
+def spellings() -> tuple[str, ...]:
+    """The names of the spellings."""
+    return tuple(re.findall(r"temp macro spell_(\w+)\(", SPELLINGS.read_text()))
+
+
+def teach_spellings(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the spellings known to a connection, as macros `spell_<name>`."""
+    connection.execute(SPELLINGS.read_text())
+
+
+def expression(column: Column) -> str:
+    """The SQL of a column: what it is of, in each of its spellings in turn. An empty text is no value."""
+    source, *steps = column
+    sql = f"cast({LISTED.get(source, source)} as varchar)"
+    for step in steps:
+        sql = f"spell_{step}(nullif({sql}, ''))"
+    return f"nullif({sql}, '')"
+
+
+def is_hashed(column: Column) -> bool:
+    """Whether what is written is a hash and not a value."""
+    return column[-1].startswith("sha256")
+
+
+def _format(name: str, entry: dict) -> Format:
+    http = entry.pop("http", None)
+    rows = tuple({column: tuple(steps) for column, steps in row.items()} for row in entry.pop("rows"))
+    purposes = {region: tuple(names) for region, names in entry.pop("purposes_in", {}).items()}
+    return Format(
+        name=name,
+        takes=tuple(entry.pop("takes")),
+        rows=rows,
+        purposes_in=purposes,
+        http=Http(**{**http, "add": tuple(http["add"]), "remove": tuple(http["remove"])}) if http else None,
+        **entry,
+    )
