@@ -6,7 +6,8 @@ publish. Each step ends in a **gate** of quality checks.
 
 **What a failure means.** A step that fails, or a gate whose checks do not hold, stops everything after it. What
 readers see (`published/current`) stays the last good release. The task's log ends in one line that says what
-failed, how many rows, an example, and where the readable result lies.
+failed, how many rows, an example, and where the readable result lies. When `deliver` fails, the release is published
+and a destination was not reached; what it was to get is sent by the next run.
 
 **How to re-run.** Mend the cause, then clear the failed task (its successors run too), or trigger the DAG for the
 same day again: a run is a function of its inputs, so a day may be run as often as you like and changes nothing
@@ -69,7 +70,7 @@ def customer_audiences():
     def run(function: str, day: str, *arguments: str) -> str:
         return _call(function, day, *arguments)
 
-    @task.short_circuit
+    @task.short_circuit(ignore_downstream_trigger_rules=False)
     def anything_new(day: str, params: dict | None = None) -> bool:
         return params["rebuild"] or _call("is_new", day)
 
@@ -121,9 +122,13 @@ def customer_audiences():
 
     @task_group
     def publish():
+        activate = run.override(task_id="activate")("activate", DAY)
         write = run.override(task_id="write")("write_release", DAY)
         swap = run.override(task_id="swap")("swap_release", DAY)
-        build("publish", DAY) >> write >> gate("publish", DAY) >> swap
+        # A day on which nothing is new still sends what did not arrive before.
+        again = {"retries": 2, "retry_delay": timedelta(minutes=1), "trigger_rule": "none_failed"}
+        deliver = run.override(task_id="deliver", **again)("deliver", DAY)
+        activate >> build("publish", DAY) >> write >> gate("publish", DAY) >> swap >> deliver
 
     steps = [step() for step in (stage, resolve, unify, learn, segment, expand, publish)]
     chain(extract(), anything_new(DAY), *steps)

@@ -37,7 +37,7 @@ def call(function: str, day: str, *arguments: str) -> Any:
     try:
         return getattr(pipeline, function)(date.fromisoformat(day), *arguments)
     except SourceUnreachable as error:
-        raise SourceUnreachable(str(error)) from None
+        raise type(error)(str(error)) from None
     except (StepFailed, ConfigError) as error:
         raise AirflowFailException(str(error)) from None
 

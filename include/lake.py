@@ -64,6 +64,15 @@ class Lake:
         a member has been in and why one left."""
         return self.root / "audiences" / f"date={day:%Y-%m-%d}" / f"{table}.parquet"
 
+    def activation(self, day: date) -> Path:
+        """What is to be sent: `<destination>/<audience>/{full,add,remove}` with a manifest, kept per business day
+        because the next day says what changed, and `decisions.parquet`."""
+        return self.root / "activation" / f"date={day:%Y-%m-%d}"
+
+    def held(self, destination: str, audience: str) -> Path:
+        """What a destination was sent of an audience, a file of it for each state that it may be in."""
+        return self.root / "activation" / "held" / destination / audience
+
     def table(self, side: str, table: str) -> Path:
         """A published table as dbt wrote it, before a release takes it."""
         return self.root / "tables" / side / f"{table}.parquet"

@@ -25,6 +25,10 @@ class SourceUnreachable(StepFailed):
     task is tried again."""
 
 
+class DestinationUnreachable(SourceUnreachable):
+    """The same of a destination: what it was to be sent is sent with the next try."""
+
+
 @dataclass
 class Entry:
     """One line of the ledger: `rows` counts what the step handled, seconds are wall and CPU time,

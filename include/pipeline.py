@@ -211,6 +211,15 @@ def check(day: date, step: str) -> str:
     return str(lake.quality_page(day, step))
 
 
+def activate(day: date) -> str:
+    """Write who is to be sent to which destination, and what changed since the day before, without sending it."""
+    from include.activate import export_audiences
+
+    lake = _lake()
+    with ledger.recorded(lake, day, "publish", "activate") as entry:
+        return _tell(entry, export_audiences(lake, day, _configuration(day)))
+
+
 def write_release(day: date) -> None:
     """Assemble the new release beside the old ones, where no reader looks."""
     from include.publish import write_release as write
@@ -233,6 +242,15 @@ def swap_release(day: date) -> str:
         prune_releases(lake, configuration.privacy.keep_releases_days)
         entry.note = f"release {release.release_id}"
     return release.release_id
+
+
+def deliver(day: date) -> str:
+    """Send destinations what they do not hold yet of the release that readers see."""
+    from include.activate import deliver_release
+
+    lake = _lake()
+    with ledger.recorded(lake, day, "publish", "deliver") as entry:
+        return _tell(entry, deliver_release(lake, day, _configuration(day)))
 
 
 def _tell(entry: ledger.Entry, summary: object) -> str:

@@ -60,6 +60,47 @@
     end
 {%- endmacro %}
 
+{# The TCF string in an event's consent, alone or beside an object of purposes; null when there is none. #}
+{% macro tcf_string(consent) -%}
+    case
+        when starts_with({{ consent }}, '"C') then json_extract_string({{ consent }}, '$')
+        when contains({{ consent }}, '"tcString"') then json_extract_string({{ consent }}, '$.tcString')
+    end
+{%- endmacro %}
+
+{#
+    Whether the bits of a TCF string's core grant a vendor: from bit 213 on the largest vendor told of, from 230 on either
+    one bit for each vendor or ranges of those who are granted (section "The core string", "Vendor consents").
+#}
+{% macro tcf_grants_vendor(bits, vendor) -%}
+    {%- set number = "'" ~ "{:016b}".format(vendor | int) ~ "'" -%}
+    case
+        when substr({{ bits }}, 230, 1) = '1' then len(list_filter(
+            regexp_extract_all(substr({{ bits }}, 243), '0[01]{16}|1[01]{32}')[
+                1:cast('0b' || substr({{ bits }}, 231, 12) as integer)
+            ],
+            lambda entry: substr(entry, 2, 16) <= {{ number }} and {{ number }} <= right(entry, 16)
+        )) > 0
+        else {{ number }} <= substr({{ bits }}, 214, 16) and substr({{ bits }}, {{ 230 + vendor }}, 1) = '1'
+    end
+{%- endmacro %}
+
+{# The bits of a TCF string's core, as a text of zeros and ones. #}
+{% macro tcf_bits(string) -%}
+    array_to_string(
+        list_transform(
+            string_split(split_part({{ string }}, '.', 1), ''),
+            lambda letter: right(
+                '00000' || bin(
+                    strpos('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_', letter) - 1
+                ),
+                6
+            )
+        ),
+        ''
+    )
+{%- endmacro %}
+
 {# The six bits of a character of base64 in the alphabet for addresses, counted from 0. #}
 {% macro tcf_character(string, position) -%}
     (

@@ -81,11 +81,34 @@
 
 {#
     Whether a person is in the control group: a hash of the person alone, so that it is the same on every day, in every
-    audience and for all devices of one person. `person` is any stable id.
+    audience and for all devices of one person. `person` is any stable id. An audience that holds back more holds back
+    the same people, and others too.
 #}
-{% macro is_control(person) -%}
+{% macro is_control(person, share=none) -%}
     cast('0x' || substr(md5('tandem-control:' || {{ person }}), 1, 8) as bigint)
-    < cast({{ var('control_share') }} as double) * 4294967296
+    < cast({{ share or var('control_share') }} as double) * 4294967296
+{%- endmacro %}
+
+{# The share of an audience's people that are held back: its own, or the one of all. #}
+{% macro control_share_of(audience_id) -%}
+    {%- set own = [] -%}
+    {%- for audience in var('audiences') if audience.get('control_share') is not none -%}
+        {%- do own.append("when " ~ text_literal(audience.audience_id) ~ " then " ~ audience.control_share) -%}
+    {%- endfor -%}
+    {%- if own -%}
+    case {{ audience_id }} {{ own | join(" ") }} else {{ var('control_share') }} end
+    {%- else -%}
+    {{ var('control_share') }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# The audiences that are sent anywhere, as a list of texts. #}
+{% macro sent_audiences() -%}
+    {%- set sent = [] -%}
+    {%- for audience in var('audiences') if audience.get('destinations') -%}
+        {%- do sent.append(text_literal(audience.audience_id)) -%}
+    {%- endfor -%}
+    cast([{{ sent | join(", ") }}] as varchar[])
 {%- endmacro %}
 
 {# The traits that each audience asks for, as rows. #}
@@ -111,7 +134,16 @@
         cast({{ column if path else 'null' }} as {{ type }}) as {{ column }},
     {%- endfor %}
     {%- if path %}
-    from read_parquet('{{ path }}', hive_partitioning = false)
+    from (
+        select * from read_parquet('{{ path }}', hive_partitioning = false)
+        -- A day before a column was introduced does not have it.
+        union all by name
+        select
+        {%- for column, type in columns.items() %}
+            cast(null as {{ type }}) as {{ column }},
+        {%- endfor %}
+        where false
+    )
     {%- else %}
     where false
     {%- endif %}

@@ -337,7 +337,9 @@ def check_audiences(
         for position, name in _items(audience, "destinations"):
             if isinstance(name, str):
                 for reason in _unreachable(audience, name, destinations):
-                    yield document.problem((*path, "destinations", position), f"{reason}; see destinations.yml")
+                    yield document.problem(
+                        (*path, "destinations", position), f"{reason}; see destinations.yml"
+                    )
 
 
 def _unreachable(
@@ -349,6 +351,8 @@ def _unreachable(
         yield refusal_of(name, destinations, "the destination")
         return
     layout = destination.layout
+    if audience.get("side") == "cdp" and "cdp" not in layout.takes and not audience.get("lookalike"):
+        yield f"found customers for {name}, allowed: an audience of visitors or with look-alikes, by its sides"
     if audience.get("side") == "dmp" and "dmp" not in layout.takes:
         able = ", ".join(each.name for each in formats().values() if "dmp" in each.takes)
         yield (

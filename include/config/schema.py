@@ -860,8 +860,8 @@ Country = Annotated[str, AfterValidator(_country)]
 class Destination(Model):
     """Somewhere audiences are sent, in one of the formats of include/activate/formats.yml.
 
-    Whoever is sent has granted every one of `purposes`, lives in one of `countries` when there are any, and has not
-    refused the vendor `tcf_vendor` in a TCF string. `lists` are the platform's own ids of the audiences, `account` its
+    Whoever is sent is of one of `sides` and lives in one of `countries` when there are any, has granted every one of
+    `purposes`, and has not refused the vendor `tcf_vendor` in a TCF string. `lists` are the platform's own ids of the audiences, `account` its
     id of the company. Fewer than `min_size` people are not sent. `columns` replace columns of the format; of `csv` and
     `json` they are all there are. Without `deliver` the files stay in the release.
     """
@@ -870,6 +870,7 @@ class Destination(Model):
     description: Line = ""
     format_: Annotated[str, _one_of(formats)] = Field(default="csv", alias="format")
     purposes: tuple[Name, ...] = ("advertising",)
+    sides: tuple[Literal["cdp", "dmp"], ...] = ()
     countries: tuple[Country, ...] = ()
     tcf_vendor: StrictInt | None = Field(default=None, ge=1, le=65535)
     min_size: StrictInt | None = Field(default=None, ge=1)
@@ -892,7 +893,9 @@ class Destination(Model):
         sources = (*OF_MEMBERS, *OF_CUSTOMERS)
         for name, steps in columns.items():
             if not steps or steps[0] not in sources:
-                raise _problem(refusal_of(steps[0] if steps else "", sources, f"what the column {name} is of"))
+                raise _problem(
+                    refusal_of(steps[0] if steps else "", sources, f"what the column {name} is of")
+                )
             for step in steps[1:]:
                 if step not in spellings():
                     raise _problem(refusal_of(step, spellings(), f"the spelling of the column {name}"))
@@ -906,7 +909,11 @@ class Destination(Model):
                 if name not in layout.columns:
                     raise _problem(refusal_of(name, layout.columns, f"the column of {layout.name}"))
         if self.min_size is not None and self.min_size < layout.minimum:
-            raise _problem(refusal(self.min_size, f"min_size of at least {layout.minimum} with {layout.name}"))
+            raise _problem(
+                refusal(self.min_size, f"min_size of at least {layout.minimum} with {layout.name}")
+            )
+        if not layout.takes:
+            raise _problem(refusal(self.sides[0], f"sides of {', '.join(formats()[self.format_].takes)}"))
         longest = layout.longest_days
         if longest and self.membership_days and self.membership_days > longest:
             raise _problem(
@@ -914,16 +921,22 @@ class Destination(Model):
             )
         if isinstance(self.deliver, HttpDelivery) and layout.http is None:
             able = ", ".join(name for name, each in formats().items() if each.http)
-            raise _problem(f"found http with the format {layout.name}, which is of files; allowed: with {able}")
+            raise _problem(
+                f"found http with the format {layout.name}, which is of files; allowed: with {able}"
+            )
         return self
 
     @property
     def layout(self) -> Format:
-        """What is written, with the columns that the configuration replaces."""
+        """What is written and of whom, with what the configuration says otherwise."""
         chosen = formats()[self.format_]
+        if self.sides:
+            chosen = replace(chosen, takes=tuple(side for side in chosen.takes if side in self.sides))
         if chosen.columns_are_free:
             return replace(chosen, rows=(self.columns,)) if self.columns else chosen
-        rows = tuple({name: self.columns.get(name, steps) for name, steps in row.items()} for row in chosen.rows)
+        rows = tuple(
+            {name: self.columns.get(name, steps) for name, steps in row.items()} for row in chosen.rows
+        )
         return replace(chosen, rows=rows)
 
     @property

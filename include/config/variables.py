@@ -148,6 +148,7 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
             )
         },
         "removal_days": privacy.keep_releases_days,
+        "tcf_vendors": sorted({each.tcf_vendor for each in configuration.destinations if each.tcf_vendor}),
         "channels": [
             {
                 "channel": name,
@@ -316,6 +317,8 @@ def _audience(
         "min_size": audience.min_size,
         "lookalike": audience.lookalike is not None,
         "seed_tier": audience.lookalike.seed_tier if audience.lookalike else None,
+        "control_share": audience.control_share,
+        "destinations": list(audience.destinations),
     }
 
 

@@ -53,6 +53,7 @@ def write_release(lake: Lake, day: date, configuration: Configuration) -> Path:
         target = building / file.parent.name / file.name
         target.parent.mkdir(parents=True, exist_ok=True)
         _link(file, target)
+    _link_activation(lake.activation(day), building / "activation")
     return building
 
 
@@ -155,6 +156,14 @@ def sweep(lake: Lake) -> None:
 
 def _releases(lake: Lake) -> Path:
     return lake.published / "releases"
+
+
+def _link_activation(files: Path, target: Path) -> None:
+    """What is to be sent goes with the release; who decided on whom stays in the lake."""
+    for file in sorted(files.glob("*/*/*")):
+        linked = target / file.relative_to(files)
+        linked.parent.mkdir(parents=True, exist_ok=True)
+        _link(file, linked)
 
 
 def _link(file: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 # Tables about the run itself: their values differ from run to run though nothing that was published does.
-RUN_TABLES = frozenset({"ops/quality_results", "ops/run_costs", "ops/releases"})
+RUN_TABLES = frozenset({"ops/quality_results", "ops/run_costs", "ops/releases", "ops/deliveries"})
 
 
 @dataclass(frozen=True)

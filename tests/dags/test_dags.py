@@ -47,10 +47,12 @@ TASKS = {
     "expand.build": {"expand.lookalikes"},
     "expand.reach": {"expand.build"},
     "expand.gate": {"expand.reach"},
-    "publish.build": {"expand.gate"},
+    "publish.activate": {"expand.gate"},
+    "publish.build": {"publish.activate"},
     "publish.write": {"publish.build"},
     "publish.gate": {"publish.write"},
     "publish.swap": {"publish.gate"},
+    "publish.deliver": {"publish.swap"},
 }
 
 

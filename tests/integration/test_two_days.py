@@ -17,11 +17,12 @@ PUBLISHED = {
     "dmp.visitors", "dmp.traits", "dmp.iab_categories", "dmp.trait_qualifications", "dmp.placements",
     "dmp.lookalike_models", "dmp.lookalike_members", "dmp.lookalike_traits", "dmp.lookalike_fairness",
     "bridge.match_rates", "bridge.offsite_interests", "bridge.upsell_opportunities", "bridge.audience_overlaps",
-    "bridge.reach", "both.audiences", "both.audience_members", "both.audience_changes", "ops.releases",
-    "ops.quality_results", "ops.quarantine_summary", "ops.schema_drift", "ops.model_cards", "ops.run_costs",
+    "bridge.reach", "both.audiences", "both.audience_members", "both.audience_changes", "both.audience_lift",
+    "ops.activations", "ops.activation_refusals", "ops.deliveries", "ops.releases", "ops.quality_results", "ops.quarantine_summary",
+    "ops.schema_drift", "ops.model_cards", "ops.run_costs",
 }  # fmt: skip
 # These say how a run went; all others are a function of the landed data. Health is kept of each day that was resolved.
-ABOUT_THE_RUN = {"ops.run_costs", "ops.quality_results", "ops.releases"}
+ABOUT_THE_RUN = {"ops.run_costs", "ops.quality_results", "ops.releases", "ops.deliveries"}
 
 
 def test_every_table_of_this_stage_is_published(two_days: Company):
@@ -57,7 +58,8 @@ def test_day_by_day_gives_the_same_tables_as_one_rebuild(two_days: Company, rebu
         "cdp.next_best_actions", "ops.model_cards",
         # What was published before is an input: since when a member is in, which look-alikes there were, and what was
         # told of whom audiences reach.
-        "both.audience_members", "both.audience_changes", "dmp.lookalike_models", "dmp.placements",
+        "both.audience_members", "both.audience_changes", "both.audience_lift", "ops.activations",
+        "ops.activation_refusals", "dmp.lookalike_models", "dmp.placements",
         "bridge.audience_overlaps", "bridge.reach",
     }  # fmt: skip
 

@@ -36,7 +36,7 @@ final as (
         members.level,
         members.score,
         members.percentile,
-        {{ is_control('members.visitor_id') }} as is_control,
+        {{ is_control('members.visitor_id', control_share_of('members.audience_id')) }} as is_control,
         members.as_of_date,
         least(members.expires_at, visitors.expires_at) as expires_at,
     from members

@@ -148,6 +148,7 @@ entered_members as (
             when earlier_audiences.definition_version <> audience_rules.definition_version then 'definition_changed'
             else 'qualified'
         end as reason,
+        members.is_control,
     from members
     inner join audience_rules
         on members.audience_id = audience_rules.audience_id
@@ -219,6 +220,7 @@ left_members as (
             when members_of_ended_traits.member_id is not null then 'trait_expired'
             else 'rule_no_longer_holds'
         end as reason,
+        former_members.is_control,
     from former_members
     left join living_members
         on
@@ -259,6 +261,7 @@ final as (
         change,
         source,
         reason,
+        is_control,
     from kept_changes
 
     union all
@@ -271,6 +274,7 @@ final as (
         change,
         source,
         reason,
+        is_control,
     from entered_members
 
     union all
@@ -283,6 +287,7 @@ final as (
         change,
         source,
         reason,
+        is_control,
     from left_members
 
 )

@@ -88,7 +88,10 @@ final as (
         publishable_members.member_id,
         publishable_members.side,
         publishable_members.source,
-        {{ is_control('coalesce(known_visitors.customer_id, publishable_members.member_id)') }} as is_control,
+        {{ is_control(
+            'coalesce(known_visitors.customer_id, publishable_members.member_id)',
+            control_share_of('publishable_members.audience_id')
+        ) }} as is_control,
         coalesce(earlier_members.entered_at, cast({{ as_of_date() }} as timestamp)) as entered_at,
         least(
             publishable_members.model_expires_at,

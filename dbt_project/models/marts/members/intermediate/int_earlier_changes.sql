@@ -9,6 +9,7 @@
     'change': 'varchar',
     'source': 'varchar',
     'reason': 'varchar',
+    'is_control': 'boolean',
 } %}
 with
 

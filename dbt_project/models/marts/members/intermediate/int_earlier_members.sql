@@ -6,6 +6,7 @@
     'member_id': 'varchar',
     'side': 'varchar',
     'source': 'varchar',
+    'is_control': 'boolean',
     'entered_at': 'timestamp',
 } %}
 

@@ -1,0 +1,239 @@
+"""Delivery: brings what destinations hold to what the release that readers see says, and writes down how it went."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from include.activate.export import DELIVERIES
+from include.activate.files import Layout, layout_of, path_of, read_manifests, rows_of, write_set
+from include.activate.held import Held
+from include.activate.transports import DeliveryFailed, Parcel, Receipt, transport_to
+from include.extract.sql import literal
+from include.lake import Lake, hash_file, replacing
+from include.ledger import DestinationUnreachable, StepFailed
+from include.publish.release import current_release
+from include.scratch import scratch_engine
+from include.settings import settings
+
+if TYPE_CHECKING:
+    from include.config import Configuration
+    from include.config.schema import Destination
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the log: what was sent of an audience, and how it went."""
+
+    destination_id: str
+    audience_id: str
+    release_id: str
+    action: str
+    status: str
+    reason: str | None
+    rows: int
+    refused_rows: int
+    batches: int
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What a run sent: lines of the log, and destinations that are no longer configured but still hold rows."""
+
+    lines: tuple[Line, ...]
+    forgotten: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        return sum(line.rows for line in self.lines)
+
+    @property
+    def failed(self) -> tuple[Line, ...]:
+        return tuple(line for line in self.lines if line.status == "failed")
+
+    def __str__(self) -> str:
+        said = {
+            action: sum(line.rows for line in self.lines if line.action == action and line.status != "failed")
+            for action in ("add", "remove", "full")
+        }
+        words = {"add": "rows added", "remove": "removed", "full": "sent whole"}
+        parts = [f"{rows:,} {words[action]}" for action, rows in said.items() if rows]
+        parts += [f"{', '.join(self.forgotten)} still holds rows but is no destination any more"] * bool(
+            self.forgotten
+        )
+        return "; ".join(parts) or "nothing to send"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a destination is to hold of an audience: a file, of a release."""
+
+    destination: Destination
+    audience_id: str
+    path: Path
+    layout: Layout
+    release_id: str
+    days: int | None
+
+
+def deliver_release(lake: Lake, day: date, configuration: Configuration) -> Delivered:
+    """Send every destination what it does not hold yet of the release that readers see, and have it remove what it
+    holds and the release does not have; write a line each to the log of the day.
+
+    A destination that fails does not keep the others from theirs. What it was to be sent is sent by the next run, and
+    nothing that it took is sent twice. Raises DestinationUnreachable when another try may help and StepFailed
+    when it may not.
+    """
+    release = current_release(lake)
+    if release is None:
+        return Delivered(())
+    with scratch_engine(lake, settings(), "deliver") as (engine, scratch):
+        lines: list[Line] = []
+        problems: list[tuple[str, bool]] = []
+        for target in _targets(lake, release, configuration, engine, scratch):
+            sent, problem = bring_to(lake, target, configuration, engine, scratch)
+            lines += sent
+            problems += [problem] if problem else []
+        _log(lake, day, lines, engine)
+        forgotten = _forgotten(lake, configuration, engine)
+    if problems:
+        kind = DestinationUnreachable if any(may_pass for _, may_pass in problems) else StepFailed
+        more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+        raise kind(f"deliver: {problems[0][0]}{more}; the release is published, and nothing of it is lost")
+    return Delivered(tuple(lines), forgotten)
+
+
+def bring_to(
+    lake: Lake,
+    target: Target,
+    configuration: Configuration,
+    engine: duckdb.DuckDBPyConnection,
+    scratch: Path,
+) -> tuple[list[Line], tuple[str, bool] | None]:
+    """Have one destination hold a target, removals first. Returns lines for the log, and what went wrong with whether
+    another try may help."""
+    name = target.destination.destination_id
+    held = Held(lake.held(name, target.audience_id))
+    if held.holds(target.path):
+        return [], None
+    if held.layout not in (None, target.layout) and held.count(engine):
+        reason = f"{name} holds {target.audience_id} in other columns; give the new ones a destination of their own"
+        return [], (reason, False)
+    paths, rows = held.begin(engine, target.path, target.layout, scratch)
+    if getattr(target.destination.deliver, "send", "changes") == "full":
+        paths, rows = {"full": target.path}, {"full": -1}
+        rows["full"] = engine.execute(
+            f"select count(*) from {rows_of(target.path, target.layout)}"
+        ).fetchone()[0]
+    lines = []
+    try:
+        transport = transport_to(target.destination, configuration, settings())
+        for action, path in paths.items():
+            if rows[action] or action == "full":
+                parcel = Parcel(
+                    action, path, target.layout, target.audience_id, target.release_id, held.state, target.days,
+                    held.acknowledged, held.acknowledge,
+                )  # fmt: skip
+                receipt = Receipt()
+                try:
+                    transport.send(parcel, receipt, engine)
+                except DeliveryFailed as failure:
+                    lines.append(_line(target, action, "failed", str(failure), rows[action], receipt))
+                    return lines, (f"{name}: {failure}", failure.may_pass)
+                status = "partial" if receipt.refused_rows else "sent"
+                lines.append(_line(target, action, status, None, rows[action], receipt))
+    except StepFailed as failure:
+        return lines, (f"{name}: {failure}", False)
+    held.settle(target.path)
+    return lines, None
+
+
+def _line(target: Target, action: str, status: str, reason: str | None, rows: int, receipt: Receipt) -> Line:
+    return Line(
+        target.destination.destination_id, target.audience_id, target.release_id, action, status, reason, rows,
+        receipt.refused_rows, receipt.batches, receipt.attempts,
+    )  # fmt: skip
+
+
+def _targets(
+    lake: Lake,
+    release: Path,
+    configuration: Configuration,
+    engine: duckdb.DuckDBPyConnection,
+    scratch: Path,
+) -> list[Target]:
+    """What every destination is to hold: the files of the release, and nothing where it has none.
+
+    Raises StepFailed when a file is not what its manifest says.
+    """
+    folder = release / "activation"
+    manifests = read_manifests(folder)
+    targets = []
+    for destination in configuration.destinations:
+        if destination.deliver is None:
+            continue
+        name = destination.destination_id
+        known = {audience for owner, audience in manifests if owner == name}
+        held = {path.name for path in lake.held(name, "any").parent.glob("*") if path.is_dir()}
+        for audience_id in sorted(known | held):
+            manifest = manifests.get((name, audience_id))
+            if manifest:
+                layout = layout_of(manifest)
+                path = path_of(folder / name / audience_id, "full", layout)
+                if hash_file(path) != manifest["files"]["full"]["sha256"]:
+                    raise StepFailed(f"deliver: {path} does not have the hash that its manifest says")
+                days = manifest["membership_days"]
+            else:
+                layout, days = Held(lake.held(name, audience_id)).layout, None
+                if layout is None:
+                    continue
+                path = scratch / f"nobody_{name}_{audience_id}.{layout.file}"
+                nothing = (
+                    f"select {', '.join(f'null as {literal(each)}' for each in layout.columns)} where false"
+                )
+                write_set(engine, nothing.replace("'", '"'), path, layout)
+            targets.append(Target(destination, audience_id, path, layout, release.name, days))
+    return targets
+
+
+def _forgotten(
+    lake: Lake, configuration: Configuration, engine: duckdb.DuckDBPyConnection
+) -> tuple[str, ...]:
+    known = {destination.destination_id for destination in configuration.destinations if destination.deliver}
+    folders = lake.held("any", "any").parent.parent.glob("*/*")
+    return tuple(
+        sorted(
+            {
+                path.parent.name
+                for path in folders
+                if path.parent.name not in known and Held(path).count(engine)
+            }
+        )
+    )
+
+
+def _log(lake: Lake, day: date, lines: list[Line], engine: duckdb.DuckDBPyConnection) -> None:
+    """Add lines to the log of the day."""
+    if not lines:
+        return
+    path = lake.ops(day, "deliveries")
+    engine.execute(f"create or replace temp table log ({DELIVERIES})")
+    if path.exists():
+        engine.execute(f"insert into log from read_parquet({literal(str(path))}, hive_partitioning = false)")
+    (last,) = engine.execute("select coalesce(max(delivery_number), 0) from log").fetchone()
+    for number, line in enumerate(lines, last + 1):
+        row: dict[str, Any] = {"as_of_date": day, "delivery_number": number} | asdict(line)
+        names = ", ".join(row)
+        engine.execute(f"insert into log ({names}) values ({', '.join('?' * len(row))})", list(row.values()))
+    with replacing(path) as temporary:
+        engine.execute(
+            f"copy (from log order by delivery_number) to {literal(str(temporary))} (format parquet, compression zstd)"
+        )

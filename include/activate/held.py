@@ -1,0 +1,113 @@
+"""What a destination holds, as far as it was told: the basis of what is still to be sent.
+
+A destination holds what the last complete delivery of an audience left there: one file. While a delivery is under way,
+or after one that broke off, it holds something between several: what all of them have it surely holds, what any of them
+has it may hold.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from include.activate.files import Layout, rows_of, write_set
+from include.lake import hash_file, replacing
+
+LAYOUT, ACKNOWLEDGED = "layout.json", "acknowledged.txt"
+NAME_CHARACTERS = 16
+
+
+@dataclass(frozen=True)
+class Held:
+    """The folder of one destination and audience, with the files that it may hold and the requests of the delivery under
+    way that it took."""
+
+    folder: Path
+
+    @property
+    def layout(self) -> Layout | None:
+        path = self.folder / LAYOUT
+        if not path.exists():
+            return None
+        said = json.loads(path.read_text())
+        return Layout(said["file"], tuple(said["columns"]))
+
+    @property
+    def states(self) -> list[Path]:
+        return sorted(path for path in self.folder.glob("*.*") if path.name not in (LAYOUT, ACKNOWLEDGED))
+
+    @property
+    def acknowledged(self) -> frozenset[str]:
+        path = self.folder / ACKNOWLEDGED
+        return frozenset(path.read_text().split()) if path.exists() else frozenset()
+
+    def acknowledge(self, key: str) -> None:
+        """Remember that a request was taken."""
+        with (self.folder / ACKNOWLEDGED).open("a") as handle:
+            handle.write(key + "\n")
+            handle.flush()
+            os.fsync(handle.fileno())
+
+    def holds(self, target: Path) -> bool:
+        """Whether the destination surely holds this file and nothing else."""
+        return [path.stem for path in self.states] == [_name(target)]
+
+    def count(self, engine: duckdb.DuckDBPyConnection) -> int:
+        """Rows that the destination may hold."""
+        layout, states = self.layout, self.states
+        if not layout or not states:
+            return 0
+        union = " union ".join(f"(from {rows_of(path, layout)})" for path in states)
+        return engine.execute(f"select count(*) from ({union})").fetchone()[0]
+
+    def begin(
+        self, engine: duckdb.DuckDBPyConnection, target: Path, layout: Layout, scratch: Path
+    ) -> tuple[dict[str, Path], dict[str, int]]:
+        """Note that the destination is being brought to hold `target`. Returns the files to `remove` and to `add` for
+        it, in this order, and their rows: nobody is missing from them, whatever became of earlier deliveries."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with replacing(self.folder / LAYOUT) as temporary:
+            temporary.write_text(json.dumps({"file": layout.file, "columns": list(layout.columns)}))
+        if not self.states:
+            write_set(
+                engine, f"from {rows_of(target, layout)} where false", self._path("none", layout), layout
+            )
+        states = self.states
+        surely = " intersect ".join(f"(from {rows_of(path, layout)})" for path in states)
+        perhaps = " union ".join(f"(from {rows_of(path, layout)})" for path in states)
+        changes = {
+            "remove": f"(from ({perhaps})) except (from {rows_of(target, layout)})",
+            "add": f"(from {rows_of(target, layout)}) except (from ({surely}))",
+        }
+        paths = {action: scratch / f"{action}.{layout.file}" for action in changes}
+        rows = {action: write_set(engine, changes[action], paths[action], layout) for action in changes}
+        if _name(target) not in {path.stem for path in states}:
+            # What was taken of another delivery says nothing of this one.
+            (self.folder / ACKNOWLEDGED).unlink(missing_ok=True)
+            with replacing(self._path(_name(target), layout)) as temporary:
+                shutil.copyfile(target, temporary)
+        return paths, rows
+
+    @property
+    def state(self) -> str:
+        """Names what the destination may hold, so that a request is only ever the same as one from the same state."""
+        return "+".join(path.stem for path in self.states)
+
+    def settle(self, target: Path) -> None:
+        """Note that the destination holds `target` and nothing else."""
+        for path in self.states:
+            if path.stem != _name(target):
+                path.unlink()
+        (self.folder / ACKNOWLEDGED).unlink(missing_ok=True)
+
+    def _path(self, name: str, layout: Layout) -> Path:
+        return self.folder / f"{name}.{layout.file}"
+
+
+def _name(target: Path) -> str:
+    return hash_file(target)[:NAME_CHARACTERS]
