@@ -35,13 +35,16 @@ def path_of(folder: Path, action: Action, layout: Layout) -> Path:
 
 
 def rows_of(path: Path, layout: Layout) -> str:
-    """A file as a relation of SQL."""
+    """A file as a relation of SQL, of its own columns and none of its path."""
     columns = ", ".join(f"{literal(name)}: 'varchar'" for name in layout.columns)
     if layout.file == "jsonl":
-        return f"read_json({literal(str(path))}, format = 'newline_delimited', columns = {{{columns}}})"
+        return (
+            f"read_json({literal(str(path))}, format = 'newline_delimited', hive_partitioning = false, "
+            f"columns = {{{columns}}})"
+        )
     return (
         f"read_csv({literal(str(path))}, header = true, auto_detect = false, delim = ',', quote = '\"', "
-        f"escape = '\"', nullstr = '', columns = {{{columns}}})"
+        f"escape = '\"', nullstr = '', hive_partitioning = false, columns = {{{columns}}})"
     )
 
 

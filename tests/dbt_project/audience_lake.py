@@ -18,6 +18,7 @@ import duckdb
 import pandas as pd
 import pytest
 
+from include.activate.export import ACTIVATIONS, REFUSALS
 from include.config import Normalisation, load_configuration
 from include.config.columns import PROMISED_COLUMNS
 from include.config.schema import Placements
@@ -41,6 +42,8 @@ KEY = b"the key of the audience lake"
 OTHER_KEY = b"another key, longer than one block of SHA-256, so that HMAC hashes it first"
 
 GRANTED, REFUSED = '{"advertising": true}', '{"advertising": false}'
+# The framework's own example under a newer policy: it grants all of advertising, and the vendors 2, 6 and 8.
+GRANTED_IN_TCF = '{"advertising": true, "tcString": "COvFyGBOvFyGBAbAAAENAPEAAPAAAAAAAAAAAEEUACCKAAA"}'
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Mobile/15E148 Safari/604.1"
 LAPTOP = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/120.0 Safari/537.36"
 CRAWLER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
@@ -107,10 +110,10 @@ def _built(folder: Path) -> AudienceLake:
     learn(lake)
     run_dbt("segment", lake, variables(), KEY)
     expand(lake)
-    run_dbt("expand", lake, variables(), KEY)
+    remember(lake)
+    run_dbt("expand", lake, variables(lake), KEY)
     measure_reach(lake, DAY, TELLS_EVERYTHING)
     operate(lake)
-    remember(lake)
     run_dbt("publish", lake, variables(lake), KEY)
     return AudienceLake(lake)
 
@@ -166,6 +169,7 @@ def variables(lake: Lake | None = None) -> dict[str, Any]:
                 traits=["brief", "golfer"],
             ),
         ],
+        "tcf_vendors": [2, 755],
         "channels": [],
         **profile_variables(load_configuration(DEFAULT_CONFIG, PROMISED_COLUMNS).profile),
     }
@@ -198,6 +202,8 @@ def audience(
         "ttl_days": ttl_days,
         "min_size": min_size,
         "lookalike": lookalike,
+        "control_share": 0.0 if audience_id == "likely_ann" else None,
+        "destinations": ["ads"] if audience_id in ("known_people", "runners") else [],
     }
 
 
@@ -421,6 +427,13 @@ def operate(lake: Lake) -> None:
                 1.0::double as wall_seconds, 1.0::double as cpu_seconds, 1::bigint as peak_memory_bytes
             from (values ('stage', 'failed'), ('stage', 'done')) as costs (step, status)""",
         )
+        _write(
+            lake.ops(date.fromisoformat(day), "deliveries"),
+            f"""select date '{day}' as as_of_date, 1::bigint as delivery_number, 'ads' as destination_id,
+                'runners' as audience_id, '{day}_0' as release_id, 'add' as action, 'failed' as status,
+                'no ann@example.org' as reason, 1::bigint as rows, 0::bigint as refused_rows, 0::bigint as batches,
+                4::bigint as attempts""",
+        )
         for step in ("stage", "publish"):
             _write(
                 lake.ops(date.fromisoformat(day), f"quality_{step}"),
@@ -435,6 +448,10 @@ def operate(lake: Lake) -> None:
         "select '' as raw, '' as reason, '' as source_file, 0::bigint as source_row where false",
     )
     write_drift(lake, DAY)
+    with duckdb.connect() as connection:
+        for name, columns in (("activations", ACTIVATIONS), ("activation_refusals", REFUSALS)):
+            connection.execute(f"create table {name} ({columns})")
+            connection.execute(f"copy {name} to '{lake.ops(DAY, name)}' (format parquet)")
 
 
 def _customers() -> list[dict]:
@@ -462,7 +479,7 @@ def _own_events() -> list[dict]:
     return [
         seen("ann-1", "20 10:59:59", anonymous_id="ck-ann", ip="203.0.113.77", url="https://shop.example/"),
         seen(
-            "ann-2", "21 10:30", anonymous_id="ck-ann", user_id="u-ann", ip="198.51.100.23", user_agent=PHONE,
+            "ann-2", "21 10:30", GRANTED_IN_TCF, anonymous_id="ck-ann", user_id="u-ann", ip="198.51.100.23", user_agent=PHONE,
             name="ann@example.org", content_category="mail ann%40example.org",
             url="https://shop.example/running?session=s3cr3t", campaign_term="u-ann", referrer="ck-ann",
             advertising_id="ad-7c9e6679-7425-40de-944b-e07fc1f90ae7",

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from textwrap import dedent
 
 import duckdb
 import pyarrow as pa
@@ -78,7 +77,7 @@ class Activation:
 
     def configure(self, destinations: str, audiences: str | None = None) -> Configuration:
         ids = [line.split("id:")[1].strip() for line in destinations.splitlines() if "- id:" in line]
-        (self.folder / "destinations.yml").write_text("destinations:\n" + dedent(destinations))
+        (self.folder / "destinations.yml").write_text("destinations:\n" + (destinations or "  []\n"))
         (self.folder / "audiences.yml").write_text(audiences or AUDIENCES % ", ".join(ids))
         return load_configuration(self.folder, COLUMNS)
 

@@ -302,7 +302,7 @@ TABLES = {
         from range(60) t(i)""",
     "both/audience_changes": f"""select 'loyal' as audience_id, {CUSTOMER} as member_id,
         date '2017-12-01' as changed_date, 'cdp' as side, 'entered' as change,
-        'rule' as source, 'audience_added' as reason from range(60) t(i)""",
+        'rule' as source, 'audience_added' as reason, i % 10 = 0 as is_control from range(60) t(i)""",
     "cdp/identity_health": f"""select measure, part, {CUSTOMERS}::bigint as value, share,
         date '2017-12-01' as as_of_date
         from (values ('customers', 'all', null::double), ('customers_by_size', '1', 1.0::double))
@@ -311,6 +311,18 @@ TABLES = {
         '' as column_name, 1::bigint as rows, 1::bigint as refused_rows, 121::bigint as received_rows""",
     "ops/schema_drift": """select 'crm' as channel, 'shoe_size' as source_column, 'added' as change,
         'crm.csv' as since_file, true as is_current, date '2017-11-20' as since_date""",
+    "both/audience_lift": """select 'loyal' as audience_id, 'cdp' as side, 'rule' as source, outcome,
+        54::bigint as treated, 6::bigint as control, 0.5::double as treated_mean, 0.4::double as control_mean,
+        0.1::double as lift, -0.2::double as low, 0.4::double as high, true as is_sent, false as is_suppressed
+        from (values ('buyers'), ('orders'), ('spend')) as outcomes (outcome)""",
+    "ops/activations": """select 'ads' as destination_id, 'loyal' as audience_id, 'csv' as format,
+        50::bigint as people, 10::bigint as refused, 60::bigint as rows, 5::bigint as added_rows,
+        2::bigint as removed_rows, date '2017-11-30' as compared_with_date""",
+    "ops/activation_refusals": """select 'ads' as destination_id, 'loyal' as audience_id, reason, people::bigint as people
+        from (values ('control', 6), ('consent_unknown:advertising', 4)) as refused (reason, people)""",
+    "ops/deliveries": """select date '2017-11-30' as as_of_date, 1::bigint as delivery_number, 'ads' as destination_id,
+        'loyal' as audience_id, '2017-11-30_0' as release_id, 'add' as action, 'sent' as status,
+        null::varchar as reason, 57::bigint as rows, 1::bigint as batches, 1::bigint as attempts""",
     "ops/model_cards": ML["model_cards"],
     "ops/quality_results": """select 'stage' as step, 1::bigint as result_number, 'stg_orders' as asset,
         'expect_column_values_to_be_unique' as expectation, 'order_id' as column_name, 'stop' as severity,
