@@ -102,7 +102,7 @@ def deliver_release(lake: Lake, day: date, configuration: Configuration) -> Deli
             sent, problem = bring_to(lake, target, configuration, engine, scratch)
             lines += sent
             problems += [problem] if problem else []
-        _log(lake, day, lines, engine)
+        write_log(lake, day, lines, engine)
         forgotten = _forgotten(lake, configuration, engine)
     if problems:
         kind = DestinationUnreachable if any(may_pass for _, may_pass in problems) else StepFailed
@@ -220,7 +220,7 @@ def _forgotten(
     )
 
 
-def _log(lake: Lake, day: date, lines: list[Line], engine: duckdb.DuckDBPyConnection) -> None:
+def write_log(lake: Lake, day: date, lines: list[Line], engine: duckdb.DuckDBPyConnection) -> None:
     """Add lines to the log of the day."""
     if not lines:
         return

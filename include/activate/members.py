@@ -86,7 +86,7 @@ def decide(
             case
                 when not list_contains({texts(layout.takes)}, candidates.side) then 'not_recognisable'
                 when candidates.is_control then 'control'
-                when candidates.expires_at <= timestamp '{day + timedelta(days=1):%Y-%m-%d}' then 'expired'
+                when candidates.expires_at <= timestamp '{day + timedelta(days=1)}' then 'expired'
                 when {_elsewhere(destination)} then 'country_not_served'
                 when unconsented.reason is not null then unconsented.reason
                 when not vendors.is_granted then 'vendor_refused'

@@ -1,0 +1,184 @@
+"""Takes single people out of what was sent: for an erasure, which does not wait for the next run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+
+from include.activate.deliver import Line, Target, bring_to, write_log
+from include.activate.files import (
+    ACTIONS,
+    MANIFEST,
+    Layout,
+    describe,
+    layout_of,
+    path_of,
+    read_manifests,
+    rows_of,
+    write_set,
+)
+from include.activate.held import Held
+from include.activate.members import decide, open_members, write_rows
+from include.extract.sql import identifier, literal
+from include.lake import Lake
+from include.publish.release import business_day, current_release
+from include.scratch import scratch_engine
+from include.settings import settings
+
+if TYPE_CHECKING:
+    from include.config import Configuration
+    from include.config.schema import Destination
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What became of the rows of the people: lines of the log of deliveries, problems in words, and the rows
+    themselves, by destination and audience, for files that still have them."""
+
+    lines: tuple[Line, ...]
+    problems: tuple[str, ...]
+    rows: Mapping[Pair, pa.Table] = field(repr=False)
+
+    def purge(self, folder: Path) -> tuple[Path, ...]:
+        """Take the rows out of the files of an activation folder, of a day or of a release, with their manifests.
+        Returns the files that changed."""
+        changed: list[Path] = []
+        with duckdb.connect() as engine:
+            for pair, manifest in read_manifests(folder).items():
+                rows = self.rows.get(pair)
+                if rows is not None and rows.num_rows:
+                    changed += _purge(engine, folder.joinpath(*pair), manifest, rows)
+        return tuple(changed)
+
+
+def remove_people(lake: Lake, configuration: Configuration, customer_ids: Collection[str]) -> Removed:
+    """Have every destination remove what it holds of some customers, and take them out of the files of the lake.
+
+    Call it while the tables still know them: what they are recognised by is not kept elsewhere. What another member is
+    recognised by too, a phone that two people share, stays. A destination that cannot be reached is named among the
+    problems and removes them with the next run. Files of releases are the caller's, by `Removed.purge`, before
+    anything is delivered again.
+    """
+    lines: list[Line] = []
+    problems: list[str] = []
+    found: dict[Pair, pa.Table] = {}
+    release = current_release(lake)
+    day = business_day(release) if release else date(1970, 1, 1)
+    with scratch_engine(lake, settings(), "remove") as (engine, scratch):
+        engine.register("erased_ids", pa.table({"member_id": pa.array(sorted(customer_ids), pa.string())}))
+        if lake.table("cdp", "customers").exists():
+            open_members(engine, lake)
+            for destination in configuration.destinations:
+                found |= _rows_of_people(lake, engine, day, destination, configuration)
+        for (name, audience_id), rows in found.items():
+            destination = next(each for each in configuration.destinations if each.destination_id == name)
+            if release is None or destination.deliver is None or not rows.num_rows:
+                continue
+            target = _without(lake, engine, scratch, release, destination, audience_id, rows)
+            if target is not None:
+                sent, problem = bring_to(lake, target, configuration, engine, scratch)
+                lines += sent
+                problems += [problem[0]] if problem else []
+        if release is not None:
+            write_log(lake, day, lines, engine)
+    removed = Removed(tuple(lines), tuple(problems), found)
+    for folder in sorted(lake.held("any", "any").parent.parent.parent.glob("date=*")):
+        removed.purge(folder)
+    return removed
+
+
+def _rows_of_people(
+    lake: Lake,
+    engine: duckdb.DuckDBPyConnection,
+    day: date,
+    destination: Destination,
+    configuration: Configuration,
+) -> dict[Pair, pa.Table]:
+    """The rows by which a destination recognises the people, and nobody else whom it is sent, by audience."""
+    name, layout = destination.destination_id, Layout.of(destination.layout)
+    configured = {each.audience_id for each in configuration.audiences if name in each.destinations}
+    held = {path.name for path in lake.held(name, "any").parent.glob("*") if path.is_dir()}
+    audiences = tuple(sorted(configured | held))
+    if not audiences or "cdp" not in destination.layout.takes:
+        return {}
+    decide(engine, day, destination, audiences, configuration.privacy)
+    engine.execute(
+        "create or replace temp table others as select * from identified anti join erased_ids using (member_id)"
+    )
+    listed = ", ".join(f"({literal(each)})" for each in audiences)
+    write_rows(
+        engine,
+        destination,
+        f"""(
+            select audiences.audience_id, erased_ids.member_id, 'cdp' as side, members.entered_at, members.expires_at
+            from erased_ids
+            cross join (values {listed}) as audiences (audience_id)
+            left join members on members.audience_id = audiences.audience_id
+                and members.member_id = erased_ids.member_id
+        )""",
+        configuration.privacy,
+    )
+    columns = ", ".join(identifier(each) for each in layout.columns)
+    return {
+        (name, audience): engine.execute(
+            f"select {columns} from identified where audience_id = $audience "
+            f"except select {columns} from others where audience_id = $audience order by all",
+            {"audience": audience},
+        ).to_arrow_table()
+        for audience in audiences
+    }
+
+
+def _without(
+    lake: Lake,
+    engine: duckdb.DuckDBPyConnection,
+    scratch: Path,
+    release: Path,
+    destination: Destination,
+    audience_id: str,
+    rows: pa.Table,
+) -> Target | None:
+    """What the destination is to hold: what the release says, without the rows. None when it holds none of them."""
+    name = destination.destination_id
+    held = Held(lake.held(name, audience_id))
+    manifest = read_manifests(release / "activation").get((name, audience_id))
+    if manifest is None or held.layout is None:
+        return None
+    layout = layout_of(manifest)
+    engine.register("gone", rows)
+    full = path_of(release / "activation" / name / audience_id, "full", layout)
+    path = scratch / f"{name}_{audience_id}.{layout.file}"
+    write_set(engine, f"(from {rows_of(full, layout)}) except (from gone)", path, layout)
+    return Target(destination, audience_id, path, layout, release.name, manifest["membership_days"])
+
+
+def _purge(
+    engine: duckdb.DuckDBPyConnection, folder: Path, manifest: dict[str, Any], rows: pa.Table
+) -> list[Path]:
+    layout = layout_of(manifest)
+    if tuple(rows.column_names) != layout.columns:
+        return []
+    engine.register("gone", rows)
+    changed, counts = [], {}
+    for action in ACTIONS:
+        path = path_of(folder, action, layout)
+        before = manifest["files"][action]["rows"]
+        (counts[action],) = engine.execute(
+            f"select count(*) from ((from {rows_of(path, layout)}) except (from gone))"
+        ).fetchone()
+        if counts[action] != before:
+            write_set(engine, f"(from {rows_of(path, layout)}) except (from gone)", path, layout)
+            changed.append(path)
+    if changed:
+        said = {key: value for key, value in manifest.items() if key not in ("file", "columns", "files")}
+        describe(folder, layout, counts, **said)
+        changed.append(folder / MANIFEST)
+    return changed

@@ -1,0 +1,100 @@
+"""A person who is erased is removed wherever they were sent, at once, and from every file of it."""
+
+from __future__ import annotations
+
+import pyarrow.parquet as pq
+import pytest
+
+from include.activate import deliver_release, transports
+from include.activate.removals import remove_people
+from include.publish.release import current_release
+from tests.include.activate.conftest import DAY, NEXT_DAY, Activation
+from tests.include.activate.platform import listening
+
+DESTINATIONS = """\
+- id: out
+  format: json
+  columns: {mail: [emails]}
+  deliver: {to: http, connection: platform}
+- id: box
+  columns: {phone: [phones], mail: [emails]}
+  deliver: {to: folder, path: box}
+- id: nowhere
+  columns: {mail: [emails]}
+"""
+
+
+@pytest.fixture
+def platform(monkeypatch: pytest.MonkeyPatch):
+    with listening() as listener:
+        monkeypatch.setenv("AIRFLOW_CONN_PLATFORM", listener.connection())
+        monkeypatch.setattr(transports, "PAUSES", ())
+        yield listener
+
+
+@pytest.fixture
+def sent(small: Activation, platform) -> Activation:
+    """Ann, with an address that Ben has too, and others, as they were sent."""
+    small.add("ben", emails=["home@example.com"])
+    small.add("ann", emails=["ann@example.com", "home@example.com"], phones=["+16505551234"])
+    small.add("cal")
+    small.export(DAY, small.configure(DESTINATIONS))
+    small.release(DAY)
+    deliver_release(small.lake, DAY, small.configure(DESTINATIONS))
+    return small
+
+
+def files_with(small: Activation, text: str) -> list[str]:
+    found = [path for path in small.lake.data.rglob("*") if path.is_file() and path.suffix in (".csv", ".jsonl")]
+    assert len(found) >= 12
+    return sorted(str(path.relative_to(small.lake.data)) for path in found if text in path.read_text())
+
+
+def test_destinations_remove_a_person_and_keep_what_another_one_shares(sent: Activation, platform) -> None:
+    removed = remove_people(sent.lake, sent.configure(DESTINATIONS), ["ann"])
+    assert platform.mails() == ["cal@example.com", "home@example.com"]
+    assert removed.problems == ()
+    assert [(line.destination_id, line.action, line.rows, line.status) for line in removed.lines] == [
+        ("out", "remove", 1, "sent"), ("box", "remove", 1, "sent")
+    ]  # fmt: skip
+    assert pq.read_table(sent.lake.ops(DAY, "deliveries")).num_rows == 4
+
+
+def test_no_file_has_the_person_any_more_and_nothing_brings_them_back(sent: Activation, platform) -> None:
+    assert files_with(sent, "ann@example.com") != []
+    configuration = sent.configure(DESTINATIONS)
+    removed = remove_people(sent.lake, configuration, ["ann"])
+    assert {path.split("/")[0] for path in files_with(sent, "ann@example.com")} == {"published"}
+    changed = removed.purge(current_release(sent.lake) / "activation")
+    # Of each destination everybody, what was added, and the manifest.
+    assert len(changed) == 9
+    assert files_with(sent, "ann@example.com") == []
+    assert str(deliver_release(sent.lake, DAY, configuration)) == "nothing to send"
+    del sent.people["ann"]
+    sent.members["loyal"].discard("ann")
+    exported = sent.export(NEXT_DAY, configuration)
+    assert (exported.added_rows, exported.removed_rows) == (0, 0)
+
+
+def test_a_destination_that_is_away_removes_them_with_the_next_run(sent: Activation, platform) -> None:
+    configuration = sent.configure(DESTINATIONS)
+    platform.failures = [503]
+    removed = remove_people(sent.lake, configuration, ["ann"])
+    assert len(removed.problems) == 1 and "out: POST /audiences/loyal/remove: 503" in removed.problems[0]
+    assert "ann@example.com" in platform.mails()
+    del sent.people["ann"]
+    sent.members["loyal"].discard("ann")
+    sent.export(NEXT_DAY, configuration)
+    sent.release(NEXT_DAY)
+    deliver_release(sent.lake, NEXT_DAY, configuration)
+    assert platform.mails() == ["cal@example.com", "home@example.com"]
+
+
+def test_who_was_never_sent_is_removed_nowhere(sent: Activation, platform) -> None:
+    requests = len(platform.requests)
+    removed = remove_people(sent.lake, sent.configure(DESTINATIONS), ["stranger"])
+    assert (removed.lines, removed.problems, len(platform.requests)) == ((), (), requests)
+
+
+def test_without_a_release_there_is_nothing_to_remove(small: Activation) -> None:
+    assert remove_people(small.lake, small.configure(DESTINATIONS), ["ann"]).lines == ()
