@@ -25,7 +25,7 @@ Builder = Callable[[Literal["add", "remove"], Sequence[Row], Context], dict[str,
 
 
 def google_data_manager(action: str, rows: Sequence[Row], context: Context) -> dict[str, Any]:
-    """IngestAudienceMembersRequest and RemoveAudienceMembersRequest (developers.google.com/data-manager/api/reference)."""
+    """The requests of audienceMembers:ingest and :remove (developers.google.com/data-manager/api/reference)."""
     members = [{"userData": {"userIdentifiers": [_google_identifier(row)]}} for row in rows]
     body: dict[str, Any] = {
         "destinations": [

@@ -24,8 +24,8 @@ NAME_CHARACTERS = 16
 
 @dataclass(frozen=True)
 class Held:
-    """The folder of one destination and audience, with the files that it may hold and the requests of the delivery under
-    way that it took."""
+    """The folder of one destination and audience, with the files that it may hold and the requests of the delivery
+    under way that it took."""
 
     folder: Path
 

@@ -359,10 +359,9 @@ def _unreachable(
             f"found visitors for {name}, whose format {layout.name} knows people by what only customers have; "
             f"allowed: a destination with the format {able}"
         )
-    asks_for_list = layout.http is not None and layout.http.body != "rows"
-    if isinstance(destination.deliver, HttpDelivery) and asks_for_list:
-        if audience.get("id") not in destination.lists:
-            yield f"found no list of {name} for the audience, allowed: its id at the platform, in lists"
+    names_lists = isinstance(destination.deliver, HttpDelivery) and layout.http.body != "rows"
+    if names_lists and audience.get("id") not in destination.lists:
+        yield f"found no list of {name} for the audience, allowed: its id at the platform, in lists"
 
 
 def check_destinations(document: Document, privacy: Privacy) -> Iterator[Problem]:

@@ -861,9 +861,9 @@ class Destination(Model):
     """Somewhere audiences are sent, in one of the formats of include/activate/formats.yml.
 
     Whoever is sent is of one of `sides` and lives in one of `countries` when there are any, has granted every one of
-    `purposes`, and has not refused the vendor `tcf_vendor` in a TCF string. `lists` are the platform's own ids of the audiences, `account` its
-    id of the company. Fewer than `min_size` people are not sent. `columns` replace columns of the format; of `csv` and
-    `json` they are all there are. Without `deliver` the files stay in the release.
+    `purposes`, and has not refused the vendor `tcf_vendor` in a TCF string. `lists` are the platform's own ids of the
+    audiences, `account` its id of the company. Fewer than `min_size` people are not sent. `columns` replace columns of
+    the format; of `csv` and `json` they are all there are. Without `deliver` the files stay in the release.
     """
 
     destination_id: Name = Field(alias="id", description="the name of the destination")

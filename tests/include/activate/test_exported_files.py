@@ -63,7 +63,9 @@ def test_an_audience_that_is_no_longer_sent_is_removed_whole(small: Activation, 
 def test_running_a_day_again_writes_the_same_bytes_even_after_a_later_day(small: Activation, csv_out) -> None:
     def written() -> dict[str, bytes]:
         folder = small.lake.activation(NEXT_DAY)
-        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        return {
+            str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+        }
 
     small.add("ann", "ben")
     small.export(DAY, csv_out())
@@ -97,7 +99,9 @@ def test_odd_characters_come_back_as_they_were(small: Activation, csv_out) -> No
     assert "'=a@example.com" in small.file(DAY)
 
 
-def test_a_destination_that_holds_rows_in_other_columns_is_not_left_with_them(small: Activation, csv_out) -> None:
+def test_a_destination_that_holds_rows_in_other_columns_is_not_left_with_them(
+    small: Activation, csv_out
+) -> None:
     small.add("ann")
     small.export(DAY, csv_out())
     other = small.configure("- id: out\n  columns: {phone: [phones]}\n")

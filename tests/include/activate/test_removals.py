@@ -45,7 +45,9 @@ def sent(small: Activation, platform) -> Activation:
 
 
 def files_with(small: Activation, text: str) -> list[str]:
-    found = [path for path in small.lake.data.rglob("*") if path.is_file() and path.suffix in (".csv", ".jsonl")]
+    found = [
+        path for path in small.lake.data.rglob("*") if path.is_file() and path.suffix in (".csv", ".jsonl")
+    ]
     assert len(found) >= 12
     return sorted(str(path.relative_to(small.lake.data)) for path in found if text in path.read_text())
 

@@ -65,7 +65,9 @@ def test_a_platforms_own_example_is_hashed_as_it_says(
     assert spelled(connection, column(format_, name)[1:], value) == expected
 
 
-def test_the_same_phone_has_another_hash_for_google_than_for_meta(connection: duckdb.DuckDBPyConnection) -> None:
+def test_the_same_phone_has_another_hash_for_google_than_for_meta(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
     hashes = {
         spelled(connection, column(format_, name)[1:], "+16505551234")
         for format_, name in ((GOOGLE, "Phone"), ("meta_custom_audience", "PHONE"))

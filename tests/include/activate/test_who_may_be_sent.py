@@ -55,7 +55,9 @@ def test_google_is_sent_people_of_the_eea_only_with_both_of_its_consents(small: 
     assert decided["nowhere"] == "consent_unknown:ad_personalization"
 
 
-def test_people_elsewhere_and_those_whose_country_nobody_knows_are_not_served(small: Activation, csv_out) -> None:
+def test_people_elsewhere_and_those_whose_country_nobody_knows_are_not_served(
+    small: Activation, csv_out
+) -> None:
     small.add("ann", country="DE")
     small.add("ben", country="US")
     small.add("cal", country=None)
