@@ -14,7 +14,7 @@ from include.activate.export import DELIVERIES
 from include.activate.files import Layout, layout_of, path_of, read_manifests, rows_of, write_set
 from include.activate.held import Held
 from include.activate.transports import DeliveryFailed, Parcel, Receipt, transport_to
-from include.extract.sql import literal
+from include.extract.sql import identifier, literal
 from include.lake import Lake, hash_file, replacing
 from include.ledger import DestinationUnreachable, StepFailed
 from include.publish.release import current_release
@@ -97,17 +97,22 @@ def deliver_release(lake: Lake, day: date, configuration: Configuration) -> Deli
         return Delivered(())
     with scratch_engine(lake, settings(), "deliver") as (engine, scratch):
         lines: list[Line] = []
-        problems: list[tuple[str, bool]] = []
+        problems: dict[str, tuple[str, bool]] = {}
         for target in _targets(lake, release, configuration, engine, scratch):
+            name = target.destination.destination_id
+            if name in problems and problems[name][1]:
+                continue  # it is away: waiting for it once is enough
             sent, problem = bring_to(lake, target, configuration, engine, scratch)
+            write_log(lake, day, sent, engine)
             lines += sent
-            problems += [problem] if problem else []
-        write_log(lake, day, lines, engine)
+            if problem:
+                problems[name] = problem
         forgotten = _forgotten(lake, configuration, engine)
     if problems:
-        kind = DestinationUnreachable if any(may_pass for _, may_pass in problems) else StepFailed
-        more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
-        raise kind(f"deliver: {problems[0][0]}{more}; the release is published, and nothing of it is lost")
+        kind = DestinationUnreachable if any(may_pass for _, may_pass in problems.values()) else StepFailed
+        first, *others = (reason for reason, _ in problems.values())
+        more = f", and {len(others)} other destinations" if others else ""
+        raise kind(f"deliver: {first}{more}; the release is published, and nothing of it is lost")
     return Delivered(tuple(lines), forgotten)
 
 
@@ -124,15 +129,17 @@ def bring_to(
     held = Held(lake.held(name, target.audience_id))
     if held.holds(target.path):
         return [], None
-    if held.layout not in (None, target.layout) and held.count(engine):
-        reason = f"{name} holds {target.audience_id} in other columns; give the new ones a destination of their own"
-        return [], (reason, False)
+    if held.layout not in (None, target.layout):
+        if held.count(engine):
+            reason = (
+                f"{name} holds {target.audience_id} in other columns; give the new ones an id of their own"
+            )
+            return [], (reason, False)
+        held.forget()
     paths, rows = held.begin(engine, target.path, target.layout, scratch)
     if getattr(target.destination.deliver, "send", "changes") == "full":
-        paths, rows = {"full": target.path}, {"full": -1}
-        rows["full"] = engine.execute(
-            f"select count(*) from {rows_of(target.path, target.layout)}"
-        ).fetchone()[0]
+        everybody = f"select count(*) from {rows_of(target.path, target.layout)}"
+        paths, rows = {"full": target.path}, {"full": engine.execute(everybody).fetchone()[0]}
     lines = []
     try:
         transport = transport_to(target.destination, configuration, settings())
@@ -196,10 +203,8 @@ def _targets(
                 if layout is None:
                     continue
                 path = scratch / f"nobody_{name}_{audience_id}.{layout.file}"
-                nothing = (
-                    f"select {', '.join(f'null as {literal(each)}' for each in layout.columns)} where false"
-                )
-                write_set(engine, nothing.replace("'", '"'), path, layout)
+                nothing = ", ".join(f"null as {identifier(column)}" for column in layout.columns)
+                write_set(engine, f"select {nothing} where false", path, layout)
             targets.append(Target(destination, audience_id, path, layout, release.name, days))
     return targets
 

@@ -105,6 +105,10 @@ class Held:
                 path.unlink()
         (self.folder / ACKNOWLEDGED).unlink(missing_ok=True)
 
+    def forget(self) -> None:
+        """Forget what is here: the destination holds nothing."""
+        shutil.rmtree(self.folder)
+
     def _path(self, name: str, layout: Layout) -> Path:
         return self.folder / f"{name}.{layout.file}"
 

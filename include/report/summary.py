@@ -33,6 +33,7 @@ def published_summary(lake: Lake, day: date | None = None, seconds: float | None
             _rows_flow(manifest),
             _audiences(release, connection),
             _lookalikes(release, connection),
+            _activations(release, connection),
             _gates(manifest),
             _time(lake, run_day, seconds),
             _where(lake, run_day),
@@ -102,6 +103,20 @@ def _lookalikes(release, connection: duckdb.DuckDBPyConnection) -> list[str]:
         )
         lines.append(f"  {verdict:<10}{name:<31}{measured[:90]}")
     return ["Look-alikes", *lines] if lines else []
+
+
+def _activations(release, connection: duckdb.DuckDBPyConnection) -> list[str]:
+    path = release / "ops" / "activations.parquet"
+    if not path.exists():
+        return []
+    rows = connection.execute(
+        f"select destination_id, audience_id, people, refused from read_parquet('{path}') order by 1, 2"
+    ).fetchall()
+    lines = [
+        f"  {destination:<15}{audience:<26}{people:>10,} people, {refused:,} refused"
+        for destination, audience, people, refused in rows
+    ]
+    return ["Sent to", *lines] if lines else []
 
 
 def _gates(manifest: dict) -> list[str]:

@@ -17,7 +17,7 @@ import pytest
 from include.activate import deliver_release, transports
 from include.config import Configuration
 from include.ledger import DestinationUnreachable, StepFailed
-from tests.include.activate.conftest import DAY, NEXT_DAY, THIRD_DAY, Activation, Person
+from tests.include.activate.conftest import AUDIENCES, DAY, NEXT_DAY, THIRD_DAY, Activation, Person
 from tests.include.activate.platform import TOKEN, Platform, listening
 
 HTTP = """\
@@ -179,6 +179,19 @@ def test_a_destination_that_fails_does_not_keep_others_from_theirs(
     with pytest.raises(StepFailed, match=r"broken: connection 'nobody'.*AIRFLOW_CONN_NOBODY"):
         deliver_release(small.lake, DAY, configuration)
     assert platform.mails() == ["ann@example.com"]
+
+
+def test_a_destination_that_is_away_is_waited_for_once(small: Activation, platform: Platform) -> None:
+    configuration = small.configure(
+        HTTP, AUDIENCES.replace("7, min_size: 1", "7, min_size: 1, destinations: [out]") % "out"
+    )
+    small.add("ann")
+    small.visitors = {"readers": {"5f"}}
+    platform.failures = [503] * 8
+    publish(small, DAY, configuration)
+    with pytest.raises(DestinationUnreachable):
+        deliver_release(small.lake, DAY, configuration)
+    assert told(small, DAY, "audience_id", "attempts") == [("loyal", 4)]
 
 
 def test_after_any_sequence_of_days_and_failures_the_platform_holds_the_release(

@@ -319,7 +319,8 @@ TABLES = {
         50::bigint as people, 10::bigint as refused, 60::bigint as rows, 5::bigint as added_rows,
         2::bigint as removed_rows, date '2017-11-30' as compared_with_date""",
     "ops/activation_refusals": """select 'ads' as destination_id, 'loyal' as audience_id, reason,
-        people::bigint as people from (values ('control', 6), ('consent_unknown:advertising', 4)) as refused (reason, people)""",
+        people::bigint as people
+        from (values ('control', 6), ('consent_unknown:advertising', 4)) as refused (reason, people)""",
     "ops/deliveries": """select date '2017-11-30' as as_of_date, 1::bigint as delivery_number, 'ads' as destination_id,
         'loyal' as audience_id, '2017-11-30_0' as release_id, 'add' as action, 'sent' as status,
         null::varchar as reason, 57::bigint as rows, 0::bigint as refused_rows, 1::bigint as batches,

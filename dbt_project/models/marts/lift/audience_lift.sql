@@ -75,7 +75,7 @@ outcomes as (
 
 ),
 
-measured as (
+measures as (
 
     select
         audience_id,
@@ -87,8 +87,22 @@ measured as (
             {'outcome': 'buyers', 'value': cast(least(orders, 1) as decimal(18, 4))},
             {'outcome': 'orders', 'value': cast(orders as decimal(18, 4))},
             {'outcome': 'spend', 'value': cast(spend as decimal(18, 4))},
-        ], recursive := true),
+        ]) as measure,
     from outcomes
+
+),
+
+measured as (
+
+    select
+        audience_id,
+        side,
+        source,
+        is_control,
+        days,
+        measure.outcome as outcome,
+        measure.value as value,
+    from measures
 
 ),
 
