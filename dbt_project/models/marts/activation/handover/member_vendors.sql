@@ -11,8 +11,6 @@ members as (
 
 ),
 
-{% if vendors %}
-
 events as (
 
     select * from {{ ref('stg_events') }}
@@ -24,6 +22,8 @@ known_visitors as (
     select * from {{ ref('int_known_visitors') }}
 
 ),
+
+{% if vendors %}
 
 statements as (
 
