@@ -73,15 +73,15 @@
     one bit for each vendor or ranges of those who are granted (section "The core string", "Vendor consents").
 #}
 {% macro tcf_grants_vendor(bits, vendor) -%}
-    {%- set number = "'" ~ "{:016b}".format(vendor | int) ~ "'" -%}
+    {%- set number = "right('000000000000000' || bin(" ~ vendor ~ "), 16)" -%}
     case
         when substr({{ bits }}, 230, 1) = '1' then len(list_filter(
             regexp_extract_all(substr({{ bits }}, 243), '0[01]{16}|1[01]{32}')[
                 1:cast('0b' || substr({{ bits }}, 231, 12) as integer)
             ],
-            lambda entry: substr(entry, 2, 16) <= {{ number }} and {{ number }} <= right(entry, 16)
+            lambda entry: {{ number }} between substr(entry, 2, 16) and right(entry, 16)
         )) > 0
-        else {{ number }} <= substr({{ bits }}, 214, 16) and substr({{ bits }}, {{ 230 + vendor }}, 1) = '1'
+        else {{ number }} <= substr({{ bits }}, 214, 16) and substr({{ bits }}, 230 + {{ vendor }}, 1) = '1'
     end
 {%- endmacro %}
 

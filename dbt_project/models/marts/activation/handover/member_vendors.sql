@@ -23,8 +23,6 @@ known_visitors as (
 
 ),
 
-{% if vendors %}
-
 statements as (
 
     select
@@ -37,7 +35,8 @@ statements as (
         occurred_at as stated_at,
     from events
     where
-        consent is not null
+        {{ 'true' if vendors else 'false' }}
+        and consent is not null
         and not is_bot
         and occurred_at < {{ end_of_day() }}
 
@@ -110,38 +109,20 @@ readable as (
         side,
         member_id,
         {{ tcf_bits('latest.tcf_string') }} as bits,
+        unnest(cast([{{ vendors | join(", ") }}] as bigint[])) as tcf_vendor,
     from latest_of_members
 
 ),
 
 final as (
 
-    {%- for vendor in vendors %}
-    {{ "union all" if not loop.first }}
     select
         side,
         member_id,
-        cast({{ vendor }} as bigint) as tcf_vendor,
-        {{ tcf_grants_vendor('bits', vendor) }} as is_granted,
+        tcf_vendor,
+        {{ tcf_grants_vendor('bits', 'tcf_vendor') }} as is_granted,
     from readable
-    {%- endfor %}
 
 )
-
-{% else %}
-
-final as (
-
-    select
-        side,
-        member_id,
-        cast(null as bigint) as tcf_vendor,
-        cast(null as boolean) as is_granted,
-    from members
-    where false
-
-)
-
-{% endif %}
 
 select * from final
