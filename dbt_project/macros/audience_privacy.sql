@@ -77,7 +77,7 @@
     case
         when substr({{ bits }}, 230, 1) = '1' then len(list_filter(
             regexp_extract_all(substr({{ bits }}, 243), '0[01]{16}|1[01]{32}')[
-                1:cast('0b' || substr({{ bits }}, 231, 12) as integer)
+                1:coalesce(try_cast('0b' || substr({{ bits }}, 231, 12) as integer), 0)
             ],
             lambda entry: {{ number }} between substr(entry, 2, 16) and right(entry, 16)
         )) > 0

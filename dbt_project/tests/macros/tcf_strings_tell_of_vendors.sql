@@ -12,7 +12,7 @@
     (ranges, 2, true), (ranges, 9, false), (ranges, 10, true), (ranges, 400, true), (ranges, 755, true),
     (ranges, 756, false), (ranges, 799, false),
     (nobody, 2, false), (nobody, 799, false),
-    (cut_short, 2, false),
+    (cut_short, 2, false), (ranges[:39], 2, false), ('C', 2, false),
 ] %}
 
 with
