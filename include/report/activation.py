@@ -61,8 +61,10 @@ def deliveries(source: Source) -> Section:
     )
     return Section(
         "What was delivered",
-        "Up to the day before: what is sealed today is sent after it. What failed is sent by the next run.",
-        (),
+        "Rows up to the day before: what is sealed today is sent after it. What failed is sent by the next run.",
+        bars_of(
+            [(f"{_words(row[2])} to {row[1]}: {row[3]}, {row[4]}", row[5], f"{row[5]:,}") for row in rows]
+        ),
         ("day", "destination", "audience", "action", "status", "rows", "unreadable", "attempts", "reason"),
         tuple(
             (f"{row[0]:%Y-%m-%d}", row[1], _words(row[2]), *row[3:5], f"{row[5]:,}", *row[6:8], row[8] or "")
@@ -86,19 +88,31 @@ def lift(source: Source) -> Section:
     return Section(
         "What sending brings",
         "Since people entered an audience: the outcome per person of those who may be sent against those who are held "
-        "back, with the difference and its 95 % interval. An interval around zero shows nothing yet.",
-        (),
+        "back, with the difference and its 95 % interval. An interval around zero shows nothing yet. The chart has the "
+        "share of people who bought.",
+        bars_of(
+            [
+                (_who(row), row[5], f"{row[5]:.1%}", *(row[6] + each for each in row[8:10]), row[6])
+                for row in rows
+                if row[2] == "buyers" and row[8] is not None
+            ]
+        ),
         ("audience", "outcome", "sent", "held back", "mean", "mean held back", "lift", "low", "high"),
         tuple(
             (
-                _words(row[0]) + (", look-alikes" if row[1] == "lookalike" else ""),
+                _who(row),
                 row[2],
                 *(f"{each:,}" for each in row[3:5]),
                 *("" if each is None else f"{each:,.3f}" for each in row[5:]),
             )
             for row in rows
         ),
+        mark="held back",
     )
+
+
+def _who(row: tuple) -> str:
+    return _words(row[0]) + (", look-alikes" if row[1] == "lookalike" else "")
 
 
 def _words(name: str) -> str:
