@@ -87,6 +87,8 @@ def test_an_audience_is_told_with_its_compiled_condition(variables):
         "min_size": 100,
         "lookalike": True,
         "seed_tier": "strict",
+        "control_share": None,
+        "destinations": [],
     }
     assert gardeners["trait_ids"] == ["gardener", "region"]
     assert (gardeners["name"], gardeners["min_size"], gardeners["lookalike"]) == (
