@@ -81,7 +81,10 @@ def test_lift_and_its_interval_are_those_of_scipy(built: AudienceLake) -> None:
     )
     with duckdb.connect() as connection:
         connection.execute("attach ':memory:' as warehouse")
-        connection.execute("create table warehouse.audience_changes as select * from people")
+        connection.execute(
+            "create table warehouse.audience_changes as "
+            "select * replace (changed_date::date as changed_date) from people"
+        )
         connection.execute(
             "create table warehouse.customer_orders as "
             "select * replace (total_amount::decimal(38, 4) as total_amount) from orders"

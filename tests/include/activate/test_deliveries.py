@@ -202,7 +202,7 @@ def test_after_any_sequence_of_days_and_failures_the_platform_holds_the_release(
     small_batches(monkeypatch, 3)
     small.add(*(f"c{number}" for number in range(12)))
     everybody = sorted(small.people)
-    for number in range(8):
+    for number in range(5):
         small.members["loyal"] = set(draw.sample(everybody, draw.randint(0, 12)))
         publish(small, date(2024, 7, 1 + number), configuration)
         platform.failures = FailingAfter(draw.randint(0, 3), [400])

@@ -17,9 +17,9 @@ events as (
 
 ),
 
-known_visitors as (
+customer_links as (
 
-    select * from {{ ref('int_known_visitors') }}
+    select * from {{ ref('int_customer_links') }}
 
 ),
 
@@ -79,12 +79,12 @@ of_members as (
 
     select
         'cdp' as side,
-        known_visitors.customer_id as member_id,
+        customer_links.customer_id as member_id,
         of_visitors.stated_at,
         of_visitors.tcf_string,
     from of_visitors
-    inner join known_visitors
-        on of_visitors.visitor_id = known_visitors.visitor_id
+    inner join customer_links
+        on of_visitors.visitor_id = customer_links.visitor_id
 
 ),
 
