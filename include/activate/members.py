@@ -15,6 +15,8 @@ from include.lake import Lake
 if TYPE_CHECKING:
     from include.config.schema import Destination, Privacy
 
+# As one side of an equality: with a condition of its own in an outer join, DuckDB compares every pair of rows.
+OF_CUSTOMER = "if(members.side = 'cdp', members.member_id, null)"
 AD_PURPOSES = ("ad_user_data", "ad_personalization")
 TABLES = {
     "members": ("both", "audience_members"),
@@ -53,7 +55,7 @@ def decide(
         select members.audience_id, members.member_id, members.side, members.is_control, members.entered_at,
             members.expires_at, customers.country
         from members
-        left join customers on members.side = 'cdp' and members.member_id = customers.customer_id
+        left join customers on {OF_CUSTOMER} = customers.customer_id
         where list_contains({texts(audiences)}, members.audience_id)
         """
     )
@@ -173,8 +175,8 @@ def _rows(
                 select members.audience_id, members.member_id, members.entered_at, members.expires_at, customers.*,
                     if(ad_consents.member_id is null, 'unspecified', 'granted') as ad_consent{unnested}
                 from {members} as members
-                left join customers on members.side = 'cdp' and members.member_id = customers.customer_id
-                left join ad_consents on members.side = 'cdp' and members.member_id = ad_consents.member_id
+                left join customers on {OF_CUSTOMER} = customers.customer_id
+                left join ad_consents on {OF_CUSTOMER} = ad_consents.member_id
             )
         ) where {present}
     """

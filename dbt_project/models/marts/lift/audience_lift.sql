@@ -36,9 +36,7 @@ people as (
         min(changes.changed_date) as entered_date,
     from changes
     left join known_visitors
-        on
-            changes.side = 'dmp'
-            and changes.member_id = known_visitors.visitor_id
+        on changes.member_id = known_visitors.visitor_id
     group by
         changes.audience_id,
         changes.side,
