@@ -122,7 +122,13 @@ def _replay(config: Path, data: Path, options: argparse.Namespace) -> int:
     replayed = []
     with alone(data):
         for name in chosen:
-            for file in replay_channel(configuration.channels[name], Lake(data), settings(), options.date):
+            for file in replay_channel(
+                configuration.channels[name],
+                Lake(data),
+                settings(),
+                options.date,
+                configuration.normalisation,
+            ):
                 print(file, flush=True)
                 replayed.append(file)
     print(summary_of(replayed))

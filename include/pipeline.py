@@ -69,11 +69,16 @@ def extract(day: date, channel: str) -> dict[str, int]:
 
     lake = _lake()
     with ledger.recorded(lake, day, "extract", channel) as entry:
-        extracted = extract_channel(_configuration(day).channels[channel], day, lake, settings())
+        configuration = _configuration(day)
+        extracted = extract_channel(
+            configuration.channels[channel], day, lake, settings(), configuration.normalisation
+        )
         entry.rows = extracted.received
         entry.note = f"{extracted.landed:,} landed"
         if extracted.quarantined:
             entry.note += f", {extracted.quarantined:,} quarantined"
+        if extracted.erased:
+            entry.note += f", {extracted.erased:,} of erased people left out"
         if extracted.skipped_files:
             entry.note += f", {extracted.skipped_files:,} files known already"
     return {

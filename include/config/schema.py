@@ -859,6 +859,35 @@ class Key(Model):
     epoch: StrictInt = Field(default=1, ge=1)
 
 
+class Requests(Model):
+    """When a privacy request waits for a person: it comes to more than `approve_above_customers` customers, or to more
+    than `approve_above_likely_records` records that only likeness links."""
+
+    approve_above_customers: StrictInt = Field(default=1, ge=0)
+    approve_above_likely_records: StrictInt = Field(default=5, ge=0)
+
+
+class Retention(Model):
+    """For how many days what is kept: rows of a record kind after their own time, lines with their orders; refused rows
+    after they were delivered, answers to requests after they were given, results and logs of runs after their day.
+    What is not named is kept without end."""
+
+    customers: Days | None = None
+    events: Days | None = None
+    orders: Days | None = None
+    interactions: Days | None = None
+    messages: Days | None = None
+    traits: Days | None = None
+    consents: Days | None = None
+    quarantine: Days | None = None
+    answers: Days | None = 30
+    runs: Days | None = None
+
+    def named(self) -> dict[str, int]:
+        """What has an end, and after how many days."""
+        return {name: days for name, days in self.model_dump().items() if days is not None}
+
+
 class Privacy(Model):
     """`privacy.yml`. `purposes` says by which names in consent records a purpose is asked for, `tcf_purposes` by which
     numbers in a TCF string; all must be granted.
@@ -879,6 +908,8 @@ class Privacy(Model):
     event_days: Days = 60
     minimum_cell: StrictInt = Field(default=50, ge=50)
     keep_releases_days: Days = 30
+    retention: Retention = Retention()
+    requests: Requests = Requests()
     sensitive_content: tuple[ContentName, ...] = Field(
         default_factory=lambda: _default_of("privacy.yml", "sensitive_content")
     )

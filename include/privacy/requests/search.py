@@ -1,0 +1,227 @@
+"""Finds people in files of any kind: their ids and identifiers in the columns that name somebody, their longer values
+and the hashes of these within any text."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from include.extract.sql import identifier, literal
+from include.privacy.requests.people import SHORTEST_TOKEN, canonical
+from include.privacy.requests.places import naming_columns
+
+# A word ends where a text in JSON, CSV, HTML, a log or an address ends one; a telephone number may have signs in it.
+WORD = r"[^\s\"'`<>(){}\[\],;|=&?#!*\\:/]{" + str(SHORTEST_TOKEN) + ",}"
+PHONE = r"\+?\(?[0-9][0-9 ().\-]{6,18}[0-9]"
+SEPARATORS = r"[ ().\-]*"
+ERASED = "(erased)"
+ROW = "file_row_number"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a relation in which somebody may stand: `naming` ones by what they name, and those with text."""
+
+    naming: dict[str, str]
+    texts: dict[str, str]  # name to DuckDB type
+    names: frozenset[str]
+
+
+def columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> Columns:
+    """The columns of a relation (SQL) to look at."""
+    types = {
+        name: kind for name, kind, *_ in connection.execute(f"describe select * from {relation}").fetchall()
+    }
+    return Columns(
+        {name: what for name, what in naming_columns().items() if types.get(name) == "VARCHAR"},
+        {name: kind for name, kind in types.items() if "VARCHAR" in kind or kind == "JSON"},
+        frozenset(types),
+    )
+
+
+def mark(connection: duckdb.DuckDBPyConnection, relation: str, row: str = ROW) -> tuple[int, int]:
+    """Make `named(row, request_id)`, rows that are somebody's by a naming column, and `mentioned(row, request_id,
+    column_name, token)`, other rows with a value of theirs in a text. Returns how many of each.
+
+    `relation` is SQL with a number of each row in the column `row`.
+    """
+    columns = columns_of(connection, relation)
+    queries = [_named(relation, row, columns, name, what) for name, what in columns.naming.items()]
+    if {"channel", "record_id"} <= columns.names:
+        queries.append(
+            f"""
+            select {row}, request_id from {relation} as held
+            inner join person_value on what = 'node' and value = 'customers:' || channel || ':' || record_id
+            """
+        )
+    nobody = f"select null::bigint as {row}, null::varchar as request_id where false"
+    connection.execute(
+        f'create or replace temp table named as select {row} as "row", request_id from '
+        f"({' union '.join([nobody, *queries])})"
+    )
+    connection.execute(
+        'create or replace temp table mentioned ("row" bigint, request_id varchar, column_name varchar, token varchar)'
+    )
+    for name, kind in columns.texts.items():
+        _mark_mentions(connection, relation, row, name, kind)
+    connection.execute('delete from mentioned where "row" in (select "row" from named)')
+    return tuple(
+        connection.execute(f'select count(distinct "row") from {table}').fetchone()[0]
+        for table in ("named", "mentioned")
+    )
+
+
+def count_by_request(connection: duckdb.DuckDBPyConnection) -> Counter[str]:
+    """Rows per request of what `mark` found last."""
+    return Counter(
+        dict(
+            connection.execute(
+                """
+                select request_id, count(distinct "row")
+                from (select "row", request_id from named union select "row", request_id from mentioned)
+                group by request_id
+                """
+            ).fetchall()
+        )
+    )
+
+
+def parquet(path: Path) -> str:
+    """A Parquet file as a relation whose rows are numbered."""
+    return f"read_parquet({literal(str(path))}, hive_partitioning = false, file_row_number = true)"
+
+
+def tables_of(connection: duckdb.DuckDBPyConnection, database: Path) -> Iterator[str]:
+    """Each table of a DuckDB file as a relation whose rows are numbered; the file is open while they are read."""
+    connection.execute(f"attach {literal(str(database))} as searched (read_only)")
+    try:
+        tables = connection.execute(
+            "select schema_name, table_name from duckdb_tables() where database_name = 'searched' order by all"
+        ).fetchall()
+        for schema, table in tables:
+            yield f"(select *, rowid as {ROW} from searched.{identifier(schema)}.{identifier(table)})"
+    finally:
+        connection.execute("detach searched")
+
+
+def tokens_of(text: str) -> set[str]:
+    """The words of a text that may be somebody's, as `person_token` has them."""
+    text = text.replace("%40", "@")
+    words = {canonical(word) for word in re.findall(WORD, text)}
+    return words | {re.sub(r"\D", "", number) for number in re.findall(PHONE, text)}
+
+
+def token_list(text: str) -> str:
+    """SQL for the list of the words of a text, as `tokens_of`."""
+    return f"""list_distinct(list_concat(
+        list_transform(
+            regexp_extract_all(lower(replace({text}, '%40', '@')), {literal(WORD)}), lambda word: trim(word, '.-_+')
+        ),
+        list_transform(
+            regexp_extract_all({text}, {literal(PHONE)}), lambda number: regexp_replace(number, '[^0-9]', '', 'g')
+        )
+    ))"""
+
+
+def read_text(path: Path) -> str:
+    """A file that is no table as text, whatever it is."""
+    content = path.read_bytes()
+    return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8", "replace")
+
+
+def blanks(tokens: set[str]) -> re.Pattern[str]:
+    """What finds these tokens in a text, so that it can be blanked."""
+    return re.compile(_alternatives(tokens), re.IGNORECASE)
+
+
+def blanking(name: str, kind: str, tokens: set[str]) -> str | None:
+    """SQL of a column without these tokens; None when its type is not of texts."""
+    pattern = literal(_alternatives(tokens))
+
+    def blank(text: str) -> str:
+        return f"regexp_replace({text}, {pattern}, {literal(ERASED)}, 'gi')"
+
+    column = identifier(name)
+    if kind == "VARCHAR":
+        return blank(column)
+    if kind == "VARCHAR[]":
+        return f"list_transform({column}, lambda item: {blank('item')})"
+    if kind == "MAP(VARCHAR, VARCHAR)":
+        entry = f"{{'key': entry.key, 'value': {blank('entry.value')}}}"
+        return f"map_from_entries(list_transform(map_entries({column}), lambda entry: {entry}))"
+    return None
+
+
+def _alternatives(tokens: set[str]) -> str:
+    """The longest first, so that none is cut short by another; digits as of a telephone number, with signs between."""
+    parts = []
+    for token in sorted(tokens, key=lambda token: (-len(token), token)):
+        if token.isdigit():
+            parts.append(rf"\+?\(?{SEPARATORS.join(token)}")
+        else:
+            parts.append(re.escape(token).replace("@", "(?:@|%40)"))
+    return "|".join(parts)
+
+
+def _named(relation: str, row: str, columns: Columns, name: str, what: str) -> str:
+    column = identifier(name)
+    if what == "member":
+        condition = f"what in ('customer', 'pseudonym') and value = held.{column}"
+    elif what != "identifier":
+        condition = f"what = {literal(what)} and value = held.{column}"
+    elif name == "id_value":
+        if "id_type" not in columns.names:
+            return f"select {row}, null::varchar as request_id from {relation} where false"
+        condition = f"what = 'identifier' and person_value.id_type = held.id_type and value = held.{column}"
+    else:
+        id_type = "anonymous_id" if name == "previous_id" else name
+        condition = f"what = 'identifier' and person_value.id_type = {literal(id_type)} and value = trim(held.{column})"
+    return f"select {row}, request_id from {relation} as held inner join person_value on {condition}"
+
+
+def _mark_mentions(
+    connection: duckdb.DuckDBPyConnection, relation: str, row: str, name: str, kind: str
+) -> None:
+    column = identifier(name) if kind == "VARCHAR" else f"cast(to_json({identifier(name)}) as varchar)"
+    connection.execute(
+        f"""
+        create or replace temp table mention as
+        with
+
+        texts as (
+
+            select distinct {column} as text from {relation}
+            where length({column}) >= {SHORTEST_TOKEN}
+
+        ),
+
+        tokens as (
+
+            select
+                text,
+                unnest({token_list("text")}) as token
+            from texts
+
+        )
+
+        select text, request_id, token
+        from tokens
+        inner join person_token using (token)
+        """
+    )
+    (found,) = connection.execute("select count(*) from mention").fetchone()
+    if found:
+        connection.execute(
+            f"""
+            insert into mentioned
+            select {row}, request_id, {literal(name)}, token
+            from {relation} as held
+            inner join mention on {column} = mention.text
+            """
+        )
