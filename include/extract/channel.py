@@ -33,8 +33,8 @@ from include.extract.specs.mapped import check_keys_exist
 from include.extract.validation import checked
 from include.lake import Lake, hash_file
 from include.ledger import StepFailed
-from include.scratch import scratch_engine
 from include.privacy.requests.tombstones import open_tombstones, without_erased
+from include.scratch import scratch_engine
 from include.settings import Settings, erasure_key
 
 if TYPE_CHECKING:

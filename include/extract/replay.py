@@ -32,8 +32,8 @@ from include.extract.landing import (
 from include.extract.sql import identifier, literal
 from include.lake import Lake, replacing
 from include.ledger import StepFailed
-from include.scratch import scratch_engine
 from include.privacy.requests.tombstones import open_tombstones, without_erased
+from include.scratch import scratch_engine
 from include.settings import Settings, erasure_key
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ PUBLISHED = {
     "dmp.lookalike_models", "dmp.lookalike_members", "dmp.lookalike_traits", "dmp.lookalike_fairness",
     "bridge.match_rates", "bridge.offsite_interests", "bridge.upsell_opportunities", "bridge.audience_overlaps",
     "bridge.reach", "both.audiences", "both.audience_members", "both.audience_changes", "ops.releases",
-    "ops.quality_results", "ops.quarantine_summary", "ops.schema_drift", "ops.model_cards", "ops.run_costs",
+    "ops.quality_results", "ops.quarantine_summary", "ops.privacy_requests", "ops.schema_drift", "ops.model_cards", "ops.run_costs",
 }  # fmt: skip
 # These say how a run went; all others are a function of the landed data. Health is kept of each day that was resolved.
 ABOUT_THE_RUN = {"ops.run_costs", "ops.quality_results", "ops.releases"}

@@ -197,10 +197,7 @@ def _erase_in_place(
         return Erased(len(paths), Counter())
     found: Counter[str] = Counter()
     for path in paths:
-        if place.erase == "removed":
-            path.unlink()
-        elif place.erase == "rebuilt":
-            found.update(search_file(connection, path, tokens) if path.suffix == ".parquet" else {})
+        if place.erase == "removed" or place.erase == "rebuilt":
             path.unlink()
         elif path.suffix == ".parquet":
             mark(connection, parquet(path))

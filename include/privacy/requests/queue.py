@@ -15,6 +15,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from include.lake import Lake, replacing
 from include.ledger import StepFailed
 
@@ -31,6 +33,9 @@ ID_TYPES = (
 OPEN = ("received", "waiting", "approved", "running")
 CLOSED = ("refused", "done")
 FIELDS = ("kind", "identifiers", "received_on", "reason", "purpose")
+
+
+ERASING_LOCK = ".erasing.lock"  # held in DATA for as long as people are erased
 
 
 class RequestRefused(StepFailed):
@@ -63,6 +68,13 @@ class Request:
     likely_records: int | None = None
     decided_by: str = ""
     done_on: date | None = None
+
+    def __str__(self) -> str:
+        """One line without an identifier."""
+        return (
+            f"{self.request_id}: {self.kind}, {self.status}; {self.customers or 0:,} customers, "
+            f"{self.likely_records or 0:,} of their records linked by likeness only"
+        )
 
     @property
     def is_open(self) -> bool:
@@ -113,6 +125,18 @@ def keyed(key: bytes, use: str, text: str) -> str:
     if not key:
         raise RequestRefused("privacy request: no key; set TANDEM_PSEUDONYM_KEY, which makes the hashes")
     return hmac.new(key, f"{use}:{text}".encode(), hashlib.sha256).hexdigest()
+
+
+def refuse_while_erasing(lake: Lake) -> None:
+    """Raises StepFailed while people are erased from the DATA folder: a run would read and write what changes."""
+    lock = FileLock(lake.data / ERASING_LOCK, timeout=0)
+    try:
+        with lock:
+            return
+    except Timeout:
+        raise StepFailed(
+            "configure: people are being erased; start the run again when that is done"
+        ) from None
 
 
 def folder_of(lake: Lake) -> Path:

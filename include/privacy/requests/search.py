@@ -19,6 +19,7 @@ from include.privacy.requests.places import naming_columns
 # A word ends where a text in JSON, CSV, HTML, a log or an address ends one; a telephone number may have signs in it.
 WORD = r"[^\s\"'`<>(){}\[\],;|=&?#!*\\:/]{" + str(SHORTEST_TOKEN) + ",}"
 PHONE = r"\+?\(?[0-9][0-9 ().\-]{6,18}[0-9]"
+SINGLE_WORD = r"[A-Za-z0-9@._+\-]*"
 SEPARATORS = r"[ ().\-]*"
 ERASED = "(erased)"
 ROW = "file_row_number"
@@ -56,8 +57,10 @@ def mark(connection: duckdb.DuckDBPyConnection, relation: str, row: str = ROW) -
     if {"channel", "record_id"} <= columns.names:
         queries.append(
             f"""
-            select {row}, request_id from {relation} as held
-            inner join person_value on what = 'node' and value = 'customers:' || channel || ':' || record_id
+            select held.{row}, person.request_id
+            from {relation} as held
+            inner join person_value as person
+                on person.what = 'node' and person.value = 'customers:' || held.channel || ':' || held.record_id
             """
         )
     nobody = f"select null::bigint as {row}, null::varchar as request_id where false"
@@ -170,48 +173,59 @@ def _alternatives(tokens: set[str]) -> str:
 
 
 def _named(relation: str, row: str, columns: Columns, name: str, what: str) -> str:
-    column = identifier(name)
+    column = f"held.{identifier(name)}"
     if what == "member":
-        condition = f"what in ('customer', 'pseudonym') and value = held.{column}"
+        condition = f"person.what in ('customer', 'pseudonym') and person.value = {column}"
     elif what != "identifier":
-        condition = f"what = {literal(what)} and value = held.{column}"
+        condition = f"person.what = {literal(what)} and person.value = {column}"
     elif name == "id_value":
         if "id_type" not in columns.names:
-            return f"select {row}, null::varchar as request_id from {relation} where false"
-        condition = f"what = 'identifier' and person_value.id_type = held.id_type and value = held.{column}"
+            return f"select {row}, null::varchar from {relation} where false"
+        condition = (
+            f"person.what = 'identifier' and person.id_type = held.id_type and person.value = {column}"
+        )
     else:
-        id_type = "anonymous_id" if name == "previous_id" else name
-        condition = f"what = 'identifier' and person_value.id_type = {literal(id_type)} and value = trim(held.{column})"
-    return f"select {row}, request_id from {relation} as held inner join person_value on {condition}"
+        id_type = literal("anonymous_id" if name == "previous_id" else name)
+        condition = (
+            f"person.what = 'identifier' and person.id_type = {id_type} and person.value = trim({column})"
+        )
+    return f"""
+        select held.{row}, person.request_id
+        from {relation} as held
+        inner join person_value as person on {condition}
+    """
 
 
 def _mark_mentions(
     connection: duckdb.DuckDBPyConnection, relation: str, row: str, name: str, kind: str
 ) -> None:
-    column = identifier(name) if kind == "VARCHAR" else f"cast(to_json({identifier(name)}) as varchar)"
+    """A value that is one word is compared as it is; only texts of several are taken apart, each distinct one once."""
+    column = (
+        f"held.{identifier(name)}"
+        if kind == "VARCHAR"
+        else f"cast(to_json(held.{identifier(name)}) as varchar)"
+    )
+    is_word = f"regexp_full_match({column}, {literal(SINGLE_WORD)})"
+    if kind == "VARCHAR":
+        connection.execute(
+            f"""
+            insert into mentioned
+            select held.{row}, person.request_id, {literal(name)}, person.token
+            from {relation} as held
+            inner join person_token as person on trim(lower({column}), '.-_+') = person.token
+            """
+        )
     connection.execute(
         f"""
         create or replace temp table mention as
-        with
-
-        texts as (
-
-            select distinct {column} as text from {relation}
-            where length({column}) >= {SHORTEST_TOKEN}
-
-        ),
-
-        tokens as (
-
-            select
-                text,
-                unnest({token_list("text")}) as token
-            from texts
-
-        )
-
         select text, request_id, token
-        from tokens
+        from (
+            select text, unnest({token_list("text")}) as token
+            from (
+                select distinct {column} as text from {relation} as held
+                where length({column}) >= {SHORTEST_TOKEN} and not {is_word}
+            )
+        )
         inner join person_token using (token)
         """
     )
@@ -220,7 +234,7 @@ def _mark_mentions(
         connection.execute(
             f"""
             insert into mentioned
-            select {row}, request_id, {literal(name)}, token
+            select held.{row}, mention.request_id, {literal(name)}, mention.token
             from {relation} as held
             inner join mention on {column} = mention.text
             """
