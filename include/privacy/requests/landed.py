@@ -19,7 +19,7 @@ from include.privacy.requests.ownership import (
     owned_rows,
 )
 from include.privacy.requests.rewriting import rewrite_parquet
-from include.privacy.requests.search import ROW, count_by_request, mark, parquet
+from include.privacy.requests.search import ROW, count_by_request, in_memory, mark, parquet
 
 UNION = 'select "row", request_id from named union select "row", request_id from mentioned'
 
@@ -32,12 +32,15 @@ def find_records(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
         if file.kind not in RECORD_KEYS:
             continue
         named, key = RECORD_KEYS[file.kind]
+        relation = in_memory(connection, file.relation)
+        if relation is None:
+            continue
         connection.execute(
             f"""
             insert into own_record
             select distinct owned.request_id, {literal(named)}, {key}
-            from ({_owned(connection, file)}) as owned
-            inner join {file.relation} as landed using ({ROW})
+            from ({_owned(connection, file, relation)}) as owned
+            inner join {relation} as landed using ({ROW})
             where (owned.request_id, {key}) not in (
                 select (request_id, record_key) from own_record where kind = {literal(named)}
             )
@@ -49,10 +52,13 @@ def mark_landed(connection: duckdb.DuckDBPyConnection, file: Landed) -> None:
     """Make `named` and `mentioned` of a landed file, as `mark` does; named are also rows that are theirs by what they
     are a record of."""
     mark(connection, file.relation)
+    relation = in_memory(connection, file.relation)
+    if relation is None:
+        return
     connection.execute(
         f"""
         insert into named
-        select "row", request_id from ({_owned(connection, file)}) as owned ("row", request_id)
+        select "row", request_id from ({_owned(connection, file, relation)}) as owned ("row", request_id)
         where ("row", request_id) not in (select ("row", request_id) from named)
         """
     )
@@ -120,9 +126,9 @@ def recount(connection: duckdb.DuckDBPyConnection, lake: Lake, path: Path) -> No
         write_receipts(connection, folder / "receipts.parquet", receipts)
 
 
-def _owned(connection: duckdb.DuckDBPyConnection, file: Landed) -> str:
+def _owned(connection: duckdb.DuckDBPyConnection, file: Landed, relation: str) -> str:
     prefix = f"{file.kind}:{file.channel}:"
     (nodes,) = connection.execute(
         f"select count(*) from own_node where starts_with(node_key, {literal(prefix)})"
     ).fetchone()
-    return owned_rows(file.kind, file.relation, file.channel, with_nodes=bool(nodes))
+    return owned_rows(file.kind, relation, file.channel, with_nodes=bool(nodes))

@@ -23,6 +23,7 @@ SINGLE_WORD = r"[A-Za-z0-9@._+\-]*"
 SEPARATORS = r"[ ().\-]*"
 ERASED = "(erased)"
 ROW = "file_row_number"
+FEW_ROWS = 50_000
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,13 @@ def mark(connection: duckdb.DuckDBPyConnection, relation: str, row: str = ROW) -
 
     `relation` is SQL with a number of each row in the column `row`.
     """
+    connection.execute('create or replace temp table named ("row" bigint, request_id varchar)')
+    connection.execute(
+        'create or replace temp table mentioned ("row" bigint, request_id varchar, column_name varchar, token varchar)'
+    )
+    relation = in_memory(connection, relation)
+    if relation is None:
+        return 0, 0
     columns = columns_of(connection, relation)
     queries = [_named(relation, row, columns, name, what) for name, what in columns.naming.items()]
     if {"channel", "record_id"} <= columns.names:
@@ -64,13 +72,7 @@ def mark(connection: duckdb.DuckDBPyConnection, relation: str, row: str = ROW) -
             """
         )
     nobody = f"select null::bigint as {row}, null::varchar as request_id where false"
-    connection.execute(
-        f'create or replace temp table named as select {row} as "row", request_id from '
-        f"({' union '.join([nobody, *queries])})"
-    )
-    connection.execute(
-        'create or replace temp table mentioned ("row" bigint, request_id varchar, column_name varchar, token varchar)'
-    )
+    connection.execute(f"insert into named select * from ({' union '.join([nobody, *queries])})")
     for name, kind in columns.texts.items():
         _mark_mentions(connection, relation, row, name, kind)
     connection.execute('delete from mentioned where "row" in (select "row" from named)')
@@ -78,6 +80,18 @@ def mark(connection: duckdb.DuckDBPyConnection, relation: str, row: str = ROW) -
         connection.execute(f'select count(distinct "row") from {table}').fetchone()[0]
         for table in ("named", "mentioned")
     )
+
+
+def in_memory(connection: duckdb.DuckDBPyConnection, relation: str) -> str | None:
+    """A relation to ask many things of: its rows in memory when they are few, for opening a file takes as long as
+    reading it then; itself otherwise, and None when it has no row."""
+    (count,) = connection.execute(f"select count(*) from {relation}").fetchone()
+    if not count:
+        return None
+    if count > FEW_ROWS:
+        return relation
+    connection.execute(f"create or replace temp table held_in_memory as select * from {relation}")
+    return "held_in_memory"
 
 
 def count_by_request(connection: duckdb.DuckDBPyConnection) -> Counter[str]:
