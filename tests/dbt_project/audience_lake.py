@@ -27,6 +27,7 @@ from include.extract.kinds import kinds
 from include.lake import HISTORY_TABLES, Lake
 from include.normalise.landing import normalise_landing
 from include.privacy.pseudonym import pads, visitor_id
+from include.privacy.requests.proofs import keep_proofs
 from include.settings import DEFAULT_CONFIG, settings
 from include.warehouse import run_dbt
 from ml.offsite import OFFSITE_INTERESTS
@@ -435,6 +436,7 @@ def operate(lake: Lake) -> None:
         "select '' as raw, '' as reason, '' as source_file, 0::bigint as source_row where false",
     )
     write_drift(lake, DAY)
+    keep_proofs(lake, [])
 
 
 def _customers() -> list[dict]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
+from include.privacy.requests.places import unknown_files
 from tests.company import DAYS, Company
 
 PUBLISHED = {
@@ -18,7 +19,8 @@ PUBLISHED = {
     "dmp.lookalike_models", "dmp.lookalike_members", "dmp.lookalike_traits", "dmp.lookalike_fairness",
     "bridge.match_rates", "bridge.offsite_interests", "bridge.upsell_opportunities", "bridge.audience_overlaps",
     "bridge.reach", "both.audiences", "both.audience_members", "both.audience_changes", "ops.releases",
-    "ops.quality_results", "ops.quarantine_summary", "ops.privacy_requests", "ops.schema_drift", "ops.model_cards", "ops.run_costs",
+    "ops.quality_results", "ops.quarantine_summary", "ops.privacy_requests", "ops.schema_drift", "ops.model_cards",
+    "ops.run_costs",
 }  # fmt: skip
 # These say how a run went; all others are a function of the landed data. Health is kept of each day that was resolved.
 ABOUT_THE_RUN = {"ops.run_costs", "ops.quality_results", "ops.releases"}
@@ -91,6 +93,12 @@ def test_the_duckdb_file_holds_the_same_tables_as_the_parquet_files(two_days: Co
         side, name = table.split(".")
         file = two_days.lake.current / side / f"{name}.parquet"
         assert count == duckdb.sql(f"select count(*) from read_parquet('{file}')").fetchone()[0], table
+
+
+def test_every_file_of_a_run_is_of_a_place_where_people_can_be_erased(two_days: Company):
+    """A new file that no pattern of places.yml fits would stop every erasure."""
+    assert sum(1 for path in two_days.data.rglob("*.parquet") if path.is_file()) > 200
+    assert unknown_files(two_days.data) == []
 
 
 def test_every_customer_of_the_timeline_is_published(two_days: Company):

@@ -47,51 +47,39 @@ def columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> Columns:
     )
 
 
-def mark(connection: duckdb.DuckDBPyConnection, relation: str, row: str = ROW) -> tuple[int, int]:
+def mark(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
     """Make `named(row, request_id)`, rows that are somebody's by a naming column, and `mentioned(row, request_id,
-    column_name, token)`, other rows with a value of theirs in a text. Returns how many of each.
+    column_name, token)`, other rows with a value of theirs in a text.
 
-    `relation` is SQL with a number of each row in the column `row`.
+    `relation` is SQL with a number of each row in the column `file_row_number`.
     """
-    connection.execute('create or replace temp table named ("row" bigint, request_id varchar)')
     connection.execute(
-        'create or replace temp table mentioned ("row" bigint, request_id varchar, column_name varchar, token varchar)'
+        """
+        create or replace temp table named ("row" bigint, request_id varchar);
+        create or replace temp table mentioned ("row" bigint, request_id varchar, column_name varchar, token varchar)
+        """
     )
-    relation = in_memory(connection, relation)
-    if relation is None:
-        return 0, 0
-    columns = columns_of(connection, relation)
-    queries = [_named(relation, row, columns, name, what) for name, what in columns.naming.items()]
+    held = in_memory(connection, relation)
+    if held is None:
+        return
+    columns = columns_of(connection, held)
+    queries = [_named(held, columns, name, what) for name, what in columns.naming.items()]
     if {"channel", "record_id"} <= columns.names:
         queries.append(
             f"""
-            select held.{row}, person.request_id
-            from {relation} as held
+            select held.{ROW}, person.request_id
+            from {held} as held
             inner join person_value as person
                 on person.what = 'node' and person.value = 'customers:' || held.channel || ':' || held.record_id
             """
         )
-    nobody = f"select null::bigint as {row}, null::varchar as request_id where false"
-    connection.execute(f"insert into named select * from ({' union '.join([nobody, *queries])})")
-    for name, kind in columns.texts.items():
-        _mark_mentions(connection, relation, row, name, kind)
+    if queries:
+        connection.execute(f"insert into named {' union '.join(queries)}")
+    texts = list(columns.texts.items())
+    for together in [texts] if held != relation else [[text] for text in texts]:
+        if together:
+            _mark_mentions(connection, held, together)
     connection.execute('delete from mentioned where "row" in (select "row" from named)')
-    return tuple(
-        connection.execute(f'select count(distinct "row") from {table}').fetchone()[0]
-        for table in ("named", "mentioned")
-    )
-
-
-def in_memory(connection: duckdb.DuckDBPyConnection, relation: str) -> str | None:
-    """A relation to ask many things of: its rows in memory when they are few, for opening a file takes as long as
-    reading it then; itself otherwise, and None when it has no row."""
-    (count,) = connection.execute(f"select count(*) from {relation}").fetchone()
-    if not count:
-        return None
-    if count > FEW_ROWS:
-        return relation
-    connection.execute(f"create or replace temp table held_in_memory as select * from {relation}")
-    return "held_in_memory"
 
 
 def count_by_request(connection: duckdb.DuckDBPyConnection) -> Counter[str]:
@@ -107,6 +95,18 @@ def count_by_request(connection: duckdb.DuckDBPyConnection) -> Counter[str]:
             ).fetchall()
         )
     )
+
+
+def in_memory(connection: duckdb.DuckDBPyConnection, relation: str) -> str | None:
+    """A relation to ask many things of: its rows in memory when they are few, for opening a file takes as long as
+    reading it then; itself otherwise, and None when it has no row."""
+    (count,) = connection.execute(f"select count(*) from {relation}").fetchone()
+    if not count:
+        return None
+    if count > FEW_ROWS:
+        return relation
+    connection.execute(f"create or replace temp table held_in_memory as select * from {relation}")
+    return "held_in_memory"
 
 
 def parquet(path: Path) -> str:
@@ -186,7 +186,7 @@ def _alternatives(tokens: set[str]) -> str:
     return "|".join(parts)
 
 
-def _named(relation: str, row: str, columns: Columns, name: str, what: str) -> str:
+def _named(relation: str, columns: Columns, name: str, what: str) -> str:
     column = f"held.{identifier(name)}"
     if what == "member":
         condition = f"person.what in ('customer', 'pseudonym') and person.value = {column}"
@@ -194,7 +194,7 @@ def _named(relation: str, row: str, columns: Columns, name: str, what: str) -> s
         condition = f"person.what = {literal(what)} and person.value = {column}"
     elif name == "id_value":
         if "id_type" not in columns.names:
-            return f"select {row}, null::varchar from {relation} where false"
+            return f"select {ROW}, null::varchar from {relation} where false"
         condition = (
             f"person.what = 'identifier' and person.id_type = held.id_type and person.value = {column}"
         )
@@ -204,52 +204,53 @@ def _named(relation: str, row: str, columns: Columns, name: str, what: str) -> s
             f"person.what = 'identifier' and person.id_type = {id_type} and person.value = trim({column})"
         )
     return f"""
-        select held.{row}, person.request_id
+        select held.{ROW}, person.request_id
         from {relation} as held
         inner join person_value as person on {condition}
     """
 
 
 def _mark_mentions(
-    connection: duckdb.DuckDBPyConnection, relation: str, row: str, name: str, kind: str
+    connection: duckdb.DuckDBPyConnection, relation: str, columns: list[tuple[str, str]]
 ) -> None:
     """A value that is one word is compared as it is; only texts of several are taken apart, each distinct one once."""
-    column = (
-        f"held.{identifier(name)}"
-        if kind == "VARCHAR"
-        else f"cast(to_json(held.{identifier(name)}) as varchar)"
+    entries = ", ".join(
+        f"{{'column_name': {literal(name)}, 'text': {_as_text(name, kind)}}}" for name, kind in columns
     )
-    is_word = f"regexp_full_match({column}, {literal(SINGLE_WORD)})"
-    if kind == "VARCHAR":
-        connection.execute(
-            f"""
-            insert into mentioned
-            select held.{row}, person.request_id, {literal(name)}, person.token
-            from {relation} as held
-            inner join person_token as person on trim(lower({column}), '.-_+') = person.token
-            """
-        )
+    texts = f"(select {ROW}, unnest([{entries}], recursive := true) from {relation} as held)"
+    if len(columns) == 1:
+        ((name, kind),) = columns
+        text = _as_text(name, kind)
+        texts = f"(select {ROW}, {literal(name)} as column_name, {text} as text from {relation} as held)"
     connection.execute(
         f"""
+        insert into mentioned
+        select texts.{ROW}, person.request_id, texts.column_name, person.token
+        from {texts} as texts
+        inner join person_token as person on trim(lower(texts.text), '.-_+') = person.token;
         create or replace temp table mention as
         select text, request_id, token
         from (
             select text, unnest({token_list("text")}) as token
             from (
-                select distinct {column} as text from {relation} as held
-                where length({column}) >= {SHORTEST_TOKEN} and not {is_word}
+                select distinct text from {texts} as texts
+                where length(text) >= {SHORTEST_TOKEN} and not regexp_full_match(text, {literal(SINGLE_WORD)})
             )
         )
         inner join person_token using (token)
         """
     )
-    (found,) = connection.execute("select count(*) from mention").fetchone()
-    if found:
+    if connection.execute("select 1 from mention limit 1").fetchone():
         connection.execute(
             f"""
             insert into mentioned
-            select held.{row}, mention.request_id, {literal(name)}, mention.token
-            from {relation} as held
-            inner join mention on {column} = mention.text
+            select texts.{ROW}, mention.request_id, texts.column_name, mention.token
+            from {texts} as texts
+            inner join mention on texts.text = mention.text
             """
         )
+
+
+def _as_text(name: str, kind: str) -> str:
+    column = f"held.{identifier(name)}"
+    return column if kind == "VARCHAR" else f"cast(to_json({column}) as varchar)"

@@ -28,22 +28,28 @@ DAY = date(2017, 12, 1)
 KEY = b"a key for the tests alone"
 CHANNELS = """channels:
   crm:
-    {party: first, kind: customers, spec: mapped, required: false, source: {connector: file, path: "crm_{date}.csv", format: csv},
+    {party: first, kind: customers, spec: mapped,
+     required: false, source: {connector: file, path: "crm_{date}.csv", format: csv},
      map: {record_id: id, observed_at: seen, email: email, phone: phone, given_name: name, loyalty_number: card}}
   web:
-    {party: first, kind: events, spec: mapped, required: false, source: {connector: file, path: "web_{date}.csv", format: csv},
+    {party: first, kind: events, spec: mapped,
+     required: false, source: {connector: file, path: "web_{date}.csv", format: csv},
      map: {event_id: id, type: {value: page}, occurred_at: at, anonymous_id: cookie, email: email, url: url}}
   shop:
-    {party: first, kind: orders, spec: mapped, required: false, source: {connector: file, path: "shop_{date}.csv", format: csv},
+    {party: first, kind: orders, spec: mapped,
+     required: false, source: {connector: file, path: "shop_{date}.csv", format: csv},
      map: {order_id: id, ordered_at: at, loyalty_number: card, status: status}}
   lines:
-    {party: first, kind: order_lines, spec: mapped, required: false, source: {connector: file, path: "lines_{date}.csv", format: csv},
+    {party: first, kind: order_lines, spec: mapped,
+     required: false, source: {connector: file, path: "lines_{date}.csv", format: csv},
      map: {order_id: id, line_number: n, amount: amount}}
   broker:
-    {party: third, kind: traits, spec: mapped, required: false, source: {connector: file, path: "broker_{date}.csv", format: csv},
+    {party: third, kind: traits, spec: mapped,
+     required: false, source: {connector: file, path: "broker_{date}.csv", format: csv},
      map: {id_type: {value: anonymous_id}, id_value: cookie, observed_at: at, trait: {value: income}, value: income}}
   said:
-    {party: first, kind: consents, spec: mapped, required: false, source: {connector: file, path: "said_{date}.csv", format: csv},
+    {party: first, kind: consents, spec: mapped,
+     required: false, source: {connector: file, path: "said_{date}.csv", format: csv},
      map: {id_type: {value: email}, id_value: email, purpose: {value: advertising}, status: status, effective_at: at}}
 """
 ANN, BOB, CYD = "ann", "bob", "cyd"
@@ -227,7 +233,7 @@ class Shop:
             "cdp/company": "select 'customers' as measure, count(*) as value from people",
             "dmp/visitors": f"select {visitor} as visitor_id, 'anonymous_id' as id_type from people order by 1",
             "both/audiences": "select 'all' as audience_id, 'All' as name, 'cdp' as side, 3 as members",
-            "both/audience_members": "select 'all' as audience_id, customer_id as member_id, false is_control from people",
+            "both/audience_members": "select 'all' audience_id, customer_id member_id, false is_control from people",
             "both/audience_changes": "select 'all' as audience_id, customer_id as member_id from people order by 1",
         }
         for name, query in tables.items():
