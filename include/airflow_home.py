@@ -98,7 +98,9 @@ class AirflowHome:
 
     def forget_form(self, dag_id: str, run_id: str) -> None:
         """Remove from the metadata database what was typed into the form of a run. A task may not open that database,
-        so a process of its own does."""
+        so a process of its own does. An Airflow that is not this home's is left alone."""
+        if not (self.path / "airflow.db").exists():
+            return
         environment = self.environment(PROJECT)
         _run_quietly([sys.executable, "-m", "include.airflow_home", dag_id, run_id], environment)
 

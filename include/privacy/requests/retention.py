@@ -23,7 +23,7 @@ from include.scratch import scratch_engine
 from include.settings import Settings
 
 if TYPE_CHECKING:
-    from include.config import Retention
+    from include.config.schema import Retention
 
 KEPT_OF_RUNS = ("run.json", "published.json")  # the keys and inputs of past days, which name nobody
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -287,8 +288,6 @@ def make_shop(folder: Path, people: tuple[str, ...] = (ANN, BOB, CYD)) -> Shop:
 
 def copied(shop: Shop, folder: Path) -> Shop:
     """A shop of the test's own."""
-    import shutil
-
     shutil.copytree(shop.source, folder / "source")
     shutil.copytree(shop.lake.data, folder / "data", symlinks=True)
     return replace(
@@ -297,6 +296,14 @@ def copied(shop: Shop, folder: Path) -> Shop:
         lake=Lake(folder / "data"),
         configuration=load_configuration(folder / "source"),
     )
+
+
+def limited(shop: Shop, **limits: int) -> Shop:
+    """The shop with other limits of what needs a person's word."""
+    privacy = shop.configuration.privacy
+    asked = privacy.requests.model_copy(update=limits)
+    changed = privacy.model_copy(update={"requests": asked})
+    return replace(shop, configuration=shop.configuration.model_copy(update={"privacy": changed}))
 
 
 def identifiers_in(text: str) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import stat
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -24,7 +23,17 @@ from include.privacy.requests.queue import (
     take_in,
 )
 from include.privacy.requests.retention import expire
-from tests.include.privacy.people import ANN, BOB, CARD, COOKIE, DAY, EMAIL, Shop, identifiers_in
+from tests.include.privacy.people import (
+    ANN,
+    BOB,
+    CARD,
+    COOKIE,
+    DAY,
+    EMAIL,
+    SHARED_PHONE,
+    Shop,
+    identifiers_in,
+)
 
 KEY = b"a key for the tests alone"
 NEXT_DAY = date(2017, 12, 2)
@@ -146,14 +155,18 @@ def test_runs_and_erasures_exclude_each_other(tmp_path: Path) -> None:
     refuse_while_erasing(Lake(tmp_path))
 
 
-def test_a_phone_that_two_have_erases_neither_row_of_the_other(shop: Shop) -> None:
-    """What Ann and Bob share stays with Bob: only rows that are Ann's by something of her own go."""
-    shop.deliver("crm", NEXT_DAY, [f"C4,2017-12-02 10:00:00,,{'(201) 555-0199'},Ann,{CARD[ANN]},"])
-    shop.land(NEXT_DAY)
-    shop.resolve(NEXT_DAY)
-    limits = shop.configuration.privacy.requests.model_copy(update={"approve_above_customers": 9})
-    privacy = shop.configuration.privacy.model_copy(update={"requests": limits})
-    shop = replace(shop, configuration=shop.configuration.model_copy(update={"privacy": privacy}))
-    shop.ask("erasure", "loyalty_number", CARD[ANN], day=NEXT_DAY)
-    shop.fulfil(NEXT_DAY)
-    assert shop.landed("customers", "record_id") == [("C2",), ("C3",)]
+def test_what_ann_shares_with_bob_stays_with_bob(shop: Shop) -> None:
+    edges = shop.lake.identity(DAY, "edges")
+    shop.write(
+        edges.with_name("more.parquet"),
+        f"""
+        from read_parquet('{edges}')
+        union all
+        select * replace ('phone' as id_type, '+12015550199' as id_value, 'blocked' as status, 'shared' as reason)
+        from read_parquet('{edges}') where record_id = 'C9' and id_type = 'email'
+        """,
+    )
+    edges.with_name("more.parquet").replace(edges)
+    shop.ask("erasure", "loyalty_number", CARD[ANN])
+    shop.fulfil()
+    assert shop.landed("customers", "record_id, phone") == [("C2", SHARED_PHONE), ("C3", None)]
