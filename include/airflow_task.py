@@ -45,10 +45,9 @@ def call(function: str, day: str, *arguments: Any) -> Any:
 
 
 def forget_form(context: Mapping[str, Any]) -> None:
-    """Remove what a person typed into the form of this run from Airflow's database, where it would stay for good: the
-    run's configuration and the audit log of who triggered it."""
-    run = context["dag_run"]
-    AirflowHome(settings().data).forget_form(run.dag_id, run.run_id)
+    """Remove what people typed into the form of this DAG from Airflow's database, where it would stay for good: the
+    configuration of its runs and the audit log of who triggered them."""
+    AirflowHome(settings().data).forget_forms(context["dag_run"].dag_id)
 
 
 def refuse_beside(dag_id: str, context: Mapping[str, Any]) -> None:
