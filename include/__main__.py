@@ -16,7 +16,7 @@ from include.config.errors import refusal_of
 from include.lake import Lake
 from include.launch import RunFailed, alone, run_dag, serve_ui
 from include.ledger import StepFailed
-from include.settings import DEMO_CONFIG, PROJECT, settings
+from include.settings import DEMO_CONFIG, PROJECT, pseudonym_key, settings
 
 DEMO_DAY = date(2017, 12, 1)
 
@@ -163,7 +163,8 @@ def _work_off_requests(config: Path, data: Path, options: argparse.Namespace) ->
     from include.privacy.requests.queue import decide, requests
 
     load_configuration(config)
-    os.environ["TANDEM_PSEUDONYM_KEY"] = AirflowHome(data).environment(config)["TANDEM_PSEUDONYM_KEY"]
+    if not pseudonym_key():
+        os.environ["TANDEM_PSEUDONYM_KEY"] = AirflowHome(data).environment(config)["TANDEM_PSEUDONYM_KEY"]
     value = sys.stdin.readline().strip() if options.id == "-" else options.id or ""
     if options.approve or options.refuse:
         decide(Lake(data), options.approve or options.refuse, options.by, approve=bool(options.approve))

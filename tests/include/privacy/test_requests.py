@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
 from datetime import date
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from include.__main__ import main
 from include.config.schema import Retention
 from include.lake import Lake
 from include.launch import RunFailed, alone, erasing
@@ -23,6 +25,7 @@ from include.privacy.requests.queue import (
     take_in,
 )
 from include.privacy.requests.retention import expire
+from include.settings import settings
 from tests.include.privacy.people import (
     ANN,
     BOB,
@@ -170,3 +173,21 @@ def test_what_ann_shares_with_bob_stays_with_bob(shop: Shop) -> None:
     shop.ask("erasure", "loyalty_number", CARD[ANN])
     shop.fulfil()
     assert shop.landed("customers", "record_id, phone") == [("C2", SHARED_PHONE), ("C3", None)]
+
+
+def test_the_command_takes_a_request_in_and_works_off_the_queue(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("TANDEM_CONFIG", "TANDEM_DATA"):
+        monkeypatch.setenv(name, "")  # the command sets them
+    settings.cache_clear()
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{CARD[BOB]}\n"))
+    folders = ["--config", str(shop.source), "--data", str(shop.lake.data), "--date", f"{DAY}"]
+    request = ["--kind", "objection", "--purpose", "email", "--id-type", "loyalty_number", "--id", "-"]
+    assert main(["privacy", *folders, *request]) == 0
+    assert "1 requests done, 0 wait for approval" in capsys.readouterr().out
+    (done,) = requests(shop.lake)
+    assert (done.kind, done.status, done.purpose, done.identifiers) == ("objection", "done", "email", ())
+    assert main(["privacy", *folders, "--approve", done.request_id, "--by", "Dana"]) == 1
+    assert "is done, and not waiting" in capsys.readouterr().err
+    settings.cache_clear()
