@@ -12,7 +12,8 @@ import pytest
 
 from include.config.schema import Offsite
 from include.lake import Lake
-from ml.offsite import OFFSITE_INTERESTS, compare, find_offsite_interests, weigh
+from ml.offsite import OFFSITE_INTERESTS, find_offsite_interests, weigh
+from ml.offsite_effects import compare
 from ml.offsite_matching import EVERYTHING, Matched, Matching, Shop, read_shop
 from ml.offsite_offers import find_leanings, find_offers
 
@@ -113,9 +114,65 @@ def test_a_planted_interest_is_found_and_its_interval_holds_it(found: pd.DataFra
 
 def test_the_difference_is_of_what_was_read_and_what_was_expected(found: pd.DataFrame) -> None:
     row = found.loc[("dog food", "Pets", 28)]
+    assert row["did"] == pytest.approx(row["rate_after"] * (1 - 1 / row["multiplier"]))
     expected = row["rate_before"] * row["control_after"] / row["control_before"]
-    assert row["did"] == pytest.approx(row["rate_after"] - expected)
-    assert row["multiplier"] == pytest.approx(row["rate_after"] / expected)
+    assert row["multiplier"] == pytest.approx(row["rate_after"] / expected, rel=0.1)
+
+
+def pages_of(people: int, days: np.ndarray, factor: float, rng: np.random.Generator) -> np.ndarray:
+    """What people of very different paces read of one content in so many days, (people, 1)."""
+    pace = np.random.default_rng(3).lognormal(-2, 1, people)
+    return rng.poisson(pace * days * factor)[:, None].astype(float)
+
+
+def test_the_multiplier_is_that_of_a_poisson_regression_with_an_intercept_for_each_person() -> None:
+    people, rng = 300, np.random.default_rng(4)
+    is_buyer, day = np.arange(people) < 120, rng.integers(7, 21, people)
+    before_days, after_days = day, 28 - day
+    before = pages_of(people, before_days, 1.0, rng)
+    after = pages_of(people, after_days, 1.0 + is_buyer, rng)
+    matched = Matched(np.arange(people), day, np.ones(people), is_buyer)
+    found = compare(matched, before, after, before_days, after_days)
+    # The oracle: the pages of all persons, each with an intercept of their own, by iterated least squares.
+    read = np.flatnonzero((before + after)[:, 0] > 0)
+    pages = np.concatenate([before[read, 0], after[read, 0]])
+    days = np.concatenate([before_days[read], after_days[read]])
+    is_after = np.arange(2 * len(read)) >= len(read)
+    design = np.column_stack(
+        [is_after, is_after & np.tile(is_buyer[read], 2), np.tile(np.eye(len(read)), (2, 1))]
+    ).astype(float)
+    effect = np.concatenate([[0.0, 0.0], np.log((before + after)[read, 0] / 28)])
+    for _ in range(30):
+        mean = days * np.exp(design @ effect)
+        effect += np.linalg.solve(design.T @ (mean[:, None] * design), design.T @ (pages - mean))
+    assert found.multiplier[0] == pytest.approx(np.exp(effect[1]), rel=1e-6)
+    # Where counts are nothing but counts, the error is theirs or somewhat more.
+    by_counts = np.sqrt(np.linalg.inv(design.T @ (mean[:, None] * design))[1, 1])
+    error = np.log(found.high[0] / found.low[0]) / 2 / 1.98
+    assert by_counts * 0.99 <= error <= by_counts * 1.3
+
+
+def test_errors_are_larger_where_people_read_in_bursts() -> None:
+    people, rng = 300, np.random.default_rng(5)
+    days, is_buyer = np.full(people, 28), np.arange(people) < 120
+    matched = Matched(np.arange(people), days, np.ones(people), is_buyer)
+    pages = [pages_of(people, days, 1.0, rng) for _ in range(2)]
+    calm = compare(matched, *pages, days, days)
+    bursts = compare(matched, *(each * rng.binomial(1, 0.25, each.shape) * 4 for each in pages), days, days)
+    assert np.log(bursts.high[0] / bursts.low[0]) > 1.5 * np.log(calm.high[0] / calm.low[0])
+
+
+def test_what_is_asked_does_not_depend_on_what_moved() -> None:
+    """The pages read in all decide whether a multiplier could be found, whenever they were read."""
+    people, rng = 300, np.random.default_rng(6)
+    days, is_buyer = np.full(people, 28), np.arange(people) < 120
+    matched = Matched(np.arange(people), days, np.ones(people), is_buyer)
+    before, after = (pages_of(people, days, 1.0, rng) for _ in range(2))
+    moved = np.where(is_buyer[:, None], rng.binomial(before.astype(int), 0.5), 0)
+    plain = compare(matched, before, after, days, days)
+    rising = compare(matched, before - moved, after + moved, days, days)
+    assert rising.p_value[0] < 1e-4 < plain.p_value[0]
+    assert rising.detectable[0] == pytest.approx(plain.detectable[0])
 
 
 def test_what_is_bought_with_it_says_what_it_comes_with(found: pd.DataFrame) -> None:
