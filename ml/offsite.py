@@ -133,7 +133,7 @@ def weigh(shop: Shop, windows: tuple[int, ...], before_days: int, controls: int)
                     window_days=window,
                 )
             )
-    table = _judge(pd.concat(parts, ignore_index=True))
+    table = judge(pd.concat(parts, ignore_index=True))
     return _tell_companions_apart(matching, table).drop(
         columns=["category", "content", "placebo_p", "detectable"]
     )
@@ -178,7 +178,7 @@ def _rows(effects: Effects, placebo: Effects) -> pd.DataFrame:
     )
 
 
-def _judge(table: pd.DataFrame) -> pd.DataFrame:
+def judge(table: pd.DataFrame) -> pd.DataFrame:
     """Judge each row on its own; nothing is claimed of those where a multiplier of `SOUGHT` would hardly be found.
 
     Where so little is read a finding is mostly chance, and every question makes the others harder. Which are asked
@@ -201,10 +201,11 @@ def _q_values(table: pd.DataFrame) -> np.ndarray:
     (Simes 1986), then in which windows, as much the stricter as little was found (Benjamini and Bogomolov 2014)."""
     pair = [table["category"], table["content"]]
     within = table.groupby(["category", "content"])["p_value"].transform(q_values)
-    of_pair = within.groupby(pair).transform("min")
-    first = ~table.duplicated(["category", "content"])
-    among = of_pair.where(first).transform(q_values).groupby(pair).transform("max")
-    asked, found = (first & among.notna()).sum(), (first & (among <= FALSE_DISCOVERIES)).sum()
+    is_first = ~table.duplicated(["category", "content"])
+    of_pair = within.groupby(pair).transform("min").where(is_first)
+    corrected = pd.Series(q_values(of_pair), index=table.index)
+    asked, found = corrected.notna().sum(), (corrected <= FALSE_DISCOVERIES).sum()
+    among = corrected.groupby(pair).transform("max")
     return np.maximum(among, np.minimum(within * asked / max(found, 1), 1.0))
 
 

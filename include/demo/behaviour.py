@@ -57,9 +57,9 @@ INTERESTS = (
     Interest("BAKING NEEDS", "Food & Drink", 3.0, 30),
     Interest("BEERS/ALES", "Sports", 2.5, 30),
     Interest("COLD AND FLU", "Healthy Living", 4.0, 30),
-    Interest("HAIR CARE PRODUCTS", "Style & Fashion", 3.5, 30),
+    Interest("HAIR CARE PRODUCTS", "Style & Fashion", 4.0, 30),
     Interest("LAUNDRY DETERGENTS", "Home & Garden", 3.5, 30),
-    Interest("COFFEE", "Automotive", 1.0, 30),
+    Interest("COFFEE", "Entertainment", 1.0, 30),
 )
 
 

@@ -140,13 +140,13 @@ def open_store(households: int | None, calendar: Calendar, seed: int) -> Store:
 def store_purchases(store: Store, households: pd.DataFrame, category: str) -> pd.DataFrame:
     """Purchases of a category in the store: `household` (position in `households`) and `at` (seconds since 1970)."""
     baskets = store.baskets
-    member, basket, at, _ = _baskets_of(store, households)
+    member, basket, at, _ = baskets_of(store, households)
     is_category = (store.products["product_category"] == category).to_numpy()[baskets.product]
     has_category = np.logical_or.reduceat(is_category, baskets.first_line[:-1])[basket]
     return pd.DataFrame({"household": member[has_category], "at": at[has_category]})
 
 
-def _baskets_of(
+def baskets_of(
     store: Store, households: pd.DataFrame
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The baskets of a chunk of households (rows,): position of the household and of the basket, seconds since 1970,
@@ -210,7 +210,7 @@ def write_store(store: Store, households: pd.DataFrame, deliveries: Deliveries) 
     baskets, at other times of the day, under new ids.
     """
     baskets = store.baskets
-    member, basket, at, is_real = _baskets_of(store, households)
+    member, basket, at, is_real = baskets_of(store, households)
     number = households["number"].to_numpy()[member]
     order = np.flatnonzero(at < deliveries.calendar.end)
     order = order[np.lexsort((number[order], baskets.basket_id[basket[order]], at[order]))]

@@ -9,10 +9,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy.stats import false_discovery_control
 
 from include.config.schema import Offsite
 from include.lake import Lake
-from ml.offsite import OFFSITE_INTERESTS, find_offsite_interests, weigh
+from ml.offsite import OFFSITE_INTERESTS, find_offsite_interests, judge, weigh
 from ml.offsite_effects import compare
 from ml.offsite_matching import EVERYTHING, Matched, Matching, Shop, read_shop
 from ml.offsite_offers import find_leanings, find_offers
@@ -199,6 +200,47 @@ def test_where_nothing_is_planted_intervals_hold_nothing_in_nineteen_of_twenty(f
     # Both say the same: the interval leaves 1 out just when chance would not.
     outside = (nothing["low"] > 0) | (nothing["high"] < 0)
     assert (outside == (nothing["p_value"] < 0.05)).all()
+
+
+def judged(p_values: list[list[float]], detectable: float = 1.5) -> pd.DataFrame:
+    """What is said of pairs with these p-values in three windows each."""
+    table = pd.DataFrame(
+        [(pair, window, p) for pair, of_pair in enumerate(p_values) for window, p in enumerate(of_pair)],
+        columns=["category", "window_days", "p_value"],
+    )
+    columns = dict.fromkeys(["did", "low", "high", "multiplier", "multiplier_low", "multiplier_high"], 2.0)
+    placebo = {"placebo_p": 0.5, "placebo_multiplier": 1.0}
+    return judge(table.assign(content=0, detectable=detectable, **columns, **placebo))
+
+
+def test_with_one_window_the_q_values_are_those_of_benjamini_and_hochberg() -> None:
+    p_values = np.random.default_rng(8).random(200) ** 3
+    found = judged([[p] for p in p_values])
+    expected = false_discovery_control(p_values)
+    assert 3 < (expected <= 0.05).sum() < 100
+    assert ((found["q_value"] <= 0.05) == (expected <= 0.05)).all()
+    assert (found["verdict"] == np.where(expected <= 0.05, "rises", "none shown")).all()
+
+
+def test_windows_are_judged_within_what_is_found_and_the_stricter_the_less_is_found() -> None:
+    """Of 100 pairs two are found by all their windows together: within them a p-value of 1/50 of 0.05 is asked for."""
+    nothing = [[0.5, 0.6, 0.7]] * 98
+    found = judged([[1e-6, 0.0006, 0.003], [1e-5, 0.9, 0.9], *nothing])
+    assert found["verdict"].tolist()[:6] == [
+        "rises",
+        "rises",
+        "none shown",
+        "rises",
+        "none shown",
+        "none shown",
+    ]
+    assert set(found["verdict"].iloc[6:]) == {"none shown"}
+
+
+def test_what_could_not_be_found_is_not_asked() -> None:
+    table = judged([[1e-9, 1e-9, 1e-9]], detectable=2.1)
+    assert (table["verdict"] == "too few").all()
+    assert table[["multiplier", "low", "p_value", "q_value"]].isna().all(axis=None)
 
 
 def test_readers_of_a_subject_lead_to_what_its_buyers_buy(world: World, found: pd.DataFrame) -> None:
