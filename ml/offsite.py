@@ -21,6 +21,7 @@ import pandas as pd
 import pyarrow as pa
 
 from include.lake import Lake
+from ml.disclosure import decide, figures_of, read_told, write_told
 from ml.evaluation import exact
 from ml.offsite_effects import FEWEST_PEOPLE, Effects, compare
 from ml.offsite_matching import Matched, Matching, Shop, read_shop
@@ -32,6 +33,7 @@ from ml.threads import single_threaded
 
 MODEL = "offsite_interests"
 TASK = "offsite"
+TOLD = "told_offsite_figures"
 OFFSITE_INTERESTS = pa.schema(
     [
         ("bought_category", pa.string()),
@@ -61,6 +63,7 @@ OFFSITE_INTERESTS = pa.schema(
     ]
 )
 KEY = ["bought_category", "content_category", "window_days"]
+FOUND = ["rises", "falls"]
 PLACEBO_SHOWS = 0.01  # p-value at which the placebo forbids a finding
 SOUGHT = 2.0  # what is looked for only where so large a multiplier would be found
 JUDGED = ["did", "low", "high", "multiplier", "multiplier_low", "multiplier_high", "p_value"]
@@ -100,12 +103,12 @@ def find_offsite_interests(lake: Lake, day: date, models: Any) -> Summary:
             return _write_nothing(lake, day, shop)
         table = weigh(shop, parameters.windows, parameters.before_days, parameters.controls)
         version = model_version({"task": TASK, "seed": models.seed, **parameters.model_dump()}, table)
-        table = table.assign(model_version=version, as_of_date=day)
+        table = _as_told(lake, day, table.assign(model_version=version, as_of_date=day))
         rows = write_table(table, OFFSITE_INTERESTS, KEY, lake.ml(day, MODEL))
         offers = find_offers(table, find_leanings(shop)).assign(model_version=version, as_of_date=day)
         write_table(offers, UPSELL_OFFERS, OFFER_KEY, lake.ml(day, OFFERS))
         write_model_cards(lake, day, TASK, [_card(table, version)])
-    found = table[table["verdict"].isin(["rises", "falls"])]
+    found = table[table["verdict"].isin(FOUND)]
     pairs = found.drop_duplicates(["bought_category", "content_category"])
     return Summary(
         TASK,
@@ -217,7 +220,7 @@ def _tell_companions_apart(matching: Matching, table: pd.DataFrame) -> pd.DataFr
     """
     shop, before_days = matching.shop, matching.before_days
     fresh = _days_of_fresh_purchases(shop)
-    found = table[table["verdict"].isin(["rises", "falls"])]
+    found = table[table["verdict"].isin(FOUND)]
     limit = found["p_value"].max()
     for (content, window), group in found.groupby(["content", "window_days"]):
         causes: list[int] = []
@@ -262,9 +265,27 @@ def _days_of_fresh_purchases(shop: Shop) -> list[np.ndarray]:
     return days
 
 
+def _as_told(lake: Lake, day: date, table: pd.DataFrame) -> pd.DataFrame:
+    """The numbers of people as they may be told: one that moved by few since it was told last is told as it was."""
+    before, told = read_told(lake, day, TOLD), []
+    nothing = np.array([], dtype=np.int64)
+    for name in ("buyers", "controls"):
+        counts = table.drop_duplicates("bought_category")
+        figures = figures_of(
+            (name + "|" + counts["bought_category"]).to_numpy(), counts[name].to_numpy(), 0, before
+        )
+        figures = decide(figures, nothing, nothing, FEWEST_PEOPLE)
+        told.append(figures)
+        # Fewer than may be told stay as they are, and dbt keeps them back.
+        people = np.where(figures.is_told, figures.told, figures.today)
+        table[name] = table["bought_category"].map(dict(zip(counts["bought_category"], people, strict=True)))
+    write_told(lake, day, TOLD, before, told)
+    return table
+
+
 def _card(table: pd.DataFrame, version: str) -> ModelCard:
     judged = table[table["verdict"] != "too few"]
-    found = judged["verdict"].isin(["rises", "falls"])
+    found = judged["verdict"].isin(FOUND)
     placebo = table[table["placebo_multiplier"].notna()]
     inside = (placebo["placebo_low"] <= 1) & (placebo["placebo_high"] >= 1)
     return ModelCard(
@@ -290,4 +311,5 @@ def _card(table: pd.DataFrame, version: str) -> ModelCard:
 def _write_nothing(lake: Lake, day: date, reason: str) -> Summary:
     write_table(None, OFFSITE_INTERESTS, KEY, lake.ml(day, MODEL))
     write_table(None, UPSELL_OFFERS, OFFER_KEY, lake.ml(day, OFFERS))
+    write_told(lake, day, TOLD, read_told(lake, day, TOLD), [])
     return skip(lake, day, TASK, [MODEL], reason)
