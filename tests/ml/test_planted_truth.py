@@ -46,7 +46,7 @@ def test_the_planted_interests_are_found_with_intervals_that_cover_them(
     assert found.found_share >= 0.8
     assert found.covered_share >= 0.9
     assert found.judged > 100
-    assert found.false_discovery_share <= 0.2  # of so few that are found; over many seeds it is below 0.05
+    assert found.false_discovery_share <= 0.2  # of so few that are found; over four seeds it was none of 55
     assert found.false_interval_share <= 0.08
 
 
