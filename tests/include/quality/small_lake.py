@@ -293,8 +293,8 @@ TABLES = {
     "dmp/placements": ML["placements"],
     "bridge/audience_overlaps": ML["audience_overlaps"],
     "bridge/reach": ML["reach"],
-    "both/audiences": """select *, 60::bigint as size from (values ('loyal', 'cdp', 'Loyal', 'd1'), ('sporty',
-        'dmp', 'Sporty', 'd2'))
+    "both/audiences": """select *, 60::bigint as size, 50::bigint as min_size, 'published' as status
+        from (values ('loyal', 'cdp', 'Loyal', 'd1'), ('sporty', 'dmp', 'Sporty', 'd2'))
         as t(audience_id, side, name, definition_version)""",
     "both/audience_members": f"""select 'loyal' as audience_id, {CUSTOMER} as member_id, i % 10 = 0 as is_control,
         timestamp '2017-12-01' as entered_at, timestamp '2017-12-31' as expires_at from range(60) t(i)
