@@ -1187,6 +1187,18 @@ def test_a_company_without_any_data_fails_only_for_its_required_channels(
         assert not gate(step, empty_lake, configuration).failed
 
 
+def test_traits_of_people_who_never_agreed_are_told(
+    empty_lake: SmallLake, configuration: Configuration
+) -> None:
+    gate("unify", empty_lake, configuration)
+    assert broken(empty_lake, "unify") == set()
+    warehouse("insert into stg_traits (id_type, id_value, party) values ('anonymous_id', 'a1', 'third')")(
+        empty_lake
+    )
+    gate("unify", empty_lake, configuration)
+    assert broken(empty_lake, "unify") == {"agreement: somebody_has_agreed"}
+
+
 def test_a_missing_file_is_named(small: SmallLake, configuration: Configuration) -> None:
     path = small.lake.ml(DAY, "stage_needs")
     path.unlink()
