@@ -781,8 +781,8 @@ class LookalikeModel(Model):
 
 
 class Placements(Model):
-    """Where audiences are met: off-site events of the last `window_days` count, which event_days of privacy.yml may
-    shorten. Audiences of more people than `sketch_size` are counted by a sample of about so many of each."""
+    """Where audiences are met: off-site events of the last `window_days` count, at most as many as event_days of
+    privacy.yml. Audiences of more people than `sketch_size` are counted by a sample of about so many of each."""
 
     window_days: Days = 28
     sketch_size: StrictInt = Field(default=32_768, ge=1_024, le=2**24)

@@ -389,6 +389,8 @@ def remember(lake: Lake) -> None:
         ("runners", visitor("ck-ann"), "2024-03-03", "left"),
         ("runners", visitor("ck-ben"), "2024-06-20", "entered"),
         ("thirties", visitor("ck-ben"), "2024-06-01", "left"),
+        # Comes back today.
+        ("thirties", visitor("ck-ann"), "2024-06-01", "left"),
         ("thirties", visitor("ck-ben"), "2024-05-31", "left"),
     ]
     _write(

@@ -58,8 +58,26 @@ def test_day_by_day_gives_the_same_tables_as_one_rebuild(two_days: Company, rebu
         # What was published before is an input: since when a member is in, which look-alikes there were, and what was
         # told of whom audiences reach.
         "both.audience_members", "both.audience_changes", "dmp.lookalike_models", "dmp.placements",
-        "bridge.audience_overlaps", "bridge.reach",
+        "bridge.audience_overlaps", "bridge.reach", "bridge.offsite_interests",
     }  # fmt: skip
+
+
+def test_a_member_keeps_the_day_of_entry_and_a_new_one_has_todays(two_days: Company):
+    before = (
+        f"read_parquet('{two_days.lake.audiences(DAYS[0], 'audience_members')}', hive_partitioning = false)"
+    )
+    query = f"""
+        select count(before.member_id), count(*) filter (members.entered_at = before.entered_at),
+            count(*) filter (before.member_id is null),
+            count(*) filter (before.member_id is null and members.entered_at = timestamp '{DAYS[1]}'),
+            count(*) filter (before.entered_at = timestamp '{DAYS[0]}')
+        from {{audience_members}} as members
+        left join {before} as before using (audience_id, member_id)"""
+    ((stayed, kept, entered, dated_today, since_the_first_day),) = two_days.rows(query)
+    assert stayed > 100
+    assert kept == stayed == since_the_first_day
+    changed = "select count(*) from {audience_changes} where change = 'entered' and changed_date = "
+    assert dated_today == entered == two_days.rows(f"{changed} date '{DAYS[1]}'")[0][0]
 
 
 def test_received_rows_add_up_to_published_rows(two_days: Company):
