@@ -1,4 +1,5 @@
-"""What the Makefile calls: `python -m include demo|run|check|plan|replay|ui|report`."""
+"""What the Makefile calls: `python -m include demo|run|check|plan|replay|ui|report`, and `privacy`, which works off the
+queue of privacy requests."""
 
 from __future__ import annotations
 
@@ -9,12 +10,13 @@ import time
 from datetime import date
 from pathlib import Path
 
+from include.airflow_home import AirflowHome
 from include.config import ConfigError, Configuration, load_configuration
 from include.config.errors import refusal_of
 from include.lake import Lake
 from include.launch import RunFailed, alone, run_dag, serve_ui
 from include.ledger import StepFailed
-from include.settings import DEMO_CONFIG, PROJECT, settings
+from include.settings import DEMO_CONFIG, PROJECT, pseudonym_key, settings
 
 DEMO_DAY = date(2017, 12, 1)
 
@@ -39,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
             return _plan_identity(config, data, options)
         if options.command == "replay":
             return _replay(config, data, options)
+        if options.command == "privacy":
+            return _work_off_requests(config, data, options)
         day = options.date or DEMO_DAY
         _check(config)
         if config == DEMO_CONFIG:
@@ -55,14 +59,33 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m include", description=__doc__)
-    parser.add_argument("command", choices=["demo", "run", "check", "plan", "replay", "ui", "report"])
+    parser.add_argument(
+        "command", choices=["demo", "run", "check", "plan", "replay", "ui", "report", "privacy"]
+    )
     parser.add_argument("--config", help="folder with the configuration; the demo's when not given")
     parser.add_argument("--data", default="data", help="folder that everything is written to")
     parser.add_argument("--date", type=_day, help="business day, yyyy-mm-dd")
     parser.add_argument("--file", help="a file of yours to propose an entry of channels.yml for")
     parser.add_argument("--channel", help="the channel to replay; all when not given")
     parser.add_argument("--port", type=int, default=8080, help="port of the UI")
+    request = parser.add_argument_group(
+        "privacy", "a request to take in, or a decision; then the queue is worked off"
+    )
+    request.add_argument("--kind", help="access, erasure, objection or return")
+    request.add_argument(
+        "--id-type", default="email", help="what the person is known by: email, phone, device_id, ..."
+    )
+    request.add_argument(
+        "--id", help="its value; - reads it from the standard input, so that no history keeps it"
+    )
+    request.add_argument("--purpose", help="of an objection")
+    request.add_argument("--reason", default="")
+    request.add_argument("--approve", help="a request that waits")
+    request.add_argument("--refuse", help="a request that waits")
+    request.add_argument("--by", default="", help="who decides")
     options = parser.parse_args(arguments)
+    if options.command == "privacy" and not options.date:
+        parser.error("privacy needs --date, the business day of what is done")
     if options.command == "run" and not (options.config and options.date):
         parser.error("run needs CONFIG and DATE: make run CONFIG=my/config DATE=2017-12-01")
     return options
@@ -122,10 +145,36 @@ def _replay(config: Path, data: Path, options: argparse.Namespace) -> int:
     replayed = []
     with alone(data):
         for name in chosen:
-            for file in replay_channel(configuration.channels[name], Lake(data), settings(), options.date):
+            for file in replay_channel(
+                configuration.channels[name],
+                Lake(data),
+                settings(),
+                options.date,
+                configuration.normalisation,
+            ):
                 print(file, flush=True)
                 replayed.append(file)
     print(summary_of(replayed))
+    return 0
+
+
+def _work_off_requests(config: Path, data: Path, options: argparse.Namespace) -> int:
+    from include import pipeline
+    from include.privacy.requests.queue import decide, requests
+
+    load_configuration(config)
+    if not pseudonym_key():
+        os.environ["TANDEM_PSEUDONYM_KEY"] = AirflowHome(data).environment(config)["TANDEM_PSEUDONYM_KEY"]
+    value = sys.stdin.readline().strip() if options.id == "-" else options.id or ""
+    if options.approve or options.refuse:
+        decide(Lake(data), options.approve or options.refuse, options.by, approve=bool(options.approve))
+    pipeline.receive_requests(
+        options.date, options.kind or "", options.id_type, value, options.purpose or "", options.reason
+    )
+    print(pipeline.fulfil_requests(options.date))
+    for request in requests(Lake(data)):
+        if request.is_open:
+            print(f"{request}; python -m include privacy --approve {request.request_id} --by ...")
     return 0
 
 

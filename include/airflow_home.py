@@ -96,6 +96,14 @@ class AirflowHome:
         with replacing(database) as path:
             shutil.copyfile(template, path)
 
+    def forget_forms(self, dag_id: str) -> None:
+        """Remove from the metadata database what was typed into the forms of a DAG. A task may not open that database,
+        so a process of its own does. An Airflow that is not this home's is left alone."""
+        if not (self.path / "airflow.db").exists():
+            return
+        environment = self.environment(PROJECT)
+        _run_quietly([sys.executable, "-m", "include.airflow_home", dag_id], environment)
+
     def _secrets(self) -> dict[str, str]:
         """The keys of this home, made once. The pseudonym key among them outlives the home and its data."""
         path = PROJECT / ".secrets" / f"{self.name}.json"
@@ -145,5 +153,16 @@ def _migrate() -> None:
         )
 
 
+def _forget(dag_id: str) -> None:
+    from airflow.models.dagrun import DagRun
+    from airflow.models.log import Log
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    with create_session() as session:
+        session.execute(update(DagRun).where(DagRun.dag_id == dag_id).values(conf={}))
+        session.execute(update(Log).where(Log.dag_id == dag_id).values(extra=None))
+
+
 if __name__ == "__main__":
-    _migrate()
+    _forget(*sys.argv[1:]) if sys.argv[1:] else _migrate()

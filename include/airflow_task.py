@@ -11,10 +11,12 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
 
 from include import pipeline
+from include.airflow_home import AirflowHome
 from include.business_day import business_day
 from include.config import ConfigError
 from include.extract.connectors.connections import Connection
 from include.ledger import SourceUnreachable, StepFailed
+from include.settings import settings
 
 
 def day_of(context: Mapping[str, Any]) -> str:
@@ -26,7 +28,7 @@ def day_of(context: Mapping[str, Any]) -> str:
     return day
 
 
-def call(function: str, day: str, *arguments: str) -> Any:
+def call(function: str, day: str, *arguments: Any) -> Any:
     """Call one function of `include.pipeline`.
 
     Raises AirflowFailException, which is not tried again, for what a second try cannot mend: a broken contract or
@@ -40,6 +42,18 @@ def call(function: str, day: str, *arguments: str) -> Any:
         raise type(error)(str(error)) from None
     except (StepFailed, ConfigError) as error:
         raise AirflowFailException(str(error)) from None
+
+
+def forget_form(context: Mapping[str, Any]) -> None:
+    """Remove what people typed into the form of this DAG from Airflow's database, where it would stay for good: the
+    configuration of its runs and the audit log of who triggered them."""
+    AirflowHome(settings().data).forget_forms(context["dag_run"].dag_id)
+
+
+def refuse_beside(dag_id: str, context: Mapping[str, Any]) -> None:
+    """Raises SourceUnreachable, after which a task is tried again, while a run of another DAG goes on."""
+    if context["ti"].get_dr_count(dag_id=dag_id, states=["running"]):
+        raise SourceUnreachable(f"a run of {dag_id} has the data; this is tried again")
 
 
 def read_connection(connection_id: str) -> Connection:

@@ -19,6 +19,7 @@ from include.config import Configuration, dbt_variables, load_configuration
 from include.lake import Lake
 from include.ledger import StepFailed
 from include.privacy.epochs import hold_key_to_its_epoch
+from include.privacy.requests.queue import refuse_while_erasing
 from include.settings import pseudonym_key, settings
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ def open_run(day: date) -> list[str]:
     lake = _lake()
     lake.run_file(day, "ledger.jsonl").unlink(missing_ok=True)
     with ledger.recorded(lake, day, "configure") as entry:
+        refuse_while_erasing(lake)
         configuration = load_configuration(settings().config)
         configuration.require_channels()
         if not pseudonym_key():
@@ -69,11 +71,16 @@ def extract(day: date, channel: str) -> dict[str, int]:
 
     lake = _lake()
     with ledger.recorded(lake, day, "extract", channel) as entry:
-        extracted = extract_channel(_configuration(day).channels[channel], day, lake, settings())
+        configuration = _configuration(day)
+        extracted = extract_channel(
+            configuration.channels[channel], day, lake, settings(), configuration.normalisation
+        )
         entry.rows = extracted.received
         entry.note = f"{extracted.landed:,} landed"
         if extracted.quarantined:
             entry.note += f", {extracted.quarantined:,} quarantined"
+        if extracted.erased:
+            entry.note += f", {extracted.erased:,} of erased people left out"
         if extracted.skipped_files:
             entry.note += f", {extracted.skipped_files:,} files known already"
     return {
@@ -84,14 +91,20 @@ def extract(day: date, channel: str) -> dict[str, int]:
 
 
 def complete_landing(day: date) -> None:
-    """Make sure that every record kind has a file to read, so that a missing channel is an empty table, and write
-    down how the layouts of the channels' files changed."""
+    """Make sure that every record kind has a file to read, so that a missing channel is an empty table, forget what is
+    older than it may be kept, and write down how the layouts of the channels' files changed."""
     from include.extract import complete_landing as complete
     from include.extract.drift import write_drift
+    from include.privacy.requests.retention import expire
 
     lake = _lake()
-    with ledger.recorded(lake, day, "extract", "complete"):
+    with ledger.recorded(lake, day, "extract", "complete") as entry:
         complete(lake)
+        forgotten = expire(lake, _configuration(day).privacy.retention, settings(), day)
+        if forgotten:
+            entry.note = "too old: " + ", ".join(
+                f"{each.rows_removed:,} of {each.place}" for each in forgotten
+            )
         write_drift(lake, day)
 
 
@@ -164,6 +177,50 @@ def plan_identity(day: date, config: str) -> str:
     page = write_plan(_lake(), planned)
     logger.info("%s", summary_of(planned))
     return str(page)
+
+
+def receive_requests(
+    day: date, kind: str = "", id_type: str = "", id_value: str = "", purpose: str = "", reason: str = ""
+) -> list[str]:
+    """Take one privacy request in, unless `kind` is empty, and examine the whole queue. Returns a line for each request
+    that waits for a person, without an identifier.
+
+    Raises StepFailed, saying what is allowed, when it is no request.
+    """
+    from include.privacy.requests.fulfil import examine
+    from include.privacy.requests.queue import Identifier, add, new_request
+
+    lake, configuration = _lake(), load_configuration(settings().config)
+    if kind:
+        named = [Identifier(id_type, id_value)]
+        add(lake, new_request(pseudonym_key(), kind, named, day, reason, purpose or None))
+    open_requests = examine(lake, configuration, settings(), day)
+    return [str(request) for request in open_requests if request.status == "waiting"]
+
+
+def decide_requests(day: date, waiting: list[str], by: str, is_approved: bool) -> None:
+    """Approve or refuse the privacy requests of these lines, as `receive_requests` gave them."""
+    from include.privacy.requests.queue import decide
+
+    for line in waiting:
+        decide(_lake(), line.split(":")[0], by, is_approved)
+
+
+def fulfil_requests(day: date) -> str:
+    """Do every privacy request that needs no decision any more. Returns one line.
+
+    Raises StepFailed when a run has the DATA folder, or an erasure leaves something behind.
+    """
+    from include.launch import RunFailed, erasing
+    from include.privacy.requests.fulfil import fulfil
+
+    try:
+        with erasing(settings().data):
+            fulfilled = fulfil(_lake(), load_configuration(settings().config), settings(), day)
+    except RunFailed as busy:
+        raise StepFailed(f"privacy: {busy}") from None
+    logger.info("%s", fulfilled)
+    return str(fulfilled)
 
 
 def learn(day: date, what: str) -> str:

@@ -54,3 +54,9 @@ def settings() -> Settings:
 def pseudonym_key() -> bytes:
     """The secret that makes visitor ids: `TANDEM_PSEUDONYM_KEY`, or empty when none is set."""
     return os.environ.get("TANDEM_PSEUDONYM_KEY", "").encode()
+
+
+def erasure_key() -> bytes:
+    """The secret of the tombstones of erased people: `TANDEM_ERASURE_KEY`, or the pseudonym key when none is set. It
+    has to stay when the pseudonym key changes, for what was hashed with it is gone."""
+    return os.environ.get("TANDEM_ERASURE_KEY", "").encode() or pseudonym_key()

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from include.lake import Lake, earlier_days
+from include.lake import Lake
+from include.privacy.epochs import earlier_days_of_epoch
 from ml.leaks import (
     refuse_by_name,
     refuse_definition,
@@ -198,7 +199,7 @@ def found_before(lake: Lake, day: date, audience_id: str) -> np.ndarray:
     since = day - timedelta(days=TARGETED_DAYS)
     paths = [
         path
-        for path in earlier_days(lake.ml(day, "lookalike_members"))
+        for path in earlier_days_of_epoch(lake, lake.ml(day, "lookalike_members"))
         if path.parent.name >= f"date={since:%Y-%m-%d}"
     ]
     found = [

@@ -47,6 +47,13 @@ def isotonic(scores: np.ndarray, labels: np.ndarray) -> Calibration:
     return Calibration("isotonic", fitted.X_thresholds_, fitted.y_thresholds_)
 
 
+def raise_odds(probabilities: np.ndarray, shift: float) -> np.ndarray:
+    """Probabilities whose log-odds are `shift` higher."""
+    if not shift:
+        return probabilities
+    return np.clip(1 / (1 + np.exp(-(logit(probabilities) + shift))), FLOOR, 1 - FLOOR)
+
+
 def logit(probabilities: np.ndarray) -> np.ndarray:
     """Log-odds of probabilities, kept finite."""
     clipped = np.clip(probabilities, 1e-6, 1 - 1e-6)

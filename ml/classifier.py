@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import brentq
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from ml.calibration import Calibration, calibrate, logit
+from ml.calibration import Calibration, calibrate, logit, raise_odds
 from ml.evaluation import auc
 from ml.tables import stable_uniform
 
@@ -20,6 +21,8 @@ ALGORITHMS = (*LINEAR, "gradient boosting")
 NAIVE = "naive"
 FOLDS = 3
 BAG_ROWS = 50_000
+# Of log-odds: a level may follow the newest outcome so far, and not a new kind of customers.
+MOST_SHIFT = 0.15
 
 
 class Design(Protocol):
@@ -31,7 +34,7 @@ class Design(Protocol):
 @dataclass(frozen=True)
 class Classifier:
     """A model that gives probabilities. `trained_until` is the last day whose outcome it has seen; `bags` are refits
-    on resampled people, each with its own calibration."""
+    on resampled people, each with its own calibration; `shift` is of the log-odds of all, see `at_level`."""
 
     algorithm: str
     design: Design
@@ -40,10 +43,12 @@ class Classifier:
     bags: tuple[tuple[Any, Calibration], ...]
     bag_share: float
     trained_until: date
+    shift: float = 0.0
 
     def probabilities(self, frame: pd.DataFrame) -> np.ndarray:
         """Calibrated probabilities (n,)."""
-        return self.calibration(predict(self.estimator, self.design.transform(frame)))
+        calibrated = self.calibration(predict(self.estimator, self.design.transform(frame)))
+        return raise_odds(calibrated, self.shift)
 
     def interval(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Probability, low and high (n,): the 95 % interval of the probability, from the spread of the refits.
@@ -51,7 +56,7 @@ class Classifier:
         Refits on fewer rows than the model's own vary more than it does, by the root of the ratio.
         """
         matrix = self.design.transform(frame)
-        value = self.calibration(predict(self.estimator, matrix))
+        value = raise_odds(self.calibration(predict(self.estimator, matrix)), self.shift)
         if len(self.bags) < 2:
             return value, np.zeros(len(value)), np.ones(len(value))
         drawn = np.stack([logit(calibration(predict(bag, matrix))) for bag, calibration in self.bags])
@@ -92,6 +97,27 @@ def learn(
         bag_share=min(1.0, BAG_ROWS / max(len(frame), 1)),
         trained_until=trained_until,
     )
+
+
+def at_level(model: Classifier, frame: pd.DataFrame, rate: float) -> Classifier:
+    """The model with its mean probability for the rows of `frame` brought to `rate`, by at most MOST_SHIFT of log-odds.
+
+    Counts of a whole history only grow, and a model takes that for a livelier clientele every month: the rate of the
+    newest horizon whose outcome is known foretells the next one better.
+    """
+    plain = replace(model, shift=0.0)
+    if frame.empty:
+        return plain
+    calibrated = np.sort(plain.probabilities(frame))  # a sum of floats hangs on its order
+
+    def excess(shift: float) -> float:
+        return float(raise_odds(calibrated, shift).mean()) - rate
+
+    if excess(MOST_SHIFT) <= 0:
+        return replace(model, shift=MOST_SHIFT)
+    if excess(-MOST_SHIFT) >= 0:
+        return replace(model, shift=-MOST_SHIFT)
+    return replace(model, shift=float(brentq(excess, -MOST_SHIFT, MOST_SHIFT)))
 
 
 def choose_algorithm(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ml.champions import Champion
-from ml.classifier import ALGORITHMS, NAIVE, Classifier, choose_algorithm, learn
+from ml.classifier import ALGORITHMS, NAIVE, Classifier, at_level, choose_algorithm, learn
 from ml.drift import MAJOR, drift, population_stability
 from ml.evaluation import Estimate, auc, evaluate, exact
 from ml.features import LABEL, Choice, FeatureSpace, cutoffs, learn_space, numbers
@@ -108,16 +108,18 @@ def hold_contest(
     guess = max(target.naive, key=lambda guess: auc(outcome, guess.score(later)), default=BaseRate())
     known_labels = numbers(older[LABEL])
     naive = learn(older, known_labels, guess, NAIVE, trained_until=ending, bags=0, seed=seed)
-    judged = {NAIVE: naive}
+    # Everybody is judged, and scores, at the level of the newest outcome that was known then.
+    rate = float(numbers(older.loc[older["as_of_date"] == known[-2], LABEL]).mean())
+    judged = {NAIVE: at_level(naive, later, rate)}
     if champion is not None and _may_be_judged(champion, later, known[-1]):
-        judged["champion"] = champion.judged
+        judged["champion"] = at_level(champion.judged, later, rate)
     measured = _measure(judged, guess, later, outcome, seed)
     holds = "champion" in judged and measured["champion - naive"]["auc"].value > 0
     due = not holds or champion.is_due(day, retrain_days)
     space = learn_space(older, known_labels, target.choice) if due else None
     if space is not None and space.names:
         algorithm, guesses = choose_algorithm(older, known_labels, space, target.algorithms, seed)
-        judged["challenger"] = learn(
+        challenger = learn(
             older,
             known_labels,
             space,
@@ -127,6 +129,7 @@ def hold_contest(
             seed=seed,
             guesses=guesses,
         )
+        judged["challenger"] = at_level(challenger, later, rate)
         measured = _measure(judged, guess, later, outcome, seed)
     wins = "challenger" in judged and measured["challenger - naive"]["auc"].low > 0
     beaten = not holds or (
@@ -160,6 +163,7 @@ def hold_contest(
         name, verdict, after = NAIVE, "refused", None
         scoring = learn(everything, labels, guess, NAIVE, trained_until=until, bags=target.bags, seed=seed)
         version = _version(target, guess, NAIVE, everything, labels, seed)
+    scoring = at_level(scoring, current, float(outcome.mean()))
     note = _in_words(name, judged, measured, guess, target, champion, due, float(outcome.mean()))
     lines = (
         *_metric_lines(name, measured, guess.name, verdict, note),

@@ -161,7 +161,10 @@ def nested_sets(people: np.ndarray, overlaps: np.ndarray) -> tuple[np.ndarray, n
 
 
 def read_told(lake: Lake, day: date, name: str) -> pd.DataFrame:
-    """What was told last of every figure before `day`: the columns of `TOLD_FIGURES`, by figure."""
+    """What was told last of every figure before `day`: the columns of `TOLD_FIGURES`, by figure.
+
+    Of whatever key epoch: visitors change their names with the key, and the people who are counted stay the same.
+    """
     earlier = earlier_days(lake.ml(day, name))
     told = read_table(earlier[-1]) if earlier else None
     return (TOLD_FIGURES.empty_table().to_pandas() if told is None else told).set_index("figure")

@@ -8,7 +8,8 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from include.lake import Lake, earlier_days
+from include.lake import Lake
+from include.privacy.epochs import earlier_days_of_epoch
 from ml.audience_world import Asked, Settings, World, found_before, learn_audience, look_at, read_visitors
 from ml.likeness import TestOverTime, TooLittle, judge_over_time
 from ml.tables import read_table
@@ -38,7 +39,7 @@ def look_back(
     began = day - timedelta(days=settings.test_days)
     kept = [
         path
-        for path in earlier_days(lake.ml(day, "lookalike_seeds"))
+        for path in earlier_days_of_epoch(lake, lake.ml(day, "lookalike_seeds"))
         if path.parent.name <= f"date={began:%Y-%m-%d}"
     ]
     old = read_table(kept[-1]) if kept else None

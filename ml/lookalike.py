@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from include.lake import Lake, earlier_days
+from include.privacy.epochs import earlier_days_of_epoch
 from ml.audience_world import (
     LEVELS,
     Asked,
@@ -271,8 +272,9 @@ def _shares_before(lake: Lake, day: date, shares: pd.DataFrame) -> Comparison:
 
 
 def _overlap(lake: Lake, day: date, audience_id: str, members: pd.DataFrame | None) -> float | None:
-    """Members of the last run and of today over those of either (Jaccard); None when there were none."""
-    earlier = earlier_days(lake.ml(day, "lookalike_members"))
+    """Members of the last run and of today over those of either (Jaccard); None when there were none, or under
+    another key only."""
+    earlier = earlier_days_of_epoch(lake, lake.ml(day, "lookalike_members"))
     if not earlier or members is None:
         return None
     before = read_table(earlier[-1], filters=[("audience_id", "=", audience_id)])["visitor_id"]

@@ -156,6 +156,8 @@ def find_needs(lake: Lake, day: date, models: Models) -> Summary:
         later = end - timedelta(days=max(round(window * LATER_SHARE), 1))
         read_doings(connection, timeline, begin, later, end)
         counts = count_needs(connection, models.seed)
+        if counts.empty:
+            return _write_nothing(lake, day, f"no customer did anything in the last {window} days")
         cells = compare(counts[counts["period"] == "all"], support)
         if cells.empty:
             return _write_nothing(

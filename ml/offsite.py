@@ -2,14 +2,12 @@
 
 Buyers are held against customers like them who bought something else on the days around (`ml.offsite_matching`). Page
 views are counts, and the groups differ in what they like: so they are expected to move by the same factor, and not by
-the same number (the multiplicative difference in differences: Mullahy 1999; Ciani and Fisher 2019). With a and b the
-pages that buyers read after and before, and g the factor by which those of the others moved, the multiplier is
-a / (g b). Its interval is Fieller's (1954), every person counted as one observation, and the p-value is of the same
-test, so that both always agree.
+the same number (the multiplicative difference in differences: Mullahy 1999; Ciani and Fisher 2019). How the factor is
+found, and how sure it is, says `ml.offsite_effects`.
 
-Three things must hold before an interest counts as found: it stands when all comparisons are counted in (Benjamini
-and Hochberg); the same comparison before the purchase, the placebo, shows nothing of the kind; and it does not vanish
-without those who bought another category, with a clearer effect on the same content, at about the same time.
+Before an interest counts as found, it has to be one of those that could be found at all, and to stand when all that is
+asked is counted in; the same comparison before the purchase, the placebo, shows nothing of the kind; and it does not
+vanish without those who bought another category, with a clearer effect on the same content, at about the same time.
 """
 
 from __future__ import annotations
@@ -21,11 +19,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from scipy.sparse import csr_matrix
-from scipy.stats import t as student
 
 from include.lake import Lake
+from ml.disclosure import decide, figures_of, read_told, write_told
 from ml.evaluation import exact
+from ml.offsite_effects import FEWEST_PEOPLE, Effects, compare
 from ml.offsite_matching import Matched, Matching, Shop, read_shop
 from ml.offsite_offers import OFFER_KEY, OFFERS, UPSELL_OFFERS, find_leanings, find_offers
 from ml.rates import CONFIDENCE, FALSE_DISCOVERIES, q_values
@@ -35,6 +33,7 @@ from ml.threads import single_threaded
 
 MODEL = "offsite_interests"
 TASK = "offsite"
+TOLD = "told_offsite_figures"
 OFFSITE_INTERESTS = pa.schema(
     [
         ("bought_category", pa.string()),
@@ -64,31 +63,10 @@ OFFSITE_INTERESTS = pa.schema(
     ]
 )
 KEY = ["bought_category", "content_category", "window_days"]
+FOUND = ["rises", "falls"]
 PLACEBO_SHOWS = 0.01  # p-value at which the placebo forbids a finding
-FEWEST_PEOPLE = 50  # the least that privacy.yml allows; dbt applies what it says
-FEWEST_VIEWS = 5.0
-DAYS_OF_A_RATE = 7  # rates are of pages per person and week
-
-
-@dataclass(frozen=True)
-class Effects:
-    """One category against all contents (contents,): pages per person and week before and after, of buyers and of the
-    others; `did` with its error, the multiplier with its interval, and the p-value; NaN where too little was read.
-    `buyers` and `controls` are numbers of people."""
-
-    buyers: int
-    controls: int
-    rate_before: np.ndarray
-    rate_after: np.ndarray
-    control_before: np.ndarray
-    control_after: np.ndarray
-    did: np.ndarray
-    did_low: np.ndarray
-    did_high: np.ndarray
-    multiplier: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    p_value: np.ndarray
+SOUGHT = 2.0  # what is looked for only where so large a multiplier would be found
+JUDGED = ["did", "low", "high", "multiplier", "multiplier_low", "multiplier_high", "p_value"]
 
 
 @dataclass(frozen=True)
@@ -125,12 +103,12 @@ def find_offsite_interests(lake: Lake, day: date, models: Any) -> Summary:
             return _write_nothing(lake, day, shop)
         table = weigh(shop, parameters.windows, parameters.before_days, parameters.controls)
         version = model_version({"task": TASK, "seed": models.seed, **parameters.model_dump()}, table)
-        table = table.assign(model_version=version, as_of_date=day)
+        table = _as_told(lake, day, table.assign(model_version=version, as_of_date=day))
         rows = write_table(table, OFFSITE_INTERESTS, KEY, lake.ml(day, MODEL))
         offers = find_offers(table, find_leanings(shop)).assign(model_version=version, as_of_date=day)
         write_table(offers, UPSELL_OFFERS, OFFER_KEY, lake.ml(day, OFFERS))
         write_model_cards(lake, day, TASK, [_card(table, version)])
-    found = table[table["verdict"].isin(["rises", "falls"])]
+    found = table[table["verdict"].isin(FOUND)]
     pairs = found.drop_duplicates(["bought_category", "content_category"])
     return Summary(
         TASK,
@@ -158,8 +136,10 @@ def weigh(shop: Shop, windows: tuple[int, ...], before_days: int, controls: int)
                     window_days=window,
                 )
             )
-    table = _judge(pd.concat(parts, ignore_index=True))
-    return _tell_companions_apart(matching, table).drop(columns=["category", "content", "placebo_p"])
+    table = judge(pd.concat(parts, ignore_index=True))
+    return _tell_companions_apart(matching, table).drop(
+        columns=["category", "content", "placebo_p", "detectable"]
+    )
 
 
 def _count(shop: Shop, matched: Matched, windows: tuple[int, ...], before_days: int) -> _Counted:
@@ -174,72 +154,6 @@ def _count(shop: Shop, matched: Matched, windows: tuple[int, ...], before_days: 
         {window: shop.browsing.count(matched.person, day + 1, last[window] + 1) for window in windows},
         {window: last[window] - day for window in windows},
     )
-
-
-def compare(
-    matched: Matched, before: np.ndarray, after: np.ndarray, before_days: np.ndarray, after_days: np.ndarray
-) -> Effects:
-    """Hold buyers against the others: pages `before` and `after` (rows, contents) of days observed (rows,).
-
-    Every buyer is one observation; those of another person count together, however often they were compared with.
-    """
-    is_buyer, weight = matched.is_buyer, matched.weight[~matched.is_buyer][:, None]
-    a, b, size = after[is_buyer], before[is_buyer], int(is_buyer.sum())
-    a_other, b_other = after[~is_buyer] * weight, before[~is_buyer] * weight
-    days_after, days_before = after_days[is_buyer].sum(), before_days[is_buyer].sum()
-    other_after = (after_days[~is_buyer] * weight[:, 0]).sum()
-    other_before = (before_days[~is_buyer] * weight[:, 0]).sum()
-    person, place = np.unique(matched.person[~is_buyer], return_inverse=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        total_after, total_before = a.sum(axis=0), b.sum(axis=0)
-        sum_after, sum_before = a_other.sum(axis=0), b_other.sum(axis=0)
-        of_person = csr_matrix(
-            (np.ones(len(place)), (place, np.arange(len(place)))), (len(person), len(place))
-        )
-        moved = of_person @ (a_other / sum_after - b_other / sum_before)
-        factor_variance = (moved**2).sum(axis=0) * len(person) / max(len(person) - 1, 1)
-        factor = sum_after / sum_before * (days_after / days_before) / (other_after / other_before)
-        expected = factor * total_before
-        scale = size / max(size - 1, 1)
-        a_centred, b_centred = a - total_after / max(size, 1), b - total_before / max(size, 1)
-        s_aa, s_ab, s_bb = (
-            (left * right).sum(axis=0) * scale
-            for left, right in ((a_centred, a_centred), (a_centred, b_centred), (b_centred, b_centred))
-        )
-        variance = s_aa - 2 * factor * s_ab + factor**2 * s_bb + expected**2 * factor_variance
-        error = np.sqrt(variance)
-        critical = student.ppf((1 + CONFIDENCE) / 2, max(size - 1, 1))
-        # Fieller: the multipliers m at which after - m x expected is no further from 0 than chance takes it.
-        square = expected**2 - critical**2 * (factor**2 * s_bb + expected**2 * factor_variance)
-        half = total_after * expected - critical**2 * factor * s_ab
-        root = np.sqrt(np.maximum(half**2 - square * (total_after**2 - critical**2 * s_aa), 0.0))
-        few = (
-            (size < FEWEST_PEOPLE)
-            | (len(person) < FEWEST_PEOPLE)
-            | ~(np.minimum(expected, total_before) >= FEWEST_VIEWS)
-            | ~(square > 0)
-            | ~(variance > 0)
-        )
-
-        def judged(values: np.ndarray) -> np.ndarray:
-            return np.where(few, np.nan, values)
-
-        weekly = DAYS_OF_A_RATE / days_after
-        return Effects(
-            buyers=size,
-            controls=len(person),
-            rate_before=total_before / days_before * DAYS_OF_A_RATE,
-            rate_after=total_after * weekly,
-            control_before=sum_before / other_before * DAYS_OF_A_RATE,
-            control_after=sum_after / other_after * DAYS_OF_A_RATE,
-            did=judged((total_after - expected) * weekly),
-            did_low=judged((total_after - expected - critical * error) * weekly),
-            did_high=judged((total_after - expected + critical * error) * weekly),
-            multiplier=judged(total_after / expected),
-            low=judged(np.maximum((half - root) / square, 0.0)),
-            high=judged((half + root) / square),
-            p_value=judged(2 * student.sf(np.abs(total_after - expected) / error, max(size - 1, 1))),
-        )
 
 
 def _rows(effects: Effects, placebo: Effects) -> pd.DataFrame:
@@ -258,6 +172,7 @@ def _rows(effects: Effects, placebo: Effects) -> pd.DataFrame:
             "multiplier_low": effects.low,
             "multiplier_high": effects.high,
             "p_value": effects.p_value,
+            "detectable": effects.detectable,
             "placebo_multiplier": placebo.multiplier,
             "placebo_low": placebo.low,
             "placebo_high": placebo.high,
@@ -266,34 +181,53 @@ def _rows(effects: Effects, placebo: Effects) -> pd.DataFrame:
     )
 
 
-def _judge(table: pd.DataFrame) -> pd.DataFrame:
-    known = table["p_value"].notna()
-    table["q_value"] = q_values(table["p_value"])
+def judge(table: pd.DataFrame) -> pd.DataFrame:
+    """Judge each row on its own; nothing is claimed of those where a multiplier of `SOUGHT` would hardly be found.
+
+    Where so little is read a finding is mostly chance, and every question makes the others harder. Which are asked
+    follows from how much was read before and after together, which says nothing of whether it moved.
+    """
+    table = table.assign(**{name: table[name].where(table["detectable"] <= SOUGHT) for name in JUDGED})
+    table["q_value"] = _q_values(table)
     up = table["multiplier"] > 1
     moved_before = (table["placebo_p"] <= PLACEBO_SHOWS) & ((table["placebo_multiplier"] > 1) == up)
     table["verdict"] = np.select(
-        [~known, ~(table["q_value"] <= FALSE_DISCOVERIES), moved_before, up],
+        [table["p_value"].isna(), ~(table["q_value"] <= FALSE_DISCOVERIES), moved_before, up],
         ["too few", "none shown", "moved before", "rises"],
         "falls",
     )
     return table.assign(comes_with=None)
 
 
+def _q_values(table: pd.DataFrame) -> np.ndarray:
+    """First it is asked after which purchases which content moves at all, by the p-values of all windows together
+    (Simes 1986), then in which windows, as much the stricter as little was found (Benjamini and Bogomolov 2014)."""
+    pair = [table["category"], table["content"]]
+    within = table.groupby(["category", "content"])["p_value"].transform(q_values)
+    is_first = ~table.duplicated(["category", "content"])
+    of_pair = within.groupby(pair).transform("min").where(is_first)
+    corrected = pd.Series(q_values(of_pair), index=table.index)
+    asked, found = corrected.notna().sum(), (corrected <= FALSE_DISCOVERIES).sum()
+    among = corrected.groupby(pair).transform("max")
+    return np.maximum(among, np.minimum(within * asked / max(found, 1), 1.0))
+
+
 def _tell_companions_apart(matching: Matching, table: pd.DataFrame) -> pd.DataFrame:
     """Of several categories after which a content is read more, those that owe it to a clearer one say so.
 
     Each is judged again without whoever bought one of the clearer ones, after a pause of its own, so close to the
-    purchase that it moves what was read before or after.
+    purchase that it moves what was read before or after, and has to be as clear as what was found at all.
     """
     shop, before_days = matching.shop, matching.before_days
     fresh = _days_of_fresh_purchases(shop)
-    found = table[table["verdict"].isin(["rises", "falls"])]
+    found = table[table["verdict"].isin(FOUND)]
+    limit = found["p_value"].max()
     for (content, window), group in found.groupby(["content", "window_days"]):
         causes: list[int] = []
         for index, category in group.sort_values(["p_value", "category"])["category"].items():
             if causes:
                 counted = _count(shop, matching.match(category), (window,), before_days)
-                companion = _companion(counted, fresh, causes, content, window, before_days)
+                companion = _companion(counted, fresh, causes, content, window, before_days, limit)
                 if companion is not None:
                     name = shop.purchases.categories[companion]
                     table.loc[index, ["verdict", "comes_with"]] = ["comes with", name]
@@ -303,14 +237,20 @@ def _tell_companions_apart(matching: Matching, table: pd.DataFrame) -> pd.DataFr
 
 
 def _companion(
-    counted: _Counted, fresh: list[np.ndarray], causes: list[int], content: int, window: int, before_days: int
+    counted: _Counted,
+    fresh: list[np.ndarray],
+    causes: list[int],
+    content: int,
+    window: int,
+    before_days: int,
+    limit: float,
 ) -> int | None:
     """The category, of `causes`, without which nothing is left of an effect; None when it stands by itself."""
     matched = counted.matched
     for cause in causes:
         bought_on = fresh[cause][matched.person]
         near = (bought_on >= matched.day - before_days - window) & (bought_on <= matched.day + window)
-        if not counted.effects(window, ~near).p_value[content] <= FALSE_DISCOVERIES:
+        if not counted.effects(window, ~near).p_value[content] <= limit:
             return cause
     return None
 
@@ -325,9 +265,27 @@ def _days_of_fresh_purchases(shop: Shop) -> list[np.ndarray]:
     return days
 
 
+def _as_told(lake: Lake, day: date, table: pd.DataFrame) -> pd.DataFrame:
+    """The numbers of people as they may be told: one that moved by few since it was told last is told as it was."""
+    before, told = read_told(lake, day, TOLD), []
+    nothing = np.array([], dtype=np.int64)
+    for name in ("buyers", "controls"):
+        counts = table.drop_duplicates("bought_category")
+        figures = figures_of(
+            (name + "|" + counts["bought_category"]).to_numpy(), counts[name].to_numpy(), 0, before
+        )
+        figures = decide(figures, nothing, nothing, FEWEST_PEOPLE)
+        told.append(figures)
+        # Fewer than may be told stay as they are, and dbt keeps them back.
+        people = np.where(figures.is_told, figures.told, figures.today)
+        table[name] = table["bought_category"].map(dict(zip(counts["bought_category"], people, strict=True)))
+    write_told(lake, day, TOLD, before, told)
+    return table
+
+
 def _card(table: pd.DataFrame, version: str) -> ModelCard:
     judged = table[table["verdict"] != "too few"]
-    found = judged["verdict"].isin(["rises", "falls"])
+    found = judged["verdict"].isin(FOUND)
     placebo = table[table["placebo_multiplier"].notna()]
     inside = (placebo["placebo_low"] <= 1) & (placebo["placebo_high"] >= 1)
     return ModelCard(
@@ -353,4 +311,5 @@ def _card(table: pd.DataFrame, version: str) -> ModelCard:
 def _write_nothing(lake: Lake, day: date, reason: str) -> Summary:
     write_table(None, OFFSITE_INTERESTS, KEY, lake.ml(day, MODEL))
     write_table(None, UPSELL_OFFERS, OFFER_KEY, lake.ml(day, OFFERS))
+    write_told(lake, day, TOLD, read_told(lake, day, TOLD), [])
     return skip(lake, day, TASK, [MODEL], reason)

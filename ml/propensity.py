@@ -121,7 +121,7 @@ def _target(
     """What is to be learned, or why nothing can be."""
     horizon = models.purchase.horizon_days
     if past is None or past.empty:
-        return "there are no customer features", None
+        return "nobody was known a horizon ago, so no outcome is known", None
     rows = TRAINING_ROWS if question.score == MODEL else CATEGORY_ROWS
     labelled = _sample(past[past[LABEL].notna()], rows, models.seed)
     labelled = _for_question(lake, labelled, question, current=False)

@@ -425,7 +425,7 @@ def _nobody_bought(today: People, segment_id: str) -> list[dict[str, str]]:
         {
             "segment_id": segment_id,
             "name": "No purchase yet",
-            "description": f"{len(today.others):,} customers ({share:.1%}) who have not bought yet.",
+            "description": f"{_counted(len(today.others))} ({share:.1%}) who have not bought yet.",
             "differences": "{}",
             "centroid": "{}",
         }
@@ -443,7 +443,7 @@ def _describe_rfm(
     figures = [form.format(part.mean()) for form, part in zip(forms, known, strict=False) if part.size]
     size = int(members.sum())
     return (
-        f"{size:,} customers ({size / total:.1%}) who, compared with other buyers, {segment.meaning}; on average "
+        f"{_counted(size)} ({size / total:.1%}) who, compared with other buyers, {segment.meaning}; on average "
         f"{', '.join(figures)}."
     )
 
@@ -508,7 +508,11 @@ def _sentence(customers: pd.DataFrame, inside: np.ndarray, differences: dict[str
             if (~np.isnan(values[inside])).any()
             else f"{plain(feature)} is never known"
         )
-    return f"{int(inside.sum()):,} customers ({inside.sum() / total:.1%}): " + "; ".join(parts) + "."
+    return f"{_counted(int(inside.sum()))} ({inside.sum() / total:.1%}): " + "; ".join(parts) + "."
+
+
+def _counted(number: int) -> str:
+    return "1 customer" if number == 1 else f"{number:,} customers"
 
 
 def _name(differences: dict[str, dict[str, float]], before: dict[str, str]) -> dict[str, str]:

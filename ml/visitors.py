@@ -131,7 +131,9 @@ def with_customers(visitors: Visitors, known: np.ndarray) -> Visitors:
 def with_activity(visitors: Visitors, ids: pa.Array, events: np.ndarray) -> Visitors:
     """Give visitors the number of their events (m,); those not among `ids` (m,) have none."""
     at = pc.index_in(visitors.ids, value_set=ids).fill_null(-1).to_numpy(zero_copy_only=False)
-    return replace(visitors, activity=np.where(at >= 0, events[at], 0.0))
+    activity = np.zeros(len(visitors))
+    activity[at >= 0] = events[at[at >= 0]]
+    return replace(visitors, activity=activity)
 
 
 def read_observations(visitors: Visitors, rows: np.ndarray) -> Observations:

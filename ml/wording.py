@@ -18,6 +18,16 @@ class Trait:
 # The first pattern that a feature's name matches gives its words; a name with none gets its own words.
 VOCABULARY: tuple[tuple[str, Trait], ...] = (
     (r"unsubscribe", Trait("unsubscribing", "unsubscribes", "stays subscribed")),
+    # Many days since something are little of it.
+    (r"days_since_last.*(click|open|message|mail)", Trait("clicks", "hardly clicks", "clicks in messages")),
+    (
+        r"days_since_last.*(contact|call|ticket)",
+        Trait("last contact", "no contact for long", "lately in contact"),
+    ),
+    (
+        r"days_since_last.*(visit|session|page|view)",
+        Trait("last visit", "not online for long", "lately online"),
+    ),
     (r"_change(_|$)|trend|growth|momentum", Trait("trend", "growing", "declining")),
     (r"overdue", Trait("due", "overdue", "not due yet")),
     (r"unresolved", Trait("problems", "open problems", "problems solved")),
@@ -42,7 +52,9 @@ VOCABULARY: tuple[tuple[str, Trait], ...] = (
         r"call|interaction|contact|service|ticket|complain",
         Trait("service", "often in contact", "rarely in contact"),
     ),
-    (r"message|e_?mail|newsletter|click|open", Trait("messages", "reads messages", "ignores messages")),
+    (r"click", Trait("clicks", "clicks in messages", "hardly clicks")),
+    (r"(message|e_?mail|newsletter).*sent", Trait("mailings", "often written to", "rarely written to")),
+    (r"message|e_?mail|newsletter|open", Trait("messages", "reads messages", "ignores messages")),
     (
         r"session|page|web|visit|view|digital|app_|screen|event",
         Trait("online", "active online", "rarely online"),

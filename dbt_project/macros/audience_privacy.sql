@@ -237,17 +237,22 @@
 {#
     Free text that may cross the privacy wall. Text that equals one of the row's identifiers, or that looks like a
     direct identifier (an e-mail or IP address, a telephone number, a long number, a device or session id), becomes
-    '(withheld)': that something was there stays visible, what it was does not.
+    '(withheld)': that something was there stays visible, what it was does not. A measure, such as a share that a
+    system writes with all its decimals, is no long number: it is cut to eight of them.
 #}
 {% macro without_identifiers(text, identifiers=[]) -%}
     case
+        {%- if identifiers %}
+        when {{ text }} in ({{ identifiers | join(", ") }}) then '(withheld)'
+        {%- endif %}
+        when regexp_full_match({{ text }}, '[+-]?\d{1,8}\.\d{9,}([eE][+-]?\d{1,2})?')
+            then
+                substr({{ text }}, 1, strpos({{ text }}, '.') + 8)
+                || regexp_extract({{ text }}, '([eE][+-]?\d{1,2})?$', 0)
         when regexp_matches(
             {{ text }},
             '@|%40|\d{1,3}(\.\d{1,3}){3}|\+\d{7}|\d{9}|(?i)[0-9a-f]{8}-[0-9a-f]{4}|(?i)[0-9a-f]{20}'
         ) then '(withheld)'
-        {%- if identifiers %}
-        when {{ text }} in ({{ identifiers | join(", ") }}) then '(withheld)'
-        {%- endif %}
         else {{ text }}
     end
 {%- endmacro %}

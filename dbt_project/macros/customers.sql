@@ -214,11 +214,6 @@
     )
 {%- endmacro %}
 
-{# Every stage that a customer may be in, from the first on. #}
-{% macro lifecycle_stages() -%}
-    {{ return(['visitor', 'lead', 'first_time', 'active', 'loyal', 'at_risk', 'lapsed', 'won_back']) }}
-{%- endmacro %}
-
 {# True in the given number of days that end with the cut-off, which the relation `eligible` names. #}
 {% macro within_days(column, days) -%}
     {{ column }} >= eligible.cutoff_at - interval {{ days }} day

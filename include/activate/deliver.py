@@ -17,6 +17,7 @@ from include.activate.transports import DeliveryFailed, Parcel, Receipt, transpo
 from include.extract.sql import identifier, literal
 from include.lake import Lake, hash_file, replacing
 from include.ledger import DestinationUnreachable, StepFailed
+from include.publish.manifest import read_manifest
 from include.publish.release import current_release
 from include.scratch import scratch_engine
 from include.settings import settings
@@ -179,10 +180,11 @@ def _targets(
 ) -> list[Target]:
     """What every destination is to hold: the files of the release, and nothing where it has none.
 
-    Raises StepFailed when a file is not what its manifest says.
+    Raises StepFailed when a file is not what was sealed.
     """
     folder = release / "activation"
     manifests = read_manifests(folder)
+    sealed = {entry["path"]: entry["sha256"] for entry in read_manifest(release)["files"]}
     targets = []
     for destination in configuration.destinations:
         if destination.deliver is None:
@@ -195,8 +197,8 @@ def _targets(
             if manifest:
                 layout = layout_of(manifest)
                 path = path_of(folder / name / audience_id, "full", layout)
-                if hash_file(path) != manifest["files"]["full"]["sha256"]:
-                    raise StepFailed(f"deliver: {path} does not have the hash that its manifest says")
+                if hash_file(path) != sealed.get(path.relative_to(release).as_posix()):
+                    raise StepFailed(f"deliver: {path} is not what was sealed; run the day again")
                 days = manifest["membership_days"]
             else:
                 layout, days = Held(lake.held(name, audience_id)).layout, None

@@ -59,8 +59,14 @@ class Removed:
         return tuple(changed)
 
 
-def remove_people(lake: Lake, configuration: Configuration, customer_ids: Collection[str]) -> Removed:
-    """Have every destination remove what it holds of some customers, and take them out of the files of the lake.
+def remove_people(
+    lake: Lake,
+    configuration: Configuration,
+    customer_ids: Collection[str],
+    visitor_ids: Collection[str] = (),
+) -> Removed:
+    """Have every destination remove what it holds of some customers and of their devices, and take them out of the
+    files of the lake.
 
     Call it while the tables still know them: what they are recognised by is not kept elsewhere. What another member is
     recognised by too, a phone that two people share, stays. A destination that cannot be reached is named among the
@@ -73,8 +79,12 @@ def remove_people(lake: Lake, configuration: Configuration, customer_ids: Collec
     release = current_release(lake)
     day = business_day(release) if release else date(1970, 1, 1)
     with scratch_engine(lake, settings(), "remove") as (engine, scratch):
-        engine.register("erased_ids", pa.table({"member_id": pa.array(sorted(customer_ids), pa.string())}))
-        if lake.table("cdp", "customers").exists():
+        sides = {"cdp": sorted(customer_ids), "dmp": sorted(visitor_ids)}
+        ids = [(side, member_id) for side, members in sides.items() for member_id in members]
+        names = ("side", "member_id")
+        columns = {name: pa.array([each[at] for each in ids], pa.string()) for at, name in enumerate(names)}
+        engine.register("erased_ids", pa.table(columns))
+        if configuration.destinations and lake.staged("member_consents").exists():
             open_members(engine, lake)
             for destination in configuration.destinations:
                 found |= _rows_of_people(lake, engine, day, destination, configuration)
@@ -107,7 +117,7 @@ def _rows_of_people(
     configured = {each.audience_id for each in configuration.audiences if name in each.destinations}
     held = {path.name for path in lake.held(name, "any").parent.glob("*") if path.is_dir()}
     audiences = tuple(sorted(configured | held))
-    if not audiences or "cdp" not in destination.layout.takes:
+    if not audiences:
         return {}
     decide(engine, day, destination, audiences, configuration.privacy)
     engine.execute(
@@ -118,7 +128,7 @@ def _rows_of_people(
         engine,
         destination,
         f"""(
-            select audiences.audience_id, erased_ids.member_id, 'cdp' as side, members.entered_at, members.expires_at
+            select audiences.audience_id, erased_ids.member_id, erased_ids.side, members.entered_at, members.expires_at
             from erased_ids
             cross join (values {listed}) as audiences (audience_id)
             left join members on members.audience_id = audiences.audience_id

@@ -444,6 +444,15 @@ def check_models(
                 yield from _reasons(document, (*path, "only_for", index, key), found)
 
 
+def check_placements(document: Document, event_days: int) -> Iterator[Problem]:
+    """Placements look back no further than privacy.yml keeps events: of the days before nothing would be counted."""
+    section = document.data.get("placements")
+    window = section.get("window_days") if isinstance(section, dict) else None
+    if isinstance(window, int) and window > event_days:
+        allowed = f"at most {event_days} days; privacy.yml keeps events no longer (event_days)"
+        yield document.problem(("placements", "window_days"), refusal(window, allowed))
+
+
 def check_ids(document: Document, *path: str) -> Iterator[Problem]:
     """The ids of the list at `path` differ."""
     *parents, key = path

@@ -19,6 +19,7 @@ from include.config.checks import (
     check_features,
     check_identity,
     check_models,
+    check_placements,
     check_profile,
 )
 from include.config.columns import customer_columns as columns_of_contract
@@ -116,7 +117,7 @@ def _configuration(folder: Path, loaded: dict[str, Any], columns: dict[str, str]
         ),
         traits=audiences.traits,
         trait_folders=audiences.folders,
-        models=loaded["models.yml"],
+        models=_within_what_is_kept(loaded["models.yml"], privacy),
         destinations=loaded["destinations.yml"].destinations,
         privacy=privacy,
         normalisation=loaded["normalisation.yml"],
@@ -125,6 +126,13 @@ def _configuration(folder: Path, loaded: dict[str, Any], columns: dict[str, str]
         own_features=tuple(name for name in features if name not in default_features),
         customer_columns=columns,
     )
+
+
+def _within_what_is_kept(models: Models, privacy: Privacy) -> Models:
+    """The default window of placements, no longer than events are kept."""
+    days = min(models.placements.window_days, privacy.event_days)
+    placements = models.placements.model_copy(update={"window_days": days})
+    return models.model_copy(update={"placements": placements})
 
 
 def _with_default_attributes(profile: Profile) -> Profile:
@@ -201,6 +209,8 @@ def _disagreements(
             problems += check_destinations(document, privacy)
         if document := usable.get("models.yml"):
             problems += check_models(document, columns, connection)
+            if _is_own(document) and (privacy := loaded.get("privacy.yml")):
+                problems += check_placements(document, privacy.event_days)
         if document := usable.get("audiences.yml"):
             known = {item.destination_id: item for item in destinations.destinations} if destinations else {}
             problems += check_audiences(document, columns, known, _own_features(usable), connection)

@@ -786,8 +786,8 @@ class LookalikeModel(Model):
 
 
 class Placements(Model):
-    """Where audiences are met: off-site events of the last `window_days` count, which event_days of privacy.yml may
-    shorten. Audiences of more people than `sketch_size` are counted by a sample of about so many of each."""
+    """Where audiences are met: off-site events of the last `window_days` count, at most as many as event_days of
+    privacy.yml. Audiences of more people than `sketch_size` are counted by a sample of about so many of each."""
 
     window_days: Days = 28
     sketch_size: StrictInt = Field(default=32_768, ge=1_024, le=2**24)
@@ -1000,6 +1000,35 @@ class Key(Model):
     epoch: StrictInt = Field(default=1, ge=1)
 
 
+class Requests(Model):
+    """When a privacy request waits for a person: it comes to more than `approve_above_customers` customers, or to more
+    than `approve_above_likely_records` records that only likeness links."""
+
+    approve_above_customers: StrictInt = Field(default=1, ge=0)
+    approve_above_likely_records: StrictInt = Field(default=5, ge=0)
+
+
+class Retention(Model):
+    """For how many days what is kept: rows of a record kind after their own time, lines with their orders; refused rows
+    after they were delivered, answers to requests after they were given, results and logs of runs after their day.
+    What is not named is kept without end."""
+
+    customers: Days | None = None
+    events: Days | None = None
+    orders: Days | None = None
+    interactions: Days | None = None
+    messages: Days | None = None
+    traits: Days | None = None
+    consents: Days | None = None
+    quarantine: Days | None = None
+    answers: Days | None = 30
+    runs: Days | None = None
+
+    def named(self) -> dict[str, int]:
+        """What has an end, and after how many days."""
+        return {name: days for name, days in self.model_dump().items() if days is not None}
+
+
 class Privacy(Model):
     """`privacy.yml`. `purposes` says by which names in consent records a purpose is asked for, `tcf_purposes` by which
     numbers in a TCF string; all must be granted.
@@ -1024,6 +1053,8 @@ class Privacy(Model):
     event_days: Days = 60
     minimum_cell: StrictInt = Field(default=50, ge=50)
     keep_releases_days: Days = 30
+    retention: Retention = Retention()
+    requests: Requests = Requests()
     sensitive_content: tuple[ContentName, ...] = Field(
         default_factory=lambda: _default_of("privacy.yml", "sensitive_content")
     )

@@ -9,7 +9,7 @@ import pandas as pd
 
 from include.demo.calendar import DAY, Calendar, times_of_day
 from include.demo.population import Population
-from include.demo.store import Store, fresh_purchases
+from include.demo.store import Store, store_purchases
 from include.demo.tastes import CONTENTS, TASTE_NAMES, reading_habits
 
 
@@ -40,8 +40,9 @@ ADVICE, POINTS, ORDER_STATUS, COMPLAINT = range(4)
 
 @dataclass(frozen=True)
 class Interest:
-    """What a purchase of a category, the first in PAUSE_DAYS, does to off-site reading: page views of `content`
-    come `multiplier` times as often in the `window_days` days after it. A multiplier of 1 is a placebo."""
+    """What a purchase of a category, in the store or on line and the buyer's first in PAUSE_DAYS, does to what they
+    read off-site: page views of `content` come `multiplier` times as often in the `window_days` days after it. A
+    multiplier of 1 is a placebo."""
 
     category: str
     content: str
@@ -50,13 +51,15 @@ class Interest:
 
 
 PAUSE_DAYS = 60
+# Pages that a browser of middling appetite is seen to open off-site, from the feed's first day to the last.
+PAGES_READ = 32.0
 INTERESTS = (
-    Interest("BAKING NEEDS", "Food & Drink", 2.5, 30),
-    Interest("COLD AND FLU", "Healthy Living", 3.0, 30),
-    Interest("GREETING CARDS/WRAP/PARTY SPLY", "Events", 4.0, 30),
-    Interest("HAIR CARE PRODUCTS", "Style & Fashion", 2.5, 30),
-    Interest("LAUNDRY DETERGENTS", "Home & Garden", 2.5, 30),
-    Interest("COFFEE", "Automotive", 1.0, 30),
+    Interest("BAKING NEEDS", "Food & Drink", 3.0, 30),
+    Interest("BEERS/ALES", "Sports", 2.5, 30),
+    Interest("COLD AND FLU", "Healthy Living", 4.0, 30),
+    Interest("HAIR CARE PRODUCTS", "Style & Fashion", 4.0, 30),
+    Interest("LAUNDRY DETERGENTS", "Home & Garden", 3.5, 30),
+    Interest("COFFEE", "Entertainment", 1.0, 30),
 )
 
 
@@ -107,7 +110,8 @@ def behave(population: Population, store: Store, calendar: Calendar, chunk: int,
         ["at", "household"], ignore_index=True
     )
     visits = _visits(population, orders, calendar, rng)
-    hits, found = _hits(population, store, calendar, rng)
+    fresh = [_fresh_purchases(population, store, orders, lines, interest.category) for interest in INTERESTS]
+    hits, found = _hits(population, fresh, calendar, rng)
     return Behaviour(
         orders=orders,
         order_lines=lines,
@@ -381,7 +385,7 @@ def _device_of(population: Population, person: np.ndarray, rng: np.random.Genera
 
 
 def _hits(
-    population: Population, store: Store, calendar: Calendar, rng: np.random.Generator
+    population: Population, fresh: list[pd.DataFrame], calendar: Calendar, rng: np.random.Generator
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     devices = population.devices
     cookies = np.flatnonzero(devices["is_synced"].to_numpy())
@@ -392,7 +396,8 @@ def _hits(
     )
     affinity = np.concatenate([population.affinity, population.stranger_affinity])
     habits = reading_habits(affinity, rng)[reader]
-    number = rng.poisson(24.0 * devices["reading"].to_numpy()[cookies])
+    pages = PAGES_READ * devices["reading"].to_numpy()[cookies]
+    number = rng.poisson(pages)
     cookie = np.repeat(np.arange(len(cookies)), number)
     window = calendar.end - calendar.offsite_from
     hits = pd.DataFrame(
@@ -404,7 +409,9 @@ def _hits(
             "content": draw_columns(habits, cookie, rng),
         }
     )
-    extra, found = _interests_after_purchases(population, store, calendar, cookies, household, habits, rng)
+    pace = np.zeros((len(devices), len(CONTENTS)))
+    pace[cookies] = habits * pages[:, None] / (window / DAY)
+    extra, found = _interests_after_purchases(population, fresh, calendar, pace, rng)
     hits = pd.concat([hits, extra], ignore_index=True).sort_values(
         ["at", "device", "content"], ignore_index=True
     )
@@ -423,45 +430,48 @@ def draw_columns(chances: np.ndarray, row: np.ndarray, rng: np.random.Generator)
 
 def _interests_after_purchases(
     population: Population,
-    store: Store,
+    fresh: list[pd.DataFrame],
     calendar: Calendar,
-    cookies: np.ndarray,
-    household: np.ndarray,
-    habits: np.ndarray,
+    pace: np.ndarray,
     rng: np.random.Generator,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Page views that a household's fresh purchase of a category in the store adds to its own browsers."""
+    """Page views that a person's fresh purchase, of those of each interest, adds to the devices that the person uses;
+    `pace` is what each device reads of each content a day (devices, contents)."""
     contents = list(CONTENTS)
-    pace = (
-        24.0
-        * population.devices["reading"].to_numpy()[cookies]
-        / ((calendar.end - calendar.offsite_from) / DAY)
-    )
     parts, found = [], []
-    readers = pd.DataFrame(
-        {
-            "cookie": np.arange(len(cookies)),
-            "household": household,
-        }
-    )
-    readers = readers[readers["household"] >= 0]
-    for interest in INTERESTS:
+    for interest, bought in zip(INTERESTS, fresh, strict=True):
         content = contents.index(interest.content)
-        bought = fresh_purchases(store, population.households, interest.category, PAUSE_DAYS)
         bought = bought[(bought["at"] >= calendar.offsite_from) & (bought["at"] < calendar.end)]
-        struck = readers.merge(bought, on="household").sort_values(["cookie", "at"], ignore_index=True)
-        expected = (
-            (pace * habits[:, content])[struck["cookie"]] * interest.window_days * (interest.multiplier - 1.0)
-        )
+        struck = population.device_use.merge(bought, on="person")
+        struck = struck[pace[struck["device"], content] > 0]
+        struck = struck.sort_values(["device", "at", "person"], ignore_index=True)
+        expected = pace[struck["device"], content] * interest.window_days * (interest.multiplier - 1.0)
+        buyers = struck["person"].nunique()
         struck = struck.loc[np.repeat(np.arange(len(struck)), rng.poisson(expected))]
         when = struck["at"].to_numpy() + rng.integers(3600, interest.window_days * DAY, len(struck))
-        part = pd.DataFrame({"device": cookies[struck["cookie"]], "at": when, "content": content})
-        part = part[when < calendar.end]
-        parts.append(part)
-        buyers = readers.loc[readers["household"].isin(bought["household"]), "household"].nunique()
-        found.append((buyers, len(part)))
+        part = pd.DataFrame({"device": struck["device"], "at": when, "content": content})
+        parts.append(part[when < calendar.end])
+        found.append((buyers, len(parts[-1])))
     frame = pd.DataFrame(found, columns=["buyers", "extra_page_views"])
     return pd.concat(parts, ignore_index=True), frame.assign(interest=np.arange(len(INTERESTS)))
+
+
+def _fresh_purchases(
+    population: Population, store: Store, orders: pd.DataFrame, lines: pd.DataFrame, category: str
+) -> pd.DataFrame:
+    """Purchases of a category by persons who had not bought it for PAUSE_DAYS, or never: person, at. In the store the
+    household's primary adult buys, whose card it is; on line whoever orders."""
+    primary = np.flatnonzero(population.persons["is_primary"].to_numpy())
+    in_store = store_purchases(store, population.households, category)
+    is_category = (store.products["product_category"] == category).to_numpy()[lines["product"]]
+    on_line = orders.iloc[np.unique(lines["order"].to_numpy()[is_category])]
+    bought = pd.DataFrame(
+        {
+            "person": np.concatenate([primary[in_store["household"]], on_line["person"]]),
+            "at": np.concatenate([in_store["at"], on_line["at"]]),
+        }
+    ).sort_values(["person", "at"], ignore_index=True)
+    return bought[~(bought.groupby("person")["at"].diff() < PAUSE_DAYS * DAY)]
 
 
 def _occurrences(population: Population, calls: pd.DataFrame, drops: pd.DataFrame) -> pd.DataFrame:

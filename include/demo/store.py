@@ -137,19 +137,16 @@ def open_store(households: int | None, calendar: Calendar, seed: int) -> Store:
     )
 
 
-def fresh_purchases(store: Store, households: pd.DataFrame, category: str, pause_days: int) -> pd.DataFrame:
-    """Purchases of a category in the store by households that had not bought it for `pause_days`, or never:
-    `household` (position in `households`) and `at` (seconds since 1970)."""
+def store_purchases(store: Store, households: pd.DataFrame, category: str) -> pd.DataFrame:
+    """Purchases of a category in the store: `household` (position in `households`) and `at` (seconds since 1970)."""
     baskets = store.baskets
-    member, basket, at, _ = _baskets_of(store, households)
+    member, basket, at, _ = baskets_of(store, households)
     is_category = (store.products["product_category"] == category).to_numpy()[baskets.product]
     has_category = np.logical_or.reduceat(is_category, baskets.first_line[:-1])[basket]
-    bought = pd.DataFrame({"household": member[has_category], "at": at[has_category]})
-    bought = bought.sort_values(["household", "at"], ignore_index=True)
-    return bought[~(bought.groupby("household")["at"].diff() < pause_days * DAY)].reset_index(drop=True)
+    return pd.DataFrame({"household": member[has_category], "at": at[has_category]})
 
 
-def _baskets_of(
+def baskets_of(
     store: Store, households: pd.DataFrame
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The baskets of a chunk of households (rows,): position of the household and of the basket, seconds since 1970,
@@ -213,7 +210,7 @@ def write_store(store: Store, households: pd.DataFrame, deliveries: Deliveries) 
     baskets, at other times of the day, under new ids.
     """
     baskets = store.baskets
-    member, basket, at, is_real = _baskets_of(store, households)
+    member, basket, at, is_real = baskets_of(store, households)
     number = households["number"].to_numpy()[member]
     order = np.flatnonzero(at < deliveries.calendar.end)
     order = order[np.lexsort((number[order], baskets.basket_id[basket[order]], at[order]))]

@@ -33,11 +33,12 @@ from include.extract.specs.mapped import check_keys_exist
 from include.extract.validation import checked
 from include.lake import Lake, hash_file
 from include.ledger import StepFailed
+from include.privacy.requests.tombstones import open_tombstones, without_erased
 from include.scratch import scratch_engine
-from include.settings import Settings
+from include.settings import Settings, erasure_key
 
 if TYPE_CHECKING:
-    from include.config import Channel, FileSource
+    from include.config import Channel, FileSource, Normalisation
 
 READING_VERSION = (
     2  # raise it when the same file and map become other rows, so that all files are landed again
@@ -46,7 +47,7 @@ READING_VERSION = (
 
 @dataclass(frozen=True)
 class Extracted:
-    """What one run of a channel did: `files` were landed with `received`, `landed` and `quarantined` rows,
+    """What one run of a channel did: `files` were landed with `received`, `landed`, `quarantined` and `erased` rows,
     `skipped_files` had not changed since they were landed before."""
 
     channel: str
@@ -55,19 +56,23 @@ class Extracted:
     landed: int
     quarantined: int
     skipped_files: int
+    erased: int = 0
 
 
-def extract_channel(channel: Channel, day: date, lake: Lake, settings: Settings) -> Extracted:
+def extract_channel(
+    channel: Channel, day: date, lake: Lake, settings: Settings, normalisation: Normalisation | None = None
+) -> Extracted:
     """Land a channel's files up to `day` that are new or changed; a second run of the day changes nothing.
 
     A file with a date in its path lands under that date, however late it comes; any other under the day of the run
-    that first sees its content. Rows that break the kind's contract go to quarantine; landed + quarantined =
-    received, always.
+    that first sees its content. Rows that break the kind's contract go to quarantine, those of erased people, who are
+    recognised by the rules of `normalisation`, nowhere; landed + quarantined + erased = received, always.
     Raises StepFailed for a missing, empty or unreadable file and for a missing column.
     """
     kind = kinds()[channel.kind]
     spec_hash = _spec_hash(channel, kind)
     with scratch_engine(lake, settings, "extract") as (connection, folder):
+        has_erased = open_tombstones(connection, lake, erasure_key())
         receipts = read_receipts(connection, lake, channel.name)
         same_rules = [receipt for receipt in receipts if receipt.spec_hash == spec_hash]
         deliveries = find_deliveries(channel, day, settings, same_rules)
@@ -98,7 +103,10 @@ def extract_channel(channel: Channel, day: date, lake: Lake, settings: Settings)
             )
             path = path or delivery.fetch(part_folder)
             file = SourceFile(path, delivery.name, delivery.format, delivery.partitions)
-            parts[delivered_on].append(land_file(connection, channel, kind, file, receipt, part_folder))
+            part = land_file(connection, channel, kind, file, receipt, part_folder)
+            if has_erased:
+                part = without_erased(connection, lake, part, kind, normalisation)
+            parts[delivered_on].append(part)
         for delivered_on in sorted(parts):
             new = {part.receipt.source_file for part in parts[delivered_on]}
             kept = [
@@ -116,6 +124,7 @@ def extract_channel(channel: Channel, day: date, lake: Lake, settings: Settings)
         received=sum(receipt.received for receipt in landed),
         landed=sum(receipt.landed for receipt in landed),
         quarantined=sum(receipt.quarantined for receipt in landed),
+        erased=sum(receipt.erased for receipt in landed),
         skipped_files=len(deliveries) - len(landed),
     )
 

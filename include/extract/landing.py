@@ -39,6 +39,7 @@ RECEIPT_SCHEMA = {
     "quarantined": "bigint",
     "delivery": "varchar",
     "columns": "map(varchar, varchar)",  # of the source, in its order: name and type, see `drift.py` for JSON
+    "erased": "bigint",
 }
 EMPTY_CHANNEL, EMPTY_DAY = "none", date(1970, 1, 1)
 PARQUET = "format parquet, compression zstd, row_group_size 40960"
@@ -46,8 +47,9 @@ PARQUET = "format parquet, compression zstd, row_group_size 40960"
 
 @dataclass(frozen=True)
 class Receipt:
-    """What became of one source file: `received` rows are its `landed` and `quarantined` ones together. Of an
-    unpivoted file the rows are its statements (row and trait), and its rows that could not be read at all."""
+    """What became of one source file: `received` rows are its `landed`, `quarantined` and `erased` ones together, which
+    were of erased people or older than they may be kept. Of an unpivoted file the rows are its statements (row and
+    trait), and its rows that could not be read at all."""
 
     channel: str
     kind: str
@@ -61,6 +63,7 @@ class Receipt:
     quarantined: int
     delivery: str
     columns: dict[str, str]
+    erased: int = 0
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def write_rows(
     if is_unpivoted:
         (expected,) = source.run(connection, f"select count(*) from ({query})")[0]
     if landed == expected and not source.tally.rejects:
-        _write_nothing(connection, quarantine, QUARANTINE_SCHEMA)
+        write_nothing(connection, quarantine, QUARANTINE_SCHEMA)
         quarantined = 0
     else:
         refused, late = f"select * from ({query}) where {REASON} is not null", 0
@@ -170,7 +173,8 @@ def read_receipts(connection: duckdb.DuckDBPyConnection, lake: Lake, channel: st
     if not paths:
         return []
     rows = connection.execute(
-        f"select * replace (coalesce(delivery, 'increment') as delivery, coalesce(columns, map()) as columns)"
+        f"select * replace (coalesce(delivery, 'increment') as delivery, coalesce(columns, map()) as columns, "
+        f"coalesce(erased, 0) as erased)"
         f" from ({typed_rows(paths, RECEIPT_SCHEMA)}) order by delivered_on, source_file"
     ).fetchall()
     return [Receipt(*row) for row in rows]
@@ -268,10 +272,11 @@ def _write_empty(
     path = folder / file_name
     if not path.exists() or _columns(connection, path) != list(schema):
         with replacing(path) as temporary:
-            _write_nothing(connection, temporary, schema)
+            write_nothing(connection, temporary, schema)
 
 
-def _write_nothing(connection: duckdb.DuckDBPyConnection, path: Path, schema: dict[str, str]) -> None:
+def write_nothing(connection: duckdb.DuckDBPyConnection, path: Path, schema: dict[str, str]) -> None:
+    """A typed file without rows."""
     connection.execute(f"copy ({_nothing(schema)}) to {literal(str(path))} ({PARQUET})")
 
 

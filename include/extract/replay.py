@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -31,11 +32,12 @@ from include.extract.landing import (
 from include.extract.sql import identifier, literal
 from include.lake import Lake, replacing
 from include.ledger import StepFailed
+from include.privacy.requests.tombstones import open_tombstones, without_erased
 from include.scratch import scratch_engine
-from include.settings import Settings
+from include.settings import Settings, erasure_key
 
 if TYPE_CHECKING:
-    from include.config import Channel
+    from include.config import Channel, Normalisation
 
 REFUSED = "tandem_refused"  # the quarantined rows of one file, each source row once
 ROWS_AT_A_TIME = 10_000
@@ -86,8 +88,9 @@ class _Outcome:
 
 
 def replay_channel(
-    channel: Channel, lake: Lake, settings: Settings, day: date | None = None
-) -> list[Replayed]:
+    channel: Channel, lake: Lake, settings: Settings, day: date | None = None,
+    normalisation: Normalisation | None = None,
+) -> list[Replayed]:  # fmt: skip
     """Put a channel's quarantined rows, of one day of delivery or of all, through today's spec and contract.
 
     Rows that pass land where the other rows of their file are, with their file and row number; the others stay, with
@@ -100,13 +103,18 @@ def replay_channel(
     kind = kinds()[channel.kind]
     replayed = []
     with scratch_engine(lake, settings, "replay") as (connection, folder):
+        has_erased = open_tombstones(connection, lake, erasure_key())
+
+        def leave_out(part: Part) -> Part:
+            return without_erased(connection, lake, part, kind, normalisation) if has_erased else part
+
         receipts = read_receipts(connection, lake, channel.name)
         days = {receipt.delivered_on for receipt in receipts if receipt.quarantined}
         for delivered_on in sorted(days if day is None else days & {day}):
             own = [receipt for receipt in receipts if receipt.delivered_on == delivered_on]
             work = folder / f"{delivered_on:%Y-%m-%d}"
             work.mkdir()
-            replayed += _replay_day(connection, channel, kind, lake, own, work)
+            replayed += _replay_day(connection, channel, kind, lake, own, work, leave_out)
             shutil.rmtree(work)
     return replayed
 
@@ -122,7 +130,7 @@ def summary_of(replayed: list[Replayed]) -> str:
 
 def _replay_day(
     connection: duckdb.DuckDBPyConnection, channel: Channel, kind: Kind, lake: Lake, receipts: list[Receipt],
-    folder: Path,
+    folder: Path, leave_out: Callable[[Part], Part],
 ) -> list[Replayed]:  # fmt: skip
     delivered_on = receipts[0].delivered_on
     replayed, outcomes, notes = [], {}, {}
@@ -141,7 +149,7 @@ def _replay_day(
         work.mkdir()
         _gather(connection, channel, quarantine, name)
         try:
-            outcomes[name] = _replay_file(connection, channel, kind, receipt, work)
+            outcomes[name] = _replay_file(connection, channel, kind, receipt, work, leave_out)
         except (StepFailed, duckdb.Error) as failure:
             notes[name] = str(failure).strip().splitlines()[0]
             outcomes[name] = _Outcome([], [])
@@ -175,8 +183,9 @@ def _gather(connection: duckdb.DuckDBPyConnection, channel: Channel, quarantine:
 
 
 def _replay_file(
-    connection: duckdb.DuckDBPyConnection, channel: Channel, kind: Kind, receipt: Receipt, folder: Path
-) -> _Outcome:
+    connection: duckdb.DuckDBPyConnection, channel: Channel, kind: Kind, receipt: Receipt, folder: Path,
+    leave_out: Callable[[Part], Part],
+) -> _Outcome:  # fmt: skip
     """Land the rows of `tandem_refused` once more, below `folder`."""
     outcome = _Outcome([], [])
     for write in (_write_rows, _write_lines, _write_bytes):
@@ -187,6 +196,7 @@ def _replay_file(
             continue
         part = land_file(connection, batch.channel, kind, batch.file, receipt, work, is_whole=False)
         _require_all(connection, batch, part, channel)
+        part = leave_out(part)  # a row of an erased person stays where it is
         # What does not pass keeps its text as it was received, so that another fix can be tried on it.
         for path, paths, own in (
             (part.landing, outcome.landing, ""),
@@ -383,7 +393,7 @@ def _recounted(
     receipt: Receipt, channel: Channel, in_landing: dict[str, int], in_quarantine: dict[str, int]
 ) -> Receipt:
     landed, quarantined = (counts.get(receipt.source_file, 0) for counts in (in_landing, in_quarantine))
-    received = landed + quarantined
+    received = landed + quarantined + receipt.erased
     if received != receipt.received and not channel.unpivot:
         raise StepFailed(
             f"channel {channel.name}: {receipt.source_file}: {receipt.received} rows received, but {landed} landed and "

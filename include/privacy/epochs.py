@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
-from include.lake import Lake, replacing
+from include.lake import Lake, earlier_days, replacing
 from include.ledger import StepFailed
 
 
@@ -18,10 +18,17 @@ def fingerprint(key: bytes) -> str:
     return hmac.new(key, b"which key", hashlib.sha256).hexdigest()
 
 
-def files_of_epoch(lake: Lake, files: Iterable[Path], epoch: int) -> list[Path]:
+def files_of_epoch(lake: Lake, files: Iterable[Path], epoch: int | None) -> list[Path]:
     """Those of the files, each in a folder `date=<day>`, whose day ran under the key of an epoch: what names visitors
     is compared and continued within one epoch only. A day of which nothing is known is of none."""
     return [path for path in files if _epoch_of(lake, path.parent.name.removeprefix("date=")) == epoch]
+
+
+def earlier_days_of_epoch(lake: Lake, path: Path) -> list[Path]:
+    """The files of that name of the days before it that ran under the same key, the oldest first; `path` lies in a
+    folder `date=<day>`. What names no visitor, such as a count, is compared beyond it: the people stay the same."""
+    epoch = _epoch_of(lake, path.parent.name.removeprefix("date="))
+    return files_of_epoch(lake, earlier_days(path), epoch)
 
 
 def _epoch_of(lake: Lake, day: str) -> int | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from include.code import hash_of_code
+from include.extract.landing import RECEIPT_SCHEMA, typed_rows
 from include.lake import Lake, hash_file
 from include.ledger import STEPS
 from include.publish.content import HASH_CHARACTERS, TableContent, hash_of_release
@@ -46,6 +47,23 @@ def build_manifest(
         "inputs": inputs,
         "row_flow": flow,
         "gates": _gates(lake, day, connection),
+        "files": [_file(path, release, by_file) for path in _files(release)],
+    }
+
+
+def reseal(
+    manifest: dict[str, Any],
+    release: Path,
+    contents: tuple[TableContent, ...],
+    release_id: str,
+    content_hash: str,
+) -> dict[str, Any]:
+    """The manifest of a release whose files were written again, as without an erased person: what it came from stays
+    as it was, what it holds and its name are new."""
+    by_file = {f"{each.name}.parquet": each for each in contents}
+    return manifest | {
+        "release_id": release_id,
+        "content_hash": content_hash,
         "files": [_file(path, release, by_file) for path in _files(release)],
     }
 
@@ -110,9 +128,10 @@ def _file(path: Path, release: Path, contents: dict[str, TableContent]) -> dict[
 
 
 def _inputs(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """Rows per channel up to the day: received, landed and quarantined."""
+    """Rows per channel up to the day: received, landed, quarantined and erased."""
     if not any(lake.receipts().glob("*/*/receipts.parquet")):
         return []
+    receipts = typed_rows([lake.receipts() / "*" / "*" / "receipts.parquet"], RECEIPT_SCHEMA)
     return _rows(
         connection,
         f"""
@@ -122,8 +141,9 @@ def _inputs(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> lis
             count(*) as files,
             cast(sum(received) as bigint) as received,
             cast(sum(landed) as bigint) as landed,
-            cast(sum(quarantined) as bigint) as quarantined
-        from read_parquet('{lake.receipts()}/*/*/receipts.parquet', hive_partitioning = false)
+            cast(sum(quarantined) as bigint) as quarantined,
+            cast(coalesce(sum(erased), 0) as bigint) as erased
+        from ({receipts})
         where delivered_on <= ?
         group by channel, kind
         order by channel, kind
@@ -135,7 +155,7 @@ def _inputs(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> lis
 def _row_flow(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     """The way of the rows from what was received to what is published, and whether each equation holds.
 
-    received = landed + quarantined; landed = staged + superseded + deleted; staged = published + unattributed.
+    received = landed + quarantined + erased; landed = staged + superseded + deleted; staged = published + unattributed.
     """
     inputs = _inputs(lake, day, connection)
     counts = lake.staged("row_counts")
@@ -151,8 +171,8 @@ def _row_flow(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> d
     landed_by_receipt = {(row["kind"], row["channel"]): row["landed"] for row in inputs if row["landed"]}
     landed_by_staging = {(row["kind"], row["channel"]): row["landed_rows"] for row in staged}
     checks = {
-        "received = landed + quarantined": all(
-            row["received"] == row["landed"] + row["quarantined"] for row in inputs
+        "received = landed + quarantined + erased": all(
+            row["received"] == row["landed"] + row["quarantined"] + row["erased"] for row in inputs
         ),
         "landed by extract = landed by stage": landed_by_receipt == landed_by_staging,
         "landed = staged + superseded + deleted": all(
@@ -166,6 +186,7 @@ def _row_flow(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> d
     return {
         "received": _sum(inputs, "received"),
         "quarantined": _sum(inputs, "quarantined"),
+        "erased": _sum(inputs, "erased"),
         "landed": _sum(inputs, "landed"),
         "superseded": _sum(staged, "superseded_rows"),
         "deleted": _sum(staged, "deleted_rows"),

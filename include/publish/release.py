@@ -82,7 +82,7 @@ def seal_release(lake: Lake, day: date, configuration: Configuration, release: P
             _write_report(lake, day, release)
             everything = read_contents(release, connection)
             write_manifest(release, build_manifest(lake, day, configuration, release, everything, connection))
-            _synchronise(release)
+            synchronise(release)
             _take_place(lake, release, sealed)
         else:
             shutil.rmtree(release)
@@ -262,7 +262,7 @@ def publish_sealed(lake: Lake, day: date, release_id: str) -> tuple[bool, str]:
     return True, f"readers see {release_id}"
 
 
-def _synchronise(release: Path) -> None:
+def synchronise(release: Path) -> None:
     """Have every file and folder of a release on the disk before anybody is pointed to it."""
     for path in sorted(release.rglob("*")):
         if path.is_file():

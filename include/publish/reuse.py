@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from include.code import hash_of_code
-from include.lake import Lake, earlier_days, replacing
+from include.lake import Lake, earlier_days, hash_file, replacing
 from include.normalise.versions import normalisation_version
 from include.privacy.epochs import fingerprint
+from include.privacy.requests.proofs import proofs_path
+from include.privacy.requests.tombstones import tombstones_path
 from include.publish.manifest import verify_release
 from include.publish.release import publish_sealed
 from include.settings import pseudonym_key
@@ -52,7 +54,7 @@ def remember_inputs(lake: Lake, day: date, configuration: Configuration, release
 
 def hash_of_inputs(lake: Lake, day: date, configuration: Configuration) -> str:
     """SHA-256 of all that a run of `day` depends on: code, configuration, what values are normalised with,
-    key, landed files and the days before."""
+    key, landed files, who was erased, and the days before."""
     with duckdb.connect() as connection:
         receipts = connection.execute(
             f"""
@@ -62,9 +64,21 @@ def hash_of_inputs(lake: Lake, day: date, configuration: Configuration) -> str:
             order by all
             """
         ).fetchall()
+        requests = _requests(lake, day, connection)
     # What an earlier day left behind (identity, segments) is named by the inputs of that day.
     earlier = sorted(path.read_text() for path in earlier_days(lake.run_file(day, RECORD)))
     key = fingerprint(pseudonym_key())
     rules = [configuration.hash, normalisation_version(configuration.normalisation)]
-    parts = [f"{day:%Y-%m-%d}", hash_of_code(), *rules, key, *earlier, *map(str, receipts)]
+    parts = [f"{day:%Y-%m-%d}", hash_of_code(), *rules, key, *requests, *earlier, *map(str, receipts)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _requests(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Who was erased, as hashes, and what was done for requests up to the day."""
+    erased = [hash_file(path) for path in [tombstones_path(lake)] if path.exists()]
+    if not proofs_path(lake).exists():
+        return erased
+    done = connection.execute(
+        f"from read_parquet('{proofs_path(lake)}') where done_on <= cast('{day:%Y-%m-%d}' as date) order by all"
+    )
+    return [*erased, *map(str, done.fetchall())]

@@ -25,6 +25,7 @@ def placeholders(lake: Lake, day: date, configuration: Configuration, release: P
         "control_share": str(configuration.privacy.control_share),
         "channels": _channels(configuration),
         "unique_id_types": _unique_id_types(configuration),
+        "own_audiences": _own_audiences(configuration),
     }
     if release is not None:
         values |= {
@@ -53,6 +54,13 @@ def _channels(configuration: Configuration) -> str:
 def _unique_id_types(configuration: Configuration) -> str:
     unique = sorted(name for name, rule in configuration.identity.id_types.items() if rule.unique)
     return rows_as_sql({"id_type": "varchar"}, ((name,) for name in unique))
+
+
+def _own_audiences(configuration: Configuration) -> str:
+    """The audiences that the company wrote itself; nobody misspelt the project's defaults."""
+    is_own = (configuration.folder / "audiences.yml").exists()
+    names = [audience.audience_id for audience in configuration.audiences] if is_own else []
+    return rows_as_sql({"audience_id": "varchar"}, ((name,) for name in names))
 
 
 def _release_tables(lake: Lake, release: Path, tables: Iterable[PublishedTable]) -> str:

@@ -14,7 +14,7 @@ from include.report.activation import activations, deliveries, lift
 from include.report.audiences import overlaps, placements, reach
 from include.report.learned import actions, product_profiles, stages, triggers
 from include.report.offsite import offsite_interests, upsell_opportunities
-from include.report.sections import Section, Source, bars_of
+from include.report.sections import NOT_PUBLISHED, Section, Source, bars_of
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -196,7 +196,8 @@ def _audiences(source: Source) -> Section:
         "both/audience_members",
         f"""
         select audiences.audience_id, audiences.name, audiences.side, count(released.member_id) as members,
-            count(*) filter (where released.is_control) as controls
+            count(*) filter (where released.is_control) as controls,
+            {NOT_PUBLISHED} as not_published
         from read_parquet('{source.release}/both/audiences.parquet') as audiences
         left join released using (audience_id)
         group by all order by members desc, 1
@@ -206,8 +207,8 @@ def _audiences(source: Source) -> Section:
         "Audiences",
         "Members that may be addressed and the control group, kept apart so that the effect can be measured.",
         bars_of([(row[1] or row[0], row[3], f"{row[3]:,}") for row in rows]),
-        ("audience", "name", "side", "members", "of them control"),
-        tuple(rows),
+        ("audience", "name", "side", "members", "of them control", "not published because of"),
+        tuple((*row[:5], row[5] or "") for row in rows),
     )
 
 

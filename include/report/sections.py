@@ -12,6 +12,13 @@ import duckdb
 from include.lake import Lake
 
 MOST_BARS, MOST_ROWS = 20, 200
+# Why an audience has no member, in words, or null: a query of `audiences`.
+NOT_PUBLISHED = """
+            case
+                when audiences.status = 'below_min_size' and audiences.size > 0
+                    then format('{:,} of {:,} people needed', audiences.size, audiences.min_size)
+                when audiences.status = 'below_min_size' then 'nobody meets the condition'
+            end"""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from include import ledger
 from include.lake import Lake
 from include.publish.manifest import read_manifest
 from include.publish.release import business_day, current_release
+from include.report.sections import NOT_PUBLISHED
 
 TOP_AUDIENCES = 8
 
@@ -76,13 +77,17 @@ def _rows_flow(manifest: dict) -> list[str]:
 def _audiences(release, connection: duckdb.DuckDBPyConnection) -> list[str]:
     rows = connection.execute(
         f"""
-        select audiences.audience_id, audiences.side, count(members.member_id) as size
+        select audiences.audience_id, audiences.side, count(members.member_id) as size,
+            {NOT_PUBLISHED} as not_published
         from read_parquet('{release}/both/audiences.parquet') as audiences
         left join read_parquet('{release}/both/audience_members.parquet') as members using (audience_id)
         group by all order by size desc, 1
         """
     ).fetchall()
-    lines = [f"  {side:<7}{name:<34}{size:>10,} members" for name, side, size in rows[:TOP_AUDIENCES]]
+    lines = [
+        f"  {side:<7}{name:<34}{size:>10,} members{f': {reason}' if reason else ''}"
+        for name, side, size, reason in rows[:TOP_AUDIENCES]
+    ]
     more = [f"  … and {len(rows) - TOP_AUDIENCES} more"] if len(rows) > TOP_AUDIENCES else []
     return ["Audiences", *lines, *more] if lines else []
 

@@ -68,8 +68,31 @@ def test_every_dag_file_imports(dag_bag):
 
 
 def test_the_dags_are_exactly_these(dag_bag):
-    assert set(dag_bag.dags) == {"customer_audiences", "plan_identity"}
+    assert set(dag_bag.dags) == {"customer_audiences", "plan_identity", "privacy_requests"}
     assert [task.task_id for task in dag_bag.dags["plan_identity"].tasks] == ["plan"]
+
+
+def test_a_privacy_request_about_many_is_done_only_after_a_person_has_decided(dag_bag):
+    dag = dag_bag.dags["privacy_requests"]
+    assert {task.task_id: set(task.upstream_task_ids) for task in dag.tasks} == {
+        "receive": set(),
+        "needs_a_person": {"receive"},
+        "approve": {"needs_a_person"},
+        "decide": {"approve", "receive"},
+        "fulfil": {"needs_a_person", "decide"},
+    }
+    templates = [str(getattr(task, name, "")) for task in dag.tasks for name in task.template_fields]
+    assert templates
+    assert not any("id_value" in text for text in templates)
+
+
+def test_the_form_of_privacy_requests_offers_what_the_queue_takes(dag_bag):
+    from include.privacy.requests.queue import ID_TYPES, KINDS
+
+    params = dag_bag.dags["privacy_requests"].params
+    assert set(params) == {"kind", "id_type", "id_value", "purpose", "reason", "day"}
+    assert params.get_param("kind").schema["enum"] == ["", *KINDS]
+    assert params.get_param("id_type").schema["enum"] == [*ID_TYPES]
 
 
 def test_tasks_and_their_order_are_those_of_the_design(dag_bag):
@@ -104,7 +127,7 @@ def test_a_dag_file_has_the_dags_name_its_page_and_less_than_a_hundred_lines_of_
 
 def test_a_dag_file_imports_nothing_heavy_when_it_is_parsed():
     code = (
-        "import sys; sys.path.insert(0, 'dags'); import customer_audiences, plan_identity; "
+        "import sys; sys.path.insert(0, 'dags'); import customer_audiences, plan_identity, privacy_requests; "
         "print([m for m in ('pandas', 'sklearn', 'great_expectations', 'dbt', 'duckdb') if m in sys.modules])"
     )
     done = subprocess.run(

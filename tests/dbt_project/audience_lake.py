@@ -28,6 +28,7 @@ from include.extract.kinds import kinds
 from include.lake import HISTORY_TABLES, Lake
 from include.normalise.landing import normalise_landing
 from include.privacy.pseudonym import pads, visitor_id
+from include.privacy.requests.proofs import keep_proofs
 from include.settings import DEFAULT_CONFIG, settings
 from include.warehouse import run_dbt
 from ml.offsite import OFFSITE_INTERESTS
@@ -395,6 +396,8 @@ def remember(lake: Lake) -> None:
         ("runners", visitor("ck-ann"), "2024-03-03", "left"),
         ("runners", visitor("ck-ben"), "2024-06-20", "entered"),
         ("thirties", visitor("ck-ben"), "2024-06-01", "left"),
+        # Comes back today.
+        ("thirties", visitor("ck-ann"), "2024-06-01", "left"),
         ("thirties", visitor("ck-ben"), "2024-05-31", "left"),
     ]
     _write(
@@ -452,6 +455,7 @@ def operate(lake: Lake) -> None:
         for name, columns in (("activations", ACTIVATIONS), ("activation_refusals", REFUSALS)):
             connection.execute(f"create table {name} ({columns})")
             connection.execute(f"copy {name} to '{lake.ops(DAY, name)}' (format parquet)")
+    keep_proofs(lake, [])
 
 
 def _customers() -> list[dict]:

@@ -85,6 +85,17 @@ def test_a_member_leaves_with_the_audience_the_model_or_the_visitor_whichever_is
     ]
 
 
+def test_who_left_and_came_back_entered_on_the_day_of_the_return(built: AudienceLake) -> None:
+    query = f"""
+        select changed_date::varchar, change, entered_at::varchar
+        from audience_changes inner join audience_members using (audience_id, member_id)
+        where audience_id = 'thirties' and member_id = '{ANN}' order by all"""
+    assert built.read(query) == [
+        ("2024-06-01", "left", "2024-06-30 00:00:00"),
+        ("2024-06-30", "entered", "2024-06-30 00:00:00"),
+    ]
+
+
 def changes(built: AudienceLake, change: str, where: str = "true") -> set[tuple[str, str, str]]:
     query = f"""
         select audience_id, member_id, reason from audience_changes
@@ -131,6 +142,7 @@ def test_of_who_withdrew_consent_the_history_keeps_only_what_removal_needs(built
         ("runners", ANN, "2024-06-20", "entered"),
         ("runners", ANN, "2024-03-03", "left"),
         ("thirties", visitor("ck-ben"), "2024-06-01", "left"),
+        ("thirties", ANN, "2024-06-01", "left"),
     }
 
 

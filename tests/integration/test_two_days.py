@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from include.privacy.requests.places import unknown_files
 from tests.company import DAYS, Company
 
 PUBLISHED = {
@@ -21,7 +22,7 @@ PUBLISHED = {
     "bridge.match_rates", "bridge.offsite_interests", "bridge.upsell_opportunities", "bridge.audience_overlaps",
     "bridge.reach", "both.audiences", "both.audience_members", "both.audience_changes", "both.audience_lift",
     "ops.activations", "ops.activation_refusals", "ops.deliveries", "ops.releases", "ops.quality_results",
-    "ops.quarantine_summary", "ops.schema_drift", "ops.model_cards", "ops.run_costs",
+    "ops.quarantine_summary", "ops.privacy_requests", "ops.schema_drift", "ops.model_cards", "ops.run_costs",
 }  # fmt: skip
 # These say how a run went; all others are a function of the landed data. Health is kept of each day that was resolved.
 ABOUT_THE_RUN = {"ops.run_costs", "ops.quality_results", "ops.releases", "ops.deliveries"}
@@ -62,8 +63,26 @@ def test_day_by_day_gives_the_same_tables_as_one_rebuild(two_days: Company, rebu
         # told of whom audiences reach.
         "both.audience_members", "both.audience_changes", "both.audience_lift", "ops.activations",
         "ops.activation_refusals", "dmp.lookalike_models", "dmp.placements",
-        "bridge.audience_overlaps", "bridge.reach",
+        "bridge.audience_overlaps", "bridge.reach", "bridge.offsite_interests",
     }  # fmt: skip
+
+
+def test_a_member_keeps_the_day_of_entry_and_a_new_one_has_todays(two_days: Company):
+    before = (
+        f"read_parquet('{two_days.lake.audiences(DAYS[0], 'audience_members')}', hive_partitioning = false)"
+    )
+    query = f"""
+        select count(before.member_id), count(*) filter (members.entered_at = before.entered_at),
+            count(*) filter (before.member_id is null),
+            count(*) filter (before.member_id is null and members.entered_at = timestamp '{DAYS[1]}'),
+            count(*) filter (before.entered_at = timestamp '{DAYS[0]}')
+        from {{audience_members}} as members
+        left join {before} as before using (audience_id, member_id)"""
+    ((stayed, kept, entered, dated_today, since_the_first_day),) = two_days.rows(query)
+    assert stayed > 100
+    assert kept == stayed == since_the_first_day
+    changed = "select count(*) from {audience_changes} where change = 'entered' and changed_date = "
+    assert dated_today == entered == two_days.rows(f"{changed} date '{DAYS[1]}'")[0][0]
 
 
 def test_received_rows_add_up_to_published_rows(two_days: Company):
@@ -95,6 +114,12 @@ def test_the_duckdb_file_holds_the_same_tables_as_the_parquet_files(two_days: Co
         side, name = table.split(".")
         file = two_days.lake.current / side / f"{name}.parquet"
         assert count == duckdb.sql(f"select count(*) from read_parquet('{file}')").fetchone()[0], table
+
+
+def test_every_file_of_a_run_is_of_a_place_where_people_can_be_erased(two_days: Company):
+    """A new file that no pattern of places.yml fits would stop every erasure."""
+    assert sum(1 for path in two_days.data.rglob("*.parquet") if path.is_file()) > 200
+    assert unknown_files(two_days.data) == []
 
 
 def test_every_customer_of_the_timeline_is_published(two_days: Company):

@@ -86,6 +86,14 @@ def test_a_seed_that_is_merely_active_is_refused(lake):
     assert models.loc["loyal", "verdict"] == "refused"
 
 
+def test_where_nobody_was_ever_seen_what_others_say_is_enough(lake, web):
+    """A company of traits alone hands over no activity: then nobody is more active than anybody."""
+    web["visitor_activity"] = web["visitor_activity"].iloc[:0]
+    summary, models, members = expand(lake, web)
+    assert summary.status == "published" and len(members)
+    assert models.loc["loyal", "activity_lift_at_5"] == pytest.approx(1)
+
+
 def test_devices_of_one_person_are_never_on_both_sides_of_the_split(lake):
     """Each person of the seed browses the very same on two devices: seen on one, it would give away the other."""
     web = web_world(with_taste=False)

@@ -9,10 +9,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy.stats import false_discovery_control
 
 from include.config.schema import Offsite
 from include.lake import Lake
-from ml.offsite import OFFSITE_INTERESTS, compare, find_offsite_interests, weigh
+from ml.offsite import OFFSITE_INTERESTS, find_offsite_interests, judge, weigh
+from ml.offsite_effects import compare
 from ml.offsite_matching import EVERYTHING, Matched, Matching, Shop, read_shop
 from ml.offsite_offers import find_leanings, find_offers
 
@@ -113,9 +115,65 @@ def test_a_planted_interest_is_found_and_its_interval_holds_it(found: pd.DataFra
 
 def test_the_difference_is_of_what_was_read_and_what_was_expected(found: pd.DataFrame) -> None:
     row = found.loc[("dog food", "Pets", 28)]
+    assert row["did"] == pytest.approx(row["rate_after"] * (1 - 1 / row["multiplier"]))
     expected = row["rate_before"] * row["control_after"] / row["control_before"]
-    assert row["did"] == pytest.approx(row["rate_after"] - expected)
-    assert row["multiplier"] == pytest.approx(row["rate_after"] / expected)
+    assert row["multiplier"] == pytest.approx(row["rate_after"] / expected, rel=0.1)
+
+
+def pages_of(people: int, days: np.ndarray, factor: float, rng: np.random.Generator) -> np.ndarray:
+    """What people of very different paces read of one content in so many days, (people, 1)."""
+    pace = np.random.default_rng(3).lognormal(-2, 1, people)
+    return rng.poisson(pace * days * factor)[:, None].astype(float)
+
+
+def test_the_multiplier_is_that_of_a_poisson_regression_with_an_intercept_for_each_person() -> None:
+    people, rng = 300, np.random.default_rng(4)
+    is_buyer, day = np.arange(people) < 120, rng.integers(7, 21, people)
+    before_days, after_days = day, 28 - day
+    before = pages_of(people, before_days, 1.0, rng)
+    after = pages_of(people, after_days, 1.0 + is_buyer, rng)
+    matched = Matched(np.arange(people), day, np.ones(people), is_buyer)
+    found = compare(matched, before, after, before_days, after_days)
+    # The oracle: the pages of all persons, each with an intercept of their own, by iterated least squares.
+    read = np.flatnonzero((before + after)[:, 0] > 0)
+    pages = np.concatenate([before[read, 0], after[read, 0]])
+    days = np.concatenate([before_days[read], after_days[read]])
+    is_after = np.arange(2 * len(read)) >= len(read)
+    design = np.column_stack(
+        [is_after, is_after & np.tile(is_buyer[read], 2), np.tile(np.eye(len(read)), (2, 1))]
+    ).astype(float)
+    effect = np.concatenate([[0.0, 0.0], np.log((before + after)[read, 0] / 28)])
+    for _ in range(30):
+        mean = days * np.exp(design @ effect)
+        effect += np.linalg.solve(design.T @ (mean[:, None] * design), design.T @ (pages - mean))
+    assert found.multiplier[0] == pytest.approx(np.exp(effect[1]), rel=1e-6)
+    # Where counts are nothing but counts, the error is theirs or somewhat more.
+    by_counts = np.sqrt(np.linalg.inv(design.T @ (mean[:, None] * design))[1, 1])
+    error = np.log(found.high[0] / found.low[0]) / 2 / 1.98
+    assert by_counts * 0.99 <= error <= by_counts * 1.3
+
+
+def test_errors_are_larger_where_people_read_in_bursts() -> None:
+    people, rng = 300, np.random.default_rng(5)
+    days, is_buyer = np.full(people, 28), np.arange(people) < 120
+    matched = Matched(np.arange(people), days, np.ones(people), is_buyer)
+    pages = [pages_of(people, days, 1.0, rng) for _ in range(2)]
+    calm = compare(matched, *pages, days, days)
+    bursts = compare(matched, *(each * rng.binomial(1, 0.25, each.shape) * 4 for each in pages), days, days)
+    assert np.log(bursts.high[0] / bursts.low[0]) > 1.5 * np.log(calm.high[0] / calm.low[0])
+
+
+def test_what_is_asked_does_not_depend_on_what_moved() -> None:
+    """The pages read in all decide whether a multiplier could be found, whenever they were read."""
+    people, rng = 300, np.random.default_rng(6)
+    days, is_buyer = np.full(people, 28), np.arange(people) < 120
+    matched = Matched(np.arange(people), days, np.ones(people), is_buyer)
+    before, after = (pages_of(people, days, 1.0, rng) for _ in range(2))
+    moved = np.where(is_buyer[:, None], rng.binomial(before.astype(int), 0.5), 0)
+    plain = compare(matched, before, after, days, days)
+    rising = compare(matched, before - moved, after + moved, days, days)
+    assert rising.p_value[0] < 1e-4 < plain.p_value[0]
+    assert rising.detectable[0] == pytest.approx(plain.detectable[0])
 
 
 def test_what_is_bought_with_it_says_what_it_comes_with(found: pd.DataFrame) -> None:
@@ -142,6 +200,47 @@ def test_where_nothing_is_planted_intervals_hold_nothing_in_nineteen_of_twenty(f
     # Both say the same: the interval leaves 1 out just when chance would not.
     outside = (nothing["low"] > 0) | (nothing["high"] < 0)
     assert (outside == (nothing["p_value"] < 0.05)).all()
+
+
+def judged(p_values: list[list[float]], detectable: float = 1.5) -> pd.DataFrame:
+    """What is said of pairs with these p-values in three windows each."""
+    table = pd.DataFrame(
+        [(pair, window, p) for pair, of_pair in enumerate(p_values) for window, p in enumerate(of_pair)],
+        columns=["category", "window_days", "p_value"],
+    )
+    columns = dict.fromkeys(["did", "low", "high", "multiplier", "multiplier_low", "multiplier_high"], 2.0)
+    placebo = {"placebo_p": 0.5, "placebo_multiplier": 1.0}
+    return judge(table.assign(content=0, detectable=detectable, **columns, **placebo))
+
+
+def test_with_one_window_the_q_values_are_those_of_benjamini_and_hochberg() -> None:
+    p_values = np.random.default_rng(8).random(200) ** 3
+    found = judged([[p] for p in p_values])
+    expected = false_discovery_control(p_values)
+    assert 3 < (expected <= 0.05).sum() < 100
+    assert ((found["q_value"] <= 0.05) == (expected <= 0.05)).all()
+    assert (found["verdict"] == np.where(expected <= 0.05, "rises", "none shown")).all()
+
+
+def test_windows_are_judged_within_what_is_found_and_the_stricter_the_less_is_found() -> None:
+    """Of 100 pairs two are found by all their windows together: within them a p-value of 1/50 of 0.05 is asked for."""
+    nothing = [[0.5, 0.6, 0.7]] * 98
+    found = judged([[1e-6, 0.0006, 0.003], [1e-5, 0.9, 0.9], *nothing])
+    assert found["verdict"].tolist()[:6] == [
+        "rises",
+        "rises",
+        "none shown",
+        "rises",
+        "none shown",
+        "none shown",
+    ]
+    assert set(found["verdict"].iloc[6:]) == {"none shown"}
+
+
+def test_what_could_not_be_found_is_not_asked() -> None:
+    table = judged([[1e-9, 1e-9, 1e-9]], detectable=2.1)
+    assert (table["verdict"] == "too few").all()
+    assert table[["multiplier", "low", "p_value", "q_value"]].isna().all(axis=None)
 
 
 def test_readers_of_a_subject_lead_to_what_its_buyers_buy(world: World, found: pd.DataFrame) -> None:
@@ -239,6 +338,35 @@ def test_without_input_the_tables_are_empty_and_say_why(
     assert pq.read_table(lake.ml(TODAY, "upsell_offers")).num_rows == 0
     cards = pq.read_table(lake.ml(TODAY, "model_cards_offsite")).to_pylist()
     assert [card["note"] for card in cards] == [f"skipped: {reason}"]
+
+
+def test_reports_of_two_days_do_not_tell_of_the_few_who_bought_in_between(
+    world: World, tmp_path: Path
+) -> None:
+    lake, tomorrow = Lake(tmp_path), TODAY + timedelta(days=1)
+    tables = {
+        name: pd.read_parquet(world.lake.staged(name))
+        for name in ("offsite_views", "offsite_purchases", "offsite_orders")
+    }
+    purchases = tables["offsite_purchases"]
+    for day, gone in ((TODAY, 30), (tomorrow, 0)):
+        # On the first day about thirty had not bought tea yet, and more than a hundred no stroller.
+        few = purchases["category"].eq("tea") & (purchases["person_number"] >= PEOPLE - gone * 4)
+        many = purchases["category"].eq("stroller") & (purchases["person_number"] >= PEOPLE - gone * 20)
+        for name, frame in (tables | {"offsite_purchases": purchases[~(few | many)]}).items():
+            _write(lake, name, frame)
+        find_offsite_interests(lake, day, Models())
+    first, second = (
+        pq.read_table(lake.ml(day, "offsite_interests"))
+        .to_pandas()
+        .groupby("bought_category")["buyers"]
+        .max()
+        for day in (TODAY, tomorrow)
+    )
+    truly = weigh(world.shop, (28,), 28, 5).groupby("bought_category")["buyers"].max()
+    assert 0 < truly["tea"] - first["tea"] < 50 <= truly["stroller"] - first["stroller"]
+    assert second["tea"] == first["tea"]
+    assert second["stroller"] == truly["stroller"]
 
 
 def test_fewer_than_fifty_buyers_are_not_judged() -> None:

@@ -11,9 +11,12 @@ from sklearn.metrics import roc_auc_score
 from include.config.schema import Propensity
 from include.lake import Lake
 from include.ledger import StepFailed
+from ml.calibration import logit
+from ml.classifier import MOST_SHIFT, NAIVE, at_level, learn
+from ml.contest import BaseRate
 from ml.propensity import score_customers
 from ml.tables import CUSTOMER_SCORES, MODEL_CARDS
-from tests.ml.shoppers import DAY, MODELS, hand_over
+from tests.ml.shoppers import DAY, HORIZON, MODELS, hand_over
 
 
 def _card(lake: Lake, score: str = "purchase_probability", day: date = DAY) -> pd.DataFrame:
@@ -57,6 +60,24 @@ def test_every_current_customer_has_one_probability_inside_its_interval(learned,
     assert ((scores["low"] < scores["value"]) & (scores["value"] < scores["high"])).all()
     assert scores["percentile"].max() == 100
     assert scores["value"].mean() == pytest.approx(0.136, abs=0.03)
+
+
+def test_the_level_is_that_of_the_newest_outcome_that_is_known(learned, snapshots):
+    newest = snapshots[snapshots["as_of_date"] == pd.Timestamp(DAY - timedelta(days=HORIZON))]
+    rate = newest["bought_in_horizon"].astype(float).mean()
+    assert _scores(learned)["value"].mean() == pytest.approx(rate, abs=1e-6)
+
+
+def test_a_level_far_from_the_models_is_approached_and_not_taken_over():
+    people = pd.DataFrame({"customer_id": [f"c{number}" for number in range(100)], "as_of_date": DAY})
+    labels = np.arange(100) % 10 == 0
+    model = learn(people, labels * 1.0, BaseRate(), NAIVE, trained_until=DAY, bags=0, seed=0)
+    before = model.probabilities(people)
+    assert at_level(model, people, 0.11).probabilities(people).mean() == pytest.approx(0.11)
+    for rate, moved in ((0.9, MOST_SHIFT), (0.001, -MOST_SHIFT)):
+        twice = at_level(at_level(model, people, 0.11), people, rate)
+        assert np.allclose(logit(twice.probabilities(people)) - logit(before), moved)
+    assert at_level(model, people[:0], 0.9) == model
 
 
 def test_what_a_customer_bought_before_orders_what_they_buy_after_the_day(learned, journey):
@@ -125,8 +146,8 @@ def test_two_runs_write_the_same_bytes(snapshots, lake):
 
 
 SKIPPED = {
-    "without snapshots": (lambda frame: None, "no customer features"),
-    "without rows": (lambda frame: frame.iloc[:0], "no customer features"),
+    "without snapshots": (lambda frame: None, "nobody was known a horizon ago"),
+    "without rows": (lambda frame: frame.iloc[:0], "nobody was known a horizon ago"),
     "with one known cutoff": (
         lambda frame: frame[frame["as_of_date"] > frame["as_of_date"].min()],
         "two cutoffs",

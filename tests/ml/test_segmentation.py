@@ -14,7 +14,7 @@ from include.settings import DEFAULT_CONFIG
 from ml.evaluation import Estimate
 from ml.segmentation import Trial, choose_number, segment_customers, try_numbers
 from ml.tables import CUSTOMER_SEGMENTS, SEGMENTS
-from ml.wording import name_group, name_holds
+from ml.wording import name_group, name_holds, phrase
 from tests.ml.shoppers import DAY, MODELS, hand_over
 
 
@@ -151,6 +151,22 @@ def test_a_segment_is_named_by_what_sets_it_apart():
     assert name_group(differences) == "Frequent, big baskets, promotion lovers"
     assert name_group({"orders_90d": 0.1}) == "Close to the average"
     assert name_group({"beer_lines_56d": 2.0, "beer_lines": 1.9}) == "High beer lines"
+
+
+@pytest.mark.parametrize(
+    ("feature", "much"),
+    [
+        ("days_since_last_click", "hardly clicks"),
+        ("days_since_last_contact", "no contact for long"),
+        ("days_since_last_visit", "not online for long"),
+        ("emails_clicked_28d", "clicks in messages"),
+        ("emails_opened_84d", "reads messages"),
+        ("emails_sent_28d", "often written to"),
+        ("recency_days", "long away"),
+    ],
+)
+def test_long_since_something_is_not_called_much_of_it(feature, much):
+    assert phrase(feature, 1.0) == much
 
 
 def test_a_description_states_the_numbers_it_rests_on(segmented):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from include.activate import export_audiences
 from include.activate.export import Exported
 from include.activate.formats import OF_CUSTOMERS
 from include.config import Configuration, load_configuration
-from include.lake import Lake
+from include.lake import Lake, hash_file
 from include.settings import settings
 
 DAY, NEXT_DAY, THIRD_DAY = date(2024, 6, 28), date(2024, 6, 29), date(2024, 6, 30)
@@ -149,10 +150,16 @@ class Activation:
         release = self.lake.published / "releases" / f"{day:%Y-%m-%d}_000000000000"
         shutil.rmtree(release, ignore_errors=True)
         shutil.copytree(self.lake.activation(day), release / "activation")
+        self.seal(release)
         pointer = self.lake.published / ".new"
         pointer.symlink_to(release.relative_to(self.lake.published))
         pointer.replace(self.lake.current)
         return release
+
+    def seal(self, release: Path) -> None:
+        files = sorted(path for path in release.rglob("*") if path.is_file())
+        listed = [{"path": str(path.relative_to(release)), "sha256": hash_file(path)} for path in files]
+        (release / "manifest.json").write_text(json.dumps({"files": listed}))
 
     def log(self, day: date) -> pa.Table:
         return pq.read_table(self.lake.ops(day, "deliveries"))

@@ -71,6 +71,7 @@ def test_no_file_has_the_person_any_more_and_nothing_brings_them_back(sent: Acti
     # Of each destination everybody, what was added, and the manifest.
     assert len(changed) == 9
     assert files_with(sent, "ann@example.com") == []
+    sent.seal(current_release(sent.lake))
     assert str(deliver_release(sent.lake, DAY, configuration)) == "nothing to send"
     del sent.people["ann"]
     sent.members["loyal"].discard("ann")
@@ -90,6 +91,23 @@ def test_a_destination_that_is_away_removes_them_with_the_next_run(sent: Activat
     sent.release(NEXT_DAY)
     deliver_release(sent.lake, NEXT_DAY, configuration)
     assert platform.mails() == ["cal@example.com", "home@example.com"]
+
+
+def test_devices_of_a_person_are_removed_too(small: Activation) -> None:
+    configuration = small.configure(
+        "- id: out\n  columns: {visitor: [member_id], until: [expires_at]}\n  deliver: {to: folder, path: box}\n"
+    )
+    small.visitors = {"loyal": {"5f", "6a"}}
+    small.export(DAY, configuration)
+    small.release(DAY)
+    deliver_release(small.lake, DAY, configuration)
+    removed = remove_people(small.lake, configuration, ["nobody"], ["5f"])
+    assert [(line.action, line.rows) for line in removed.lines] == [("remove", 1)]
+    assert (
+        (small.folder / "box" / "2024-06-28_000000000000_loyal_remove.csv")
+        .read_text()
+        .startswith("visitor,until\n5f,")
+    )
 
 
 def test_who_was_never_sent_is_removed_nowhere(sent: Activation, platform) -> None:

@@ -615,6 +615,16 @@ def test_stages_that_would_begin_in_the_wrong_order_are_refused(problems):
     ]
 
 
+def test_placements_do_not_look_back_further_than_events_are_kept(problems, load):
+    kept = "purposes: {advertising: [ads]}\nevent_days: 14\n"
+    assert load(privacy=kept).models.placements.window_days == 14
+    assert load(models="placements: {window_days: 10}\n").models.placements.window_days == 10
+    assert problems(models="seed: 7\nplacements:\n  window_days: 15\n", privacy=kept) == [
+        "models.yml:3 placements.window_days: found 15, allowed: at most 14 days; privacy.yml keeps events no longer "
+        "(event_days)"
+    ]
+
+
 def test_a_minimum_cell_below_fifty_is_refused(problems):
     assert problems(privacy="purposes: {advertising: [ads]}\nminimum_cell: 5\n") == [
         "privacy.yml:2 minimum_cell: found 5, allowed: at least 50"

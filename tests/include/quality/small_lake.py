@@ -31,7 +31,7 @@ WAREHOUSE = {
         if(i < 30, '+12125550' || (100 + i), null) as phone, {NONE_REJECTED} from range({CUSTOMERS}) t(i)""",
     "stg_events": f"""select 'web' as channel, 'e' || i as event_id, {NO_CONTACT}, 'cookie-' || i as anonymous_id,
         null::varchar as advertising_id, null::varchar as device_id, 'u' || i as user_id, '203.0.113.' || i as ip,
-        timestamp '2017-11-02' + to_minutes(i) as occurred_at
+        true as is_owned_site, timestamp '2017-11-02' + to_minutes(i) as occurred_at
         from range(50) t(i)""",
     "stg_orders": f"""select 'shop' as channel, 'o' || i as order_id, {NO_CONTACT},
         timestamp '2017-11-03' + to_minutes(i) as ordered_at,
@@ -50,7 +50,7 @@ WAREHOUSE = {
     "stg_messages": f"""select 'mail' as channel, 'm' || i as message_id, 'sent' as action, {NO_CONTACT},
         timestamp '2017-11-05' as occurred_at from range(10) t(i)""",
     "stg_traits": """select 'broker' as channel, 'anonymous_id' as id_type, 'a' || i as id_value, 'sport' as trait,
-        'broker' as provider, timestamp '2017-11-06' as observed_at from range(10) t(i)""",
+        'broker' as provider, 'third' as party, timestamp '2017-11-06' as observed_at from range(10) t(i)""",
     "stg_consents": """select 'cmp' as channel, 'anonymous_id' as id_type, 'a' || i as id_value,
         'advertising' as purpose, timestamp '2017-11-07' as effective_at from range(10) t(i)""",
     "int_audience_rules": "select * from (values ('loyal', 'cdp'), ('sporty', 'dmp')) as t(audience_id, side)",
@@ -293,8 +293,8 @@ TABLES = {
     "dmp/placements": ML["placements"],
     "bridge/audience_overlaps": ML["audience_overlaps"],
     "bridge/reach": ML["reach"],
-    "both/audiences": """select *, 60::bigint as size from (values ('loyal', 'cdp', 'Loyal', 'd1'), ('sporty',
-        'dmp', 'Sporty', 'd2'))
+    "both/audiences": """select *, 60::bigint as size, 50::bigint as min_size, 'published' as status
+        from (values ('loyal', 'cdp', 'Loyal', 'd1'), ('sporty', 'dmp', 'Sporty', 'd2'))
         as t(audience_id, side, name, definition_version)""",
     "both/audience_members": f"""select 'loyal' as audience_id, {CUSTOMER} as member_id, i % 10 = 0 as is_control,
         timestamp '2017-12-01' as entered_at, timestamp '2017-12-31' as expires_at from range(60) t(i)
@@ -309,6 +309,10 @@ TABLES = {
             as counted (measure, part, share)""",
     "ops/quarantine_summary": """select 'crm' as channel, 'customers' as kind, 'row' as refused, 'malformed' as reason,
         '' as column_name, 1::bigint as rows, 1::bigint as refused_rows, 121::bigint as received_rows""",
+    "ops/privacy_requests": """select '20171201-abc' as request_id, 'erasure' as kind, 'hash' as person,
+        'landing' as place, 'Dana' as decided_by, 1::bigint as files_searched, 2::bigint as rows_found,
+        2::bigint as rows_removed, 0::bigint as residue, true as is_proven, date '2017-12-01' as received_date,
+        date '2017-12-01' as done_date""",
     "ops/schema_drift": """select 'crm' as channel, 'shoe_size' as source_column, 'added' as change,
         'crm.csv' as since_file, true as is_current, date '2017-11-20' as since_date""",
     "both/audience_lift": """select 'loyal' as audience_id, 'cdp' as side, 'rule' as source, outcome,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from include.config import Configuration
+from include.config import Configuration, load_configuration
 from include.extract.drift import write_drift
 from include.ledger import StepFailed
 from include.quality import GateResult, run_gate
@@ -1018,6 +1018,22 @@ def test_a_gate_warns_of(
     assert result.warned == len(expected)
 
 
+def test_an_audience_of_nobody_is_told_to_who_wrote_it_only(
+    small: SmallLake, configuration: Configuration, tmp_path: Path
+) -> None:
+    warehouse("delete from int_audience_membership where audience_id = 'loyal'")(small)
+    gate("segment", small, configuration)
+    assert broken(small, "segment") == set()
+    folder = tmp_path / "config"
+    folder.mkdir()
+    (folder / "channels.yml").write_text((configuration.folder / "channels.yml").read_text())
+    (folder / "audiences.yml").write_text(
+        "audiences: [{id: loyal, name: L, description: D, side: cdp, where: frequency_orders > 4, ttl_days: 30}]"
+    )
+    gate("segment", small, load_configuration(folder))
+    assert broken(small, "segment") == {"audience_sizes: audiences_have_members"}
+
+
 def test_too_much_in_quarantine_stops_with_file_row_and_reason_but_no_personal_data(
     small: SmallLake, configuration: Configuration
 ) -> None:
@@ -1169,6 +1185,18 @@ def test_a_company_without_any_data_fails_only_for_its_required_channels(
         assert broken(empty_lake, step) == {"channels: required_channels_deliver"}
     else:
         assert not gate(step, empty_lake, configuration).failed
+
+
+def test_traits_of_people_who_never_agreed_are_told(
+    empty_lake: SmallLake, configuration: Configuration
+) -> None:
+    gate("unify", empty_lake, configuration)
+    assert broken(empty_lake, "unify") == set()
+    warehouse("insert into stg_traits (id_type, id_value, party) values ('anonymous_id', 'a1', 'third')")(
+        empty_lake
+    )
+    gate("unify", empty_lake, configuration)
+    assert broken(empty_lake, "unify") == {"agreement: somebody_has_agreed"}
 
 
 def test_a_missing_file_is_named(small: SmallLake, configuration: Configuration) -> None:

@@ -68,7 +68,8 @@ def test_names_from_configuration_cannot_break_the_page(small: SmallLake, releas
     (building / "both").mkdir(parents=True)
     small.write(
         building / "both/audiences.parquet",
-        "select 'x' as audience_id, '<script>alert(1)</script>' as name, 'cdp' as side",
+        "select 'x' as audience_id, '<script>alert(1)</script>' as name, 'cdp' as side, 1 as size, 1 as min_size, "
+        "'published' as status",
     )
     small.write(
         building / "both/audience_members.parquet",
@@ -77,6 +78,32 @@ def test_names_from_configuration_cannot_break_the_page(small: SmallLake, releas
     page = write_report(small.lake, building, DAY).read_text()
     assert "<script" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_page_and_summary_say_why_an_audience_has_no_member(small: SmallLake, release: Path) -> None:
+    building = small.lake.building_release(DAY)
+    (building / "both").mkdir(parents=True)
+    rows = "('few', 9, 'below_min_size'), ('none', 0, 'below_min_size'), ('loyal', 60, 'published')"
+    for folder in (building, release):
+        small.write(
+            folder / "both/audiences.parquet",
+            "select *, 'cdp' as side, audience_id as name, 50 as min_size "
+            f"from (values {rows}) as t(audience_id, size, status)",
+        )
+    small.write(
+        building / "both/audience_members.parquet",
+        "select 'loyal' as audience_id, 'm' as member_id, false as is_control",
+    )
+    page = write_report(small.lake, building, DAY).read_text()
+    assert "<td>few</td><td>few</td><td>cdp</td><td>0</td><td>0</td><td>9 of 50 people needed</td>" in page
+    assert (
+        "<td>none</td><td>none</td><td>cdp</td><td>0</td><td>0</td><td>nobody meets the condition</td>"
+        in page
+    )
+    assert "<td>loyal</td><td>loyal</td><td>cdp</td><td>1</td><td>0</td><td></td>" in page
+    assert re.search(
+        r"^  cdp    few +0 members: 9 of 50 people needed$", published_summary(small.lake, DAY), re.MULTILINE
+    )
 
 
 def test_a_release_without_rows_still_has_a_report(small: SmallLake, configuration: Configuration) -> None:

@@ -1,0 +1,32 @@
+-- What was done for whom, without saying who: a keyed hash stands for the person. Searching every file once more after an
+-- erasure is where `residue` comes from.
+
+with
+
+proofs as (
+
+    select * from {{ source('privacy', 'proofs') }}
+
+),
+
+final as (
+
+    select
+        request_id,
+        kind,
+        person,
+        place,
+        decided_by,
+        files_searched,
+        rows_found,
+        rows_removed,
+        residue,
+        residue = 0 as is_proven,
+        received_on as received_date,
+        done_on as done_date,
+    from proofs
+    where done_on <= {{ as_of_date() }}
+
+)
+
+select * from final

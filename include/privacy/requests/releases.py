@@ -1,0 +1,159 @@
+"""Published releases without a person: each is written again under the name of its new content, then readers move."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import duckdb
+
+from include.extract.sql import literal
+from include.lake import Lake, replacing
+from include.privacy.requests.rewriting import blank_text, lines_without, rewrite_parquet
+from include.privacy.requests.search import count_by_request, mark, parquet, read_text, tokens_of
+from include.publish.content import HASH_CHARACTERS, hash_of_release, read_contents
+from include.publish.database import DATABASE, build_database
+from include.publish.manifest import MANIFEST, read_manifest, reseal, write_manifest
+from include.publish.release import (
+    BUILDING,
+    REMOVING,
+    business_day,
+    current_release,
+    point_readers_to,
+    sealed_releases,
+    sweep,
+    synchronise,
+)
+
+TABULAR = (".csv", ".jsonl", ".txt", ".gz")
+
+
+def erase_in_releases(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, tokens: dict[str, set[str]]
+) -> tuple[Counter[str], int]:
+    """Write every sealed release that holds one of the people again without them, and point readers to the new one.
+
+    `tokens` are the values to look for in texts, each with its requests; the tables of `find_values` exist. A release
+    that holds nobody stays as it is. Whoever has a file of an old release open reads it to its end.
+    Returns rows found per request, and how many files were searched.
+    """
+    sweep(lake)
+    found: Counter[str] = Counter()
+    files, renamed = 0, {}
+    for release in sealed_releases(lake):
+        searched, held = _search(connection, release, tokens)
+        files += searched
+        found.update(held)
+        if held:
+            renamed[release.name] = _write_again(connection, lake, release, set(tokens), renamed)
+    return found, files
+
+
+def _search(
+    connection: duckdb.DuckDBPyConnection, release: Path, tokens: dict[str, set[str]]
+) -> tuple[int, Counter[str]]:
+    found: Counter[str] = Counter()
+    files = sorted(path for path in release.rglob("*") if path.is_file())
+    for path in files:
+        if path.suffix == ".parquet":
+            mark(connection, parquet(path))
+            found.update(count_by_request(connection))
+        elif path.name != DATABASE:  # made of the same tables
+            held = {
+                request for token in tokens_of(read_text(path)) & tokens.keys() for request in tokens[token]
+            }
+            found.update(held)
+    return len(files), found
+
+
+def _write_again(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    release: Path,
+    tokens: set[str],
+    renamed: dict[str, str],
+) -> str:
+    building = release.with_name(f"{BUILDING}{release.name}")
+    shutil.rmtree(building, ignore_errors=True)
+    for path in sorted(
+        path for path in release.rglob("*") if path.is_file() and path.name not in (DATABASE, MANIFEST)
+    ):
+        target = building / path.relative_to(release)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path, target)  # whoever writes one again puts a new file in its place
+        except OSError:
+            shutil.copyfile(path, target)
+        if path.suffix == ".parquet":
+            mark(connection, parquet(target))
+            rewrite_parquet(connection, target, 'select "row" from named')
+        elif held := tokens_of(read_text(target)) & tokens:
+            _without(target, held)
+    contents = read_contents(building, connection)
+    content_hash = hash_of_release({each.name: each.content_hash for each in contents})
+    release_id = f"{business_day(release):%Y-%m-%d}_{content_hash[:HASH_CHARACTERS]}"
+    renamed = renamed | {release.name: release_id}
+    _rename_in_history(connection, building / "ops" / "releases.parquet", renamed, release_id, content_hash)
+    build_database(lake, building)
+    contents = read_contents(building, connection)
+    write_manifest(building, reseal(read_manifest(release), building, contents, release_id, content_hash))
+    synchronise(building)
+    is_current = current_release(lake) == release
+    sealed = release.with_name(release_id)
+    if sealed != release:
+        if sealed.exists():
+            shutil.rmtree(building)
+        else:
+            building.rename(sealed)
+        if is_current:
+            point_readers_to(lake, release_id)
+    hidden = release.with_name(f"{REMOVING}{release.name}")
+    release.rename(hidden)
+    if sealed == release:  # only what stands beside the tables has changed
+        building.rename(sealed)
+    shutil.rmtree(hidden)
+    return release_id
+
+
+def _without(path: Path, tokens: set[str]) -> None:
+    """A file of lines loses those of the people, any other text their values."""
+    if path.suffix not in TABULAR:
+        blank_text(path, tokens)
+        return
+    text, _ = lines_without(path, tokens)
+    content = text.encode()
+    with replacing(path) as temporary:
+        temporary.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+
+
+def _rename_in_history(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    renamed: dict[str, str],
+    release_id: str,
+    content_hash: str,
+) -> None:
+    """`ops/releases` names releases by the ids that they have now."""
+    if not path.exists():
+        return
+    cases = " ".join(f"when {literal(old)} then {literal(new)}" for old, new in sorted(renamed.items()))
+    with replacing(path) as temporary:
+        connection.execute(
+            f"""
+            copy (
+                select * exclude (new_id) replace (
+                    case when new_id = {literal(release_id)} then {literal(content_hash)} else content_hash end
+                        as content_hash,
+                    new_id as release_id
+                )
+                from (
+                    select *, case release_id {cases} else release_id end as new_id
+                    from read_parquet({literal(str(path))}, hive_partitioning = false)
+                )
+                order by as_of_date, release_id
+            ) to {literal(str(temporary))} (format parquet, compression zstd)
+            """
+        )

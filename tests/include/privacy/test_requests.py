@@ -1,0 +1,193 @@
+"""Requests come in from a form, a command or another system's file; access, objection and retention."""
+
+from __future__ import annotations
+
+import io
+import json
+import stat
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from include.__main__ import main
+from include.config.schema import Retention
+from include.lake import Lake
+from include.launch import RunFailed, alone, erasing
+from include.ledger import StepFailed
+from include.privacy.requests.queue import (
+    Identifier,
+    RequestRefused,
+    add,
+    new_request,
+    refuse_while_erasing,
+    requests,
+    take_in,
+)
+from include.privacy.requests.retention import expire
+from include.settings import settings
+from tests.include.privacy.people import (
+    ANN,
+    BOB,
+    CARD,
+    COOKIE,
+    DAY,
+    EMAIL,
+    SHARED_PHONE,
+    Shop,
+    identifiers_in,
+)
+
+KEY = b"a key for the tests alone"
+NEXT_DAY = date(2017, 12, 2)
+
+
+def refused(**request: str) -> str:
+    values = {"kind": "erasure", "id_type": "email", "id_value": EMAIL, "purpose": None} | request
+    named = [Identifier(values["id_type"], values["id_value"])]
+    with pytest.raises(RequestRefused) as problem:
+        new_request(KEY, values["kind"], named, DAY, purpose=values["purpose"])
+    return str(problem.value)
+
+
+def test_what_is_no_request_is_refused_with_what_is_allowed() -> None:
+    assert "found kind 'forget', allowed: access, erasure" in refused(kind="forget")
+    assert "found id type 'mail', allowed: email, phone" in refused(id_type="mail")
+    assert "value of email is empty" in refused(id_value=" ")
+    assert "an objection names a purpose" in refused(kind="objection")
+    assert "an objection names a purpose" in refused(purpose="advertising")
+
+
+def test_a_file_of_another_system_becomes_a_request_once(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    folder = tmp_path / "privacy" / "requests"
+    folder.mkdir(parents=True)
+    named = [{"id_type": "email", "id_value": EMAIL}]
+    for name in ("ticket-1.json", "ticket-1-again.json"):
+        (folder / name).write_text(
+            json.dumps({"kind": "access", "identifiers": named, "received_on": "2017-11-30"})
+        )
+    (taken,) = take_in(lake, KEY, DAY)
+    assert (taken.kind, taken.received_on, taken.status) == ("access", date(2017, 11, 30), "received")
+    (path,) = folder.iterdir()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    (folder / "wrong.json").write_text('{"kind": "access", "email": "x"}')
+    with pytest.raises(
+        RequestRefused, match=r"wrong\.json: found \['email', 'kind'\], allowed: kind and identifiers"
+    ):
+        take_in(lake, KEY, DAY)
+
+
+def test_equal_requests_of_a_day_are_one_and_name_nobody_in_their_id(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    for _ in range(2):
+        add(lake, new_request(KEY, "erasure", [Identifier("email", EMAIL)], DAY))
+    add(lake, new_request(KEY, "erasure", [Identifier("email", EMAIL)], NEXT_DAY))
+    assert len(requests(lake)) == 2
+    assert not any(EMAIL in str(each) + each.person for each in requests(lake))
+
+
+def test_the_answer_to_an_access_request_holds_all_of_ann_and_nothing_of_others(shop: Shop) -> None:
+    request = shop.ask("access", "anonymous_id", COOKIE[ANN])
+    before = shop.prints()
+    shop.fulfil()
+    folder = shop.lake.data / "privacy" / "answers" / request.request_id
+    machine = json.loads((folder / "answer.json").read_text())
+    rows = {name: len(rows) for name, rows in machine["tables"].items()}
+    assert rows == {
+        "both.audience_changes": 1, "both.audience_members": 1, "cdp.customer_identifiers": 1, "cdp.customers": 1,
+        "dmp.visitors": 1, "landed.consents": 1, "landed.customers": 3, "landed.events": 3, "landed.order_lines": 2,
+        "landed.orders": 2, "landed.traits": 1, "refused.customers": 1,
+    }  # fmt: skip
+    page = (folder / "answer.html").read_text()
+    for text in (page, json.dumps(machine)):
+        assert {EMAIL, COOKIE[ANN], CARD[ANN]} <= set(identifiers_in(text))
+        assert "bob@mail.example.com" not in text
+        assert COOKIE[BOB] not in text
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+    changed = {path for path, mark in shop.prints().items() if before.get(path) != mark}
+    assert {path.split("/")[0] for path in changed} <= {"privacy", "lake"}
+    assert {path for path in changed if path.startswith("lake/")} == {"lake/privacy/proofs.parquet"}
+
+
+def test_an_objection_lands_as_a_refusal_of_every_identifier_of_ann(shop: Shop) -> None:
+    request = shop.ask("objection", "email", EMAIL.upper(), purpose="advertising")
+    shop.fulfil()
+    landed = shop.rows(
+        "select id_type, id_value, purpose, status, effective_at::date from "
+        "read_parquet('{landing}/consents/channel=privacy_requests/*/*.parquet') order by all"
+    )
+    assert landed == [
+        (id_type, value, "advertising", "denied", DAY)
+        for id_type, value in (
+            ("anonymous_id", COOKIE[ANN]),
+            ("email", EMAIL),
+            ("loyalty_number", CARD[ANN]),
+            ("phone", "+12015550101"),
+        )
+    ]
+    receipts = "read_parquet('{receipts}/channel=privacy_requests/*/*.parquet')"
+    assert shop.rows(f"select source_file, received, landed from {receipts}") == [(request.request_id, 4, 4)]
+    shop.ask("objection", "loyalty_number", CARD[BOB], purpose="analytics")
+    shop.fulfil()
+    assert shop.rows(f"select count(*), sum(landed) from {receipts}") == [(2, 8)]
+
+
+def test_what_is_too_old_goes_and_is_counted(shop: Shop) -> None:
+    retention = Retention(orders=27, events=3650, quarantine=1, answers=1)
+    request = shop.ask("access", "email", EMAIL)
+    shop.fulfil()
+    expire(shop.lake, retention, shop.settings, DAY)
+    assert (shop.lake.data / "privacy" / "answers" / request.request_id).exists()
+    assert shop.landed("orders", "day(ordered_at)") == [(4,), (4,), (5,)]
+    lost = expire(shop.lake, retention, shop.settings, date(2017, 12, 3))
+    assert {each.place: each.rows_removed for each in lost} == {
+        "orders": 3, "order_lines": 3, "quarantine": 2, "answers": 1
+    }  # fmt: skip
+    counts = "select sum(received - landed - quarantined - erased), sum(erased)"
+    assert shop.rows(f"{counts} from read_parquet('{{receipts}}/*/*/*.parquet')") == [(0, 8)]
+    assert not (shop.lake.data / "privacy" / "answers" / request.request_id).exists()
+    assert expire(shop.lake, retention, shop.settings, date(2017, 12, 3)) == []
+
+
+def test_runs_and_erasures_exclude_each_other(tmp_path: Path) -> None:
+    with alone(tmp_path), pytest.raises(RunFailed, match="another run uses"), erasing(tmp_path):
+        pass
+    with erasing(tmp_path), pytest.raises(StepFailed, match="people are being erased"):
+        refuse_while_erasing(Lake(tmp_path))
+    refuse_while_erasing(Lake(tmp_path))
+
+
+def test_what_ann_shares_with_bob_stays_with_bob(shop: Shop) -> None:
+    edges = shop.lake.identity(DAY, "edges")
+    shop.write(
+        edges.with_name("more.parquet"),
+        f"""
+        from read_parquet('{edges}')
+        union all
+        select * replace ('phone' as id_type, '+12015550199' as id_value, 'blocked' as status, 'shared' as reason)
+        from read_parquet('{edges}') where record_id = 'C9' and id_type = 'email'
+        """,
+    )
+    edges.with_name("more.parquet").replace(edges)
+    shop.ask("erasure", "loyalty_number", CARD[ANN])
+    shop.fulfil()
+    assert shop.landed("customers", "record_id, phone") == [("C2", SHARED_PHONE), ("C3", None)]
+
+
+def test_the_command_takes_a_request_in_and_works_off_the_queue(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("TANDEM_CONFIG", "TANDEM_DATA"):
+        monkeypatch.setenv(name, "")  # the command sets them
+    settings.cache_clear()
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{CARD[BOB]}\n"))
+    folders = ["--config", str(shop.source), "--data", str(shop.lake.data), "--date", f"{DAY}"]
+    request = ["--kind", "objection", "--purpose", "email", "--id-type", "loyalty_number", "--id", "-"]
+    assert main(["privacy", *folders, *request]) == 0
+    assert "1 requests done, 0 wait for approval" in capsys.readouterr().out
+    (done,) = requests(shop.lake)
+    assert (done.kind, done.status, done.purpose, done.identifiers) == ("objection", "done", "email", ())
+    assert main(["privacy", *folders, "--approve", done.request_id, "--by", "Dana"]) == 1
+    assert "is done, and not waiting" in capsys.readouterr().err
+    settings.cache_clear()
