@@ -115,6 +115,8 @@ def is_new(day: date) -> bool:
     with ledger.recorded(lake, day, "compare") as entry:
         release = find_unchanged_release(lake, day, _configuration(day))
         entry.note = f"nothing has changed since release {release}" if release else "there is something new"
+    if release:
+        serve_release(day)  # which a run that broke off there may still owe
     return release is None
 
 
@@ -233,6 +235,29 @@ def swap_release(day: date) -> str:
         prune_releases(lake, configuration.privacy.keep_releases_days)
         entry.note = f"release {release.release_id}"
     return release.release_id
+
+
+def serve_release(day: date) -> str:
+    """Make the places of `publishing.yml` show the release that readers see in DATA. Returns one line."""
+    from include.publish import serve_release as serve
+
+    lake = _lake()
+    with ledger.recorded(lake, day, "publish", "serve") as entry:
+        entry.note = serve(lake, _configuration(day), settings())
+    return entry.note
+
+
+def roll_back(day: date, release_id: str) -> str:
+    """Point readers to an earlier release, here and at the places of `publishing.yml`. Returns one line.
+
+    `day` is the release's business day, in whose ledger it is noted. The next run moves forward again.
+    """
+    from include.publish import roll_back as roll
+
+    lake = _lake()
+    with ledger.recorded(lake, day, "rollback", release_id) as entry:
+        entry.note = roll(lake, release_id, load_configuration(settings().config), settings())
+    return entry.note
 
 
 def _tell(entry: ledger.Entry, summary: object) -> str:
