@@ -16,7 +16,7 @@ from pathlib import Path
 
 from include import ledger
 from include.config import Configuration, dbt_variables, load_configuration
-from include.lake import Lake
+from include.lake import Lake, replacing, sweep_temporary
 from include.ledger import StepFailed
 from include.privacy.epochs import hold_key_to_its_epoch
 from include.settings import pseudonym_key, settings
@@ -39,9 +39,12 @@ LEARNING = {
 def open_run(day: date) -> list[str]:
     """Check the whole configuration, begin the day's ledger, freeze what dbt is told, and name the channels.
 
+    From here on the lake is this day's: a task of another day that still runs, or is tried again, is refused.
+
     Raises StepFailed when there is no channel, and ConfigError with every problem found.
     """
     lake = _lake()
+    sweep_temporary(lake)
     lake.run_file(day, "ledger.jsonl").unlink(missing_ok=True)
     with ledger.recorded(lake, day, "configure") as entry:
         configuration = load_configuration(settings().config)
@@ -51,14 +54,11 @@ def open_run(day: date) -> list[str]:
                 "configure: no pseudonym key; set TANDEM_PSEUDONYM_KEY, which makes the visitor ids"
             )
         hold_key_to_its_epoch(lake, pseudonym_key(), configuration.privacy.key.epoch)
-        path = lake.run_file(day, "run.json")
-        path.write_text(
-            json.dumps(
-                {"configuration": configuration.hash, "dbt": dbt_variables(configuration, day, lake)},
-                indent=1,
-                default=str,
-            )
-        )
+        frozen = {"configuration": configuration.hash, "dbt": dbt_variables(configuration, day, lake)}
+        with replacing(lake.run_file(day, "run.json")) as path:
+            path.write_text(json.dumps(frozen, indent=1, default=str))
+        with replacing(lake.open_run) as path:
+            path.write_text(json.dumps({"day": f"{day:%Y-%m-%d}"}))
         entry.note = f"{len(configuration.channels)} channels, {len(configuration.audiences)} audiences"
     return list(configuration.channels)
 
@@ -275,12 +275,19 @@ def _lake() -> Lake:
 def _configuration(day: date) -> Configuration:
     """The configuration that the run began with.
 
-    Raises StepFailed when it has been edited since: half a run by one rule and half by another is neither's.
+    Raises StepFailed when it has been edited since: half a run by one rule and half by another is neither's. So is a
+    run that goes on in the tables of another day.
     """
     configuration = _loaded(settings().config, _state_of(settings().config))
     path = _lake().run_file(day, "run.json")
     if not path.exists():
         raise StepFailed(f"no run of {day:%Y-%m-%d} is open: start the DAG from its first task")
+    began = json.loads(_lake().open_run.read_text())["day"]
+    if began != f"{day:%Y-%m-%d}":
+        raise StepFailed(
+            f"the run of {began} began after that of {day:%Y-%m-%d} and has the lake: start the DAG of "
+            f"{day:%Y-%m-%d} again from its first task"
+        )
     if json.loads(path.read_text())["configuration"] != configuration.hash:
         raise StepFailed(f"the configuration in {settings().config} changed during the run: start it again")
     return configuration
@@ -301,8 +308,6 @@ def _state_of(folder: Path) -> str:
 
 def _write_run_costs(lake: Lake, day: date) -> None:
     import duckdb
-
-    from include.lake import replacing
 
     done = [entry for entry in ledger.read(lake, day) if entry.status in ("done", "skipped", "failed")]
     rows = [

@@ -104,13 +104,14 @@ def _file(path: Path, release: Path, contents: dict[str, TableContent]) -> dict[
             "table": content.name,
             "rows": content.rows,
             "content_hash": content.content_hash,
+            "schema_version": content.schema_version,
             "columns": content.columns,
         }
     return entry
 
 
 def _inputs(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """Rows per channel up to the day: received, landed and quarantined."""
+    """Per channel up to the day the rows received, landed and quarantined, and a hash of the files they came in."""
     if not any(lake.receipts().glob("*/*/receipts.parquet")):
         return []
     return _rows(
@@ -122,7 +123,11 @@ def _inputs(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> lis
             count(*) as files,
             cast(sum(received) as bigint) as received,
             cast(sum(landed) as bigint) as landed,
-            cast(sum(quarantined) as bigint) as quarantined
+            cast(sum(quarantined) as bigint) as quarantined,
+            sha256(string_agg(
+                concat_ws(' ', delivered_on, source_file, file_hash, spec_hash), ','
+                order by delivered_on, source_file, file_hash, spec_hash
+            )) as content_hash
         from read_parquet('{lake.receipts()}/*/*/receipts.parquet', hive_partitioning = false)
         where delivered_on <= ?
         group by channel, kind

@@ -37,7 +37,6 @@ SCALARS = {
     "SMALLINT": "smallint",
     "INTEGER": "integer",
     "BIGINT": "bigint",
-    "HUGEINT": "numeric(38, 0)",
     "FLOAT": "real",
     "DOUBLE": "double precision",
     "DATE": "date",
@@ -111,13 +110,13 @@ class PostgresPlace:
         """One transaction: when it breaks off, nothing of it is there."""
         tables = _tables(edition.path)
         schema = _schema_of(edition.name)
-        with self._transaction() as execute:
+        with self._transaction() as execute, _open_source() as source:
             execute(f"select pg_advisory_xact_lock({LOCK})")
             if execute(f"select 1 from tandem.releases where name = {literal(edition.name)}"):
                 return  # another run was faster
             execute(f"create schema {identifier(schema)}")
             for table in tables:
-                self._load_table(execute, table, schema, edition.name)
+                self._load_table(execute, table, source, schema, edition.name)
             execute(f"insert into tandem.releases values ({literal(edition.name)})")
             for table in tables:
                 self._join_family(execute, table, schema, edition.name)
@@ -160,18 +159,17 @@ class PostgresPlace:
             return False
         return True
 
-    def _load_table(self, execute: Execute, table: Table, schema: str, name: str) -> None:
+    def _load_table(
+        self, execute: Execute, table: Table, source: duckdb.DuckDBPyConnection, schema: str, name: str
+    ) -> None:
         relation = f"{identifier(schema)}.{identifier(table.child)}"
         execute(
             f"create table {relation} ({table.definition}, release_name text not null default {literal(name)}, "
             f"check (release_name = {literal(name)}))"
         )
-        with duckdb.connect(config={"threads": settings().threads}) as source:
-            source.execute(f"set memory_limit = '{settings().memory_limit}'")
-            batches = _batches(source, table)
-            with self._connection.cursor() as cursor:
-                cursor.adbc_ingest(table.child, batches, mode="append", db_schema_name=schema)
-            key = _indexed_columns(source, table)
+        with self._connection.cursor() as cursor:
+            cursor.adbc_ingest(table.child, _batches(source, table), mode="append", db_schema_name=schema)
+        key = _indexed_columns(source, table)
         if key:
             unique = "unique " if _key_of(table) == key else ""
             columns = ", ".join(map(identifier, key))
@@ -315,6 +313,10 @@ def _schema_of(name: str) -> str:
     return "release_" + name.replace("-", "_")
 
 
+def _open_source() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(config={"threads": settings().threads, "memory_limit": settings().memory_limit})
+
+
 def _batches(source: duckdb.DuckDBPyConnection, table: Table) -> pa.RecordBatchReader:
     """The rows as a stream of Arrow batches of types that the driver copies in binary."""
     columns = ", ".join(
@@ -346,8 +348,6 @@ def _as_sent(name: str, kind: str) -> str:
         return f"replace({column}, chr(0), chr(65533))"
     if kind == "TINYINT":
         return f"cast({column} as smallint)"
-    if kind == "HUGEINT":
-        return f"cast({column} as decimal(38, 0))"
     if postgres_type(kind) == "jsonb":
         return rf"replace(cast(to_json({column}) as varchar), '\u0000', '\ufffd')"
     return column
