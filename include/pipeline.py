@@ -202,11 +202,18 @@ def measure_reach(day: date) -> str:
 def check(day: date, step: str) -> str:
     """The gate of a step. Returns the path of its readable result; raises StepFailed when it does not hold."""
     from include.quality import run_gate
+    from include.quality.notices import tell_of_gate
 
     lake = _lake()
     with ledger.recorded(lake, day, step, "gate") as entry:
+        configuration = _configuration(day)
         release = lake.building_release(day) if step == "publish" else None
-        result = run_gate(step, lake, day, _configuration(day), release=release)
+        try:
+            result = run_gate(step, lake, day, configuration, release=release)
+        except StepFailed as failure:
+            tell_of_gate(configuration.publishing.notify, step, day, failure, settings())
+            raise
+        tell_of_gate(configuration.publishing.notify, step, day, result, settings())
         entry.note = f"{result.passed} expectations hold" + (
             f", {result.warned} warn" if result.warned else ""
         )

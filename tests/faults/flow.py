@@ -44,7 +44,7 @@ def tasks_of(channels: list[str]) -> list[Task]:
     return [
         Task("open_run"),
         *(Task("extract", (channel,)) for channel in channels),
-        Task("complete_landing"), Task("normalise"), gate["extract"],
+        Task("complete_landing"), Task("normalise"), gate["extract"], Task("is_new"),
         build["stage"], gate["stage"],
         Task("resolve"), gate["resolve"],
         build["unify"], gate["unify"],
