@@ -289,15 +289,19 @@ def _configuration(day: date) -> Configuration:
     path = _lake().run_file(day, "run.json")
     if not path.exists():
         raise StepFailed(f"no run of {day:%Y-%m-%d} is open: start the DAG from its first task")
-    began = json.loads(_lake().open_run.read_text())["day"]
+    _refuse_other_days(_lake(), day)
+    if json.loads(path.read_text())["configuration"] != configuration.hash:
+        raise StepFailed(f"the configuration in {settings().config} changed during the run: start it again")
+    return configuration
+
+
+def _refuse_other_days(lake: Lake, day: date) -> None:
+    began = json.loads(lake.open_run.read_text())["day"] if lake.open_run.exists() else f"{day:%Y-%m-%d}"
     if began != f"{day:%Y-%m-%d}":
         raise StepFailed(
             f"the run of {began} began after that of {day:%Y-%m-%d} and has the lake: start the DAG of "
             f"{day:%Y-%m-%d} again from its first task"
         )
-    if json.loads(path.read_text())["configuration"] != configuration.hash:
-        raise StepFailed(f"the configuration in {settings().config} changed during the run: start it again")
-    return configuration
 
 
 @lru_cache(maxsize=1)

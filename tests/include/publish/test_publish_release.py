@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from include import ledger
 from include.config import Configuration
 from include.lake import Lake
 from include.ledger import StepFailed
@@ -408,3 +409,33 @@ def test_a_release_does_not_change_when_the_lake_does(small: SmallLake, configur
     change_customer(small, "new@example.com")
     shutil.rmtree(small.lake.root / "tables" / "dmp")
     assert verify_release(release.path) == ()
+
+
+def test_one_command_rolls_back_and_is_noted_and_the_next_run_moves_forward(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    first = publish(small, configuration, DAY_BEFORE)
+    change_customer(small, "new@example.com")
+    second = publish(small, configuration)
+
+    def roll_back(release: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "include", "rollback", "--to", release]
+        return subprocess.run(
+            [*command, "--data", str(small.lake.data), "--config", str(configuration.folder)],
+            cwd=Path(__file__).resolve().parents[3], capture_output=True, text=True,
+        )  # fmt: skip
+
+    done = roll_back(first.release_id)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"readers see {first.release_id}")
+    assert current_release(small.lake).name == first.release_id
+    noted = ledger.read(small.lake, DAY_BEFORE)[-1]
+    assert (noted.step, noted.part, noted.status) == ("rollback", first.release_id, "done")
+    refused = roll_back("2017-12-24_0123456789ab")
+    assert refused.returncode == 1
+    kept = f"{first.release_id}, {second.release_id}"
+    assert refused.stderr.strip().endswith(
+        f"no release '2017-12-24_0123456789ab' in {small.lake.published}, kept are: {kept}"
+    )
+    assert publish(small, configuration).is_current
+    assert current_release(small.lake).name == second.release_id
