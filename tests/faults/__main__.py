@@ -25,7 +25,7 @@ from include.lake import Lake, hash_file
 from include.publish import verify_release
 from include.settings import DEMO_CONFIG
 from tests.company import table_digests
-from tests.faults.flow import Task, run_task, tasks_of
+from tests.faults.flow import Task, run_tasks, tasks_of
 
 HOUSEHOLDS, STRANGERS = 60, 150
 DAYS = (date(2017, 12, 1), date(2017, 12, 2))
@@ -82,42 +82,41 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _run(tasks: list[Task], config: Path, lake: Lake, day: date) -> list[float]:
-    """Run a day undisturbed. Returns the seconds of each task after its imports."""
-    seconds = []
-    for task in tasks:
-        outcome = run_task(task, config, lake.data, day)
-        if outcome.code:
-            raise SystemExit(f"{task} failed: {outcome.said}")
-        seconds.append(outcome.seconds)
-    print(f"{day}: {len(tasks)} tasks, {sum(seconds):.0f} s, {lake.current.resolve().name}", flush=True)
-    return seconds
+def _run(tasks: list[Task], config: Path, lake: Lake, day: date) -> tuple[float, ...]:
+    """Run a day undisturbed. Returns the seconds of each task."""
+    outcome = run_tasks(tasks, config, lake.data, day)
+    if outcome.code:
+        raise SystemExit(f"{tasks[len(outcome.seconds) - 1]} failed: {outcome.said}")
+    print(
+        f"{day}: {len(tasks)} tasks, {sum(outcome.seconds):.0f} s, {lake.current.resolve().name}", flush=True
+    )
+    return outcome.seconds
 
 
 def _strike(
-    tasks: list[Task], seconds: list[float], config: Path, lake: Lake, options: argparse.Namespace
+    tasks: list[Task], seconds: tuple[float, ...], config: Path, lake: Lake, options: argparse.Namespace
 ) -> tuple[int, list[str]]:
-    """Run the second day with each task killed some times before it may end. Returns how often one was killed (it may
-    have ended before its moment came), and what was wrong."""
+    """Run the second day and kill it some times in each task, going on with the task that was killed. Returns how often
+    it was killed, and what was wrong."""
     draw, killed, problems = random.Random(options.seed), 0, []
-    moments = [[draw.uniform(0, each)] for each in seconds]
-    for at in draw.choices(range(len(tasks)), weights=seconds, k=max(0, options.kills - len(tasks))):
-        moments[at].append(draw.uniform(0, seconds[at]))
-    seen = {lake.current.resolve().name}
-    for task, after in zip(tasks, moments, strict=True):
-        for moment in after:
-            outcome = run_task(task, config, lake.data, DAYS[1], kill_after=moment)
-            killed += outcome.code < 0
-            if outcome.code > 0:
-                problems.append(f"{task}: a try after a kill failed: {outcome.said}")
-            problems += [
-                f"{task} after {moment:.2f} s: {problem}" for problem in verify_release(lake.current)
-            ]
-            seen.add(lake.current.resolve().name)
-        outcome = run_task(task, config, lake.data, DAYS[1])
-        if outcome.code:
-            problems.append(f"{task}: the try after {len(after)} kills failed: {outcome.said}")
-        print(f"{task}: killed at {', '.join(f'{each:.2f}' for each in after)} s", flush=True)
+    chosen = [
+        *range(len(tasks)),
+        *draw.choices(range(len(tasks)), weights=seconds, k=max(0, options.kills - len(tasks))),
+    ]
+    seen, at = {lake.current.resolve().name}, 0
+    for number in sorted(chosen):
+        moment = draw.uniform(0, seconds[number])
+        # A task may have ended before its moment came: then the one after it is struck.
+        outcome = run_tasks(tasks[at:], config, lake.data, DAYS[1], kill=(max(number - at, 0), moment))
+        at += len(outcome.seconds) - 1
+        killed += outcome.code < 0
+        if outcome.code > 0:
+            problems.append(f"{tasks[at]} failed after {killed} kills: {outcome.said}")
+            break
+        print(f"killed in {tasks[at]}, {outcome.seconds[-1]:.2f} s after it began", flush=True)
+        problems += [f"after a kill in {tasks[at]}: {problem}" for problem in verify_release(lake.current)]
+        seen.add(lake.current.resolve().name)
+    _run(tasks[at:], config, lake, DAYS[1])
     if len(seen) > 2:
         problems.append(f"readers saw {len(seen)} releases: {', '.join(sorted(seen))}")
     return killed, problems

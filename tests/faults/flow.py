@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from datetime import date
@@ -15,11 +18,12 @@ from include.pipeline import LEARNING
 from include.settings import PROJECT
 
 CALL = """
-import sys
+import json, sys
 from datetime import date
 from include import pipeline
-print("ready", flush=True)
-getattr(pipeline, sys.argv[1])(date.fromisoformat(sys.argv[2]), *sys.argv[3:])
+for number, (function, arguments) in enumerate(json.loads(sys.argv[2])):
+    print(number, flush=True)
+    getattr(pipeline, function)(date.fromisoformat(sys.argv[1]), *arguments)
 """
 
 
@@ -57,29 +61,41 @@ def tasks_of(channels: list[str]) -> list[Task]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: its exit code (negative: the signal that killed it), how many seconds after its imports, and
-    the last line that it said."""
+    """How a process ended: its exit code (negative: the signal that killed it), how many seconds each task took that it
+    began, the last one until the end, and the last line that it said."""
 
     code: int
-    seconds: float
+    seconds: tuple[float, ...]
     said: str
 
 
-def run_task(task: Task, config: Path, data: Path, day: date, kill_after: float | None = None) -> Outcome:
-    """Run one task in a process of its own; `kill_after` seconds it is killed with every process that it began."""
+def run_tasks(
+    tasks: list[Task], config: Path, data: Path, day: date, kill: tuple[int, float] | None = None
+) -> Outcome:
+    """Run tasks in a process of their own. `kill` says where it is killed, with every process that it began: so many
+    seconds after the beginning of the task of that number."""
     environment = {"TANDEM_PSEUDONYM_KEY": "a key for the tests alone"} | os.environ | {
         "TANDEM_CONFIG": str(config), "TANDEM_DATA": str(data), "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1",
     }  # fmt: skip
-    with subprocess.Popen(
-        [sys.executable, "-c", CALL, task.function, day.isoformat(), *task.arguments],
-        cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    calls = json.dumps([(task.function, task.arguments) for task in tasks])
+    began: list[float] = []
+    with tempfile.TemporaryFile("w+") as errors, subprocess.Popen(
+        [sys.executable, "-c", CALL, day.isoformat(), calls],
+        cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True,
     ) as process:  # fmt: skip
-        process.stdout.readline()
-        began = time.monotonic()
-        try:
-            _, errors = process.communicate(timeout=kill_after)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            _, errors = process.communicate()
-    lines = errors.strip().splitlines()
-    return Outcome(process.returncode, time.monotonic() - began, lines[-1] if lines else "")
+        timer = None
+        for line in process.stdout:
+            if line.strip() != str(len(began)):
+                continue  # what a task itself says
+            began.append(time.monotonic())
+            if kill and kill[0] == len(began) - 1:
+                timer = threading.Timer(kill[1], os.killpg, (process.pid, signal.SIGKILL))
+                timer.start()
+        code = process.wait()
+        if timer:
+            timer.cancel()
+        errors.seek(0)
+        lines = errors.read().strip().splitlines()
+    ends = [*began[1:], time.monotonic()]
+    seconds = tuple(end - start for start, end in zip(began, ends, strict=True))
+    return Outcome(code, seconds, lines[-1] if lines else "")
