@@ -26,6 +26,8 @@ from airflow.sdk import Param, chain, dag, task, task_group
 LEARNED = (
     "value", "segmentation", "recommendation", "product_profiles", "propensity", "triggers", "needs", "offsite"
 )  # fmt: skip
+# What answers over a network and is away for a moment is worth a second try; a broken contract is not.
+ONCE_MORE = {"retries": 1, "retry_delay": timedelta(seconds=10)}
 DAY = "{{ ti.xcom_pull(task_ids='open_run', key='day') }}"
 
 
@@ -60,8 +62,7 @@ def customer_audiences():
 
         return _call("open_run", day_of(context))
 
-    # A source that is away for a moment is worth a second try; a broken contract is not.
-    @task(retries=1, retry_delay=timedelta(seconds=10), map_index_template="{{ task.op_kwargs['channel'] }}")
+    @task(**ONCE_MORE, map_index_template="{{ task.op_kwargs['channel'] }}")
     def land(day: str, channel: str) -> dict[str, int]:
         return _call("extract", day, channel)
 
@@ -123,7 +124,8 @@ def customer_audiences():
     def publish():
         write = run.override(task_id="write")("write_release", DAY)
         swap = run.override(task_id="swap")("swap_release", DAY)
-        build("publish", DAY) >> write >> gate("publish", DAY) >> swap
+        serve = run.override(task_id="serve", **ONCE_MORE)("serve_release", DAY)
+        build("publish", DAY) >> write >> gate("publish", DAY) >> swap >> serve
 
     steps = [step() for step in (stage, resolve, unify, learn, segment, expand, publish)]
     chain(extract(), anything_new(DAY), *steps)

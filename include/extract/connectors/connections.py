@@ -39,13 +39,18 @@ def find_connection(channel: Channel, settings: Settings) -> Connection:
 
     Raises StepFailed when there is none, or it cannot be read.
     """
+    try:
+        return connection_of(channel.source.connection, settings)
+    except StepFailed as failure:
+        raise StepFailed(f"channel {channel.name}: {failure}") from None
+
+
+def connection_of(connection_id: str, settings: Settings) -> Connection:
+    """The connection of that id, found as `find_connection` does. Raises StepFailed like it."""
     _stand_in_the_home(settings)
     from include.airflow_task import read_connection
 
-    try:
-        return read_connection(channel.source.connection)
-    except StepFailed as failure:
-        raise StepFailed(f"channel {channel.name}: {failure}") from None
+    return read_connection(connection_id)
 
 
 def _stand_in_the_home(settings: Settings) -> None:
