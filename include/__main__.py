@@ -1,5 +1,5 @@
-"""What the Makefile calls: `python -m include demo|run|check|plan|replay|rollback|ui|report`, and `privacy`, which works
-off the queue of privacy requests."""
+"""What the Makefile calls: `python -m include demo|run|check|plan|replay|ui|report`; `rollback` to an earlier release,
+and `privacy`, which works off the queue of privacy requests."""
 
 from __future__ import annotations
 

@@ -209,16 +209,21 @@ def decide_requests(day: date, waiting: list[str], by: str, is_approved: bool) -
 
 
 def fulfil_requests(day: date) -> str:
-    """Do every privacy request that needs no decision any more. Returns one line.
+    """Do every privacy request that needs no decision any more, and have the places where releases are served show them
+    as they are now. Returns one line.
 
-    Raises StepFailed when a run has the DATA folder, or an erasure leaves something behind.
+    Raises StepFailed when a run has the DATA folder, an erasure leaves something behind, or such a place fails; the
+    next run serves it again.
     """
     from include.launch import RunFailed, erasing
     from include.privacy.requests.fulfil import fulfil
+    from include.publish import serve_release as serve
 
+    lake, configuration = _lake(), load_configuration(settings().config)
     try:
         with erasing(settings().data):
-            fulfilled = fulfil(_lake(), load_configuration(settings().config), settings(), day)
+            fulfilled = fulfil(lake, configuration, settings(), day)
+            logger.info("%s", serve(lake, configuration, settings()))
     except RunFailed as busy:
         raise StepFailed(f"privacy: {busy}") from None
     logger.info("%s", fulfilled)

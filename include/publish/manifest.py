@@ -129,7 +129,7 @@ def _file(path: Path, release: Path, contents: dict[str, TableContent]) -> dict[
 
 
 def _inputs(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """Per channel up to the day the rows received, landed, quarantined and erased, and a hash of the files they came in."""
+    """Per channel up to the day the rows received, landed, quarantined and erased, and a hash of their files."""
     if not any(lake.receipts().glob("*/*/receipts.parquet")):
         return []
     receipts = typed_rows([lake.receipts() / "*" / "*" / "receipts.parquet"], RECEIPT_SCHEMA)
