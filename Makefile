@@ -9,7 +9,7 @@ PORT   ?= 8080
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run check plan replay ui test lint bench report clean
+.PHONY: help demo run check plan replay ui test faults lint bench report clean
 
 help: ## what can be done
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ ui: $(READY) ## the Airflow UI on http://localhost:8080 [CONFIG=dir] [DATA=dir] 
 
 test: $(READY) ## set up everything and run the tests
 	@$(VENV)/bin/python -m pytest $(PYTEST)
+
+faults: $(READY) ## kill a run 200 times at random moments and compare what it publishes [KILLS=n]
+	@$(VENV)/bin/python -m tests.faults $(if $(KILLS),--kills $(KILLS))
 
 lint: $(READY) ## ruff for Python, sqlfluff for SQL
 	@$(VENV)/bin/ruff check .

@@ -27,6 +27,8 @@ from airflow.sdk import Param, chain, dag, task, task_group
 LEARNED = (
     "value", "segmentation", "recommendation", "product_profiles", "propensity", "triggers", "needs", "offsite"
 )  # fmt: skip
+# What answers over a network and is away for a moment is worth a second try; a broken contract is not.
+ONCE_MORE = {"retries": 1, "retry_delay": timedelta(seconds=10)}
 DAY = "{{ ti.xcom_pull(task_ids='open_run', key='day') }}"
 
 
@@ -61,8 +63,7 @@ def customer_audiences():
 
         return _call("open_run", day_of(context))
 
-    # A source that is away for a moment is worth a second try; a broken contract is not.
-    @task(retries=1, retry_delay=timedelta(seconds=10), map_index_template="{{ task.op_kwargs['channel'] }}")
+    @task(**ONCE_MORE, map_index_template="{{ task.op_kwargs['channel'] }}")
     def land(day: str, channel: str) -> dict[str, int]:
         return _call("extract", day, channel)
 
@@ -125,10 +126,11 @@ def customer_audiences():
         activate = run.override(task_id="activate")("activate", DAY)
         write = run.override(task_id="write")("write_release", DAY)
         swap = run.override(task_id="swap")("swap_release", DAY)
+        serve = run.override(task_id="serve", **ONCE_MORE)("serve_release", DAY)
         # A day on which nothing is new still sends what did not arrive before.
-        again = {"retries": 2, "retry_delay": timedelta(minutes=1), "trigger_rule": "none_failed"}
-        deliver = run.override(task_id="deliver", **again)("deliver", DAY)
-        activate >> build("publish", DAY) >> write >> gate("publish", DAY) >> swap >> deliver
+        sent = ONCE_MORE | {"trigger_rule": "none_failed"}
+        deliver = run.override(task_id="deliver", **sent)("deliver", DAY)
+        activate >> build("publish", DAY) >> write >> gate("publish", DAY) >> swap >> [serve, deliver]
 
     steps = [step() for step in (stage, resolve, unify, learn, segment, expand, publish)]
     chain(extract(), anything_new(DAY), *steps)

@@ -1,5 +1,5 @@
-"""What the Makefile calls: `python -m include demo|run|check|plan|replay|ui|report`, and `privacy`, which works off the
-queue of privacy requests."""
+"""What the Makefile calls: `python -m include demo|run|check|plan|replay|ui|report`; `rollback` to an earlier release,
+and `privacy`, which works off the queue of privacy requests."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
             return _replay(config, data, options)
         if options.command == "privacy":
             return _work_off_requests(config, data, options)
+        if options.command == "rollback":
+            return _roll_back(data, options.to)
         day = options.date or DEMO_DAY
         _check(config)
         if config == DEMO_CONFIG:
@@ -60,13 +62,15 @@ def main(arguments: list[str] | None = None) -> int:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m include", description=__doc__)
     parser.add_argument(
-        "command", choices=["demo", "run", "check", "plan", "replay", "ui", "report", "privacy"]
+        "command",
+        choices=["demo", "run", "check", "plan", "replay", "rollback", "ui", "report", "privacy"],
     )
     parser.add_argument("--config", help="folder with the configuration; the demo's when not given")
     parser.add_argument("--data", default="data", help="folder that everything is written to")
     parser.add_argument("--date", type=_day, help="business day, yyyy-mm-dd")
     parser.add_argument("--file", help="a file of yours to propose an entry of channels.yml for")
     parser.add_argument("--channel", help="the channel to replay; all when not given")
+    parser.add_argument("--to", help="the release that readers are to see again")
     parser.add_argument("--port", type=int, default=8080, help="port of the UI")
     request = parser.add_argument_group(
         "privacy", "a request to take in, or a decision; then the queue is worked off"
@@ -88,6 +92,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         parser.error("privacy needs --date, the business day of what is done")
     if options.command == "run" and not (options.config and options.date):
         parser.error("run needs CONFIG and DATE: make run CONFIG=my/config DATE=2017-12-01")
+    if options.command == "rollback" and not options.to:
+        parser.error("rollback needs a release: python -m include rollback --to 2017-12-01_0123456789ab")
     return options
 
 
@@ -175,6 +181,18 @@ def _work_off_requests(config: Path, data: Path, options: argparse.Namespace) ->
     for request in requests(Lake(data)):
         if request.is_open:
             print(f"{request}; python -m include privacy --approve {request.request_id} --by ...")
+    return 0
+
+
+def _roll_back(data: Path, release_id: str) -> int:
+    from include.pipeline import roll_back
+
+    try:
+        day = date.fromisoformat(release_id.split("_")[0])
+    except ValueError:
+        raise RunFailed(f"{release_id!r} is no release: it is called like 2017-12-01_0123456789ab") from None
+    with alone(data):
+        print(roll_back(day, release_id))
     return 0
 
 

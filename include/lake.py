@@ -86,6 +86,11 @@ class Lake:
         return self.data / "runs" / f"date={day:%Y-%m-%d}" / name
 
     @property
+    def open_run(self) -> Path:
+        """Says of which business day the run is that began last: the tables of the lake are that day's."""
+        return self.data / "runs" / "open.json"
+
+    @property
     def published(self) -> Path:
         return self.data / "published"
 
@@ -114,6 +119,13 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep_temporary(lake: Lake) -> None:
+    """Remove what a killed run left of files that never took their place, its own (see `replacing`) and DuckDB's."""
+    for pattern in (".*.tmp", "tmp_*.parquet"):
+        for path in lake.root.rglob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def earlier_days(path: Path) -> list[Path]:

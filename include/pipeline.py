@@ -16,7 +16,7 @@ from pathlib import Path
 
 from include import ledger
 from include.config import Configuration, dbt_variables, load_configuration
-from include.lake import Lake
+from include.lake import Lake, replacing, sweep_temporary
 from include.ledger import StepFailed
 from include.privacy.epochs import hold_key_to_its_epoch
 from include.privacy.requests.queue import refuse_while_erasing
@@ -40,9 +40,12 @@ LEARNING = {
 def open_run(day: date) -> list[str]:
     """Check the whole configuration, begin the day's ledger, freeze what dbt is told, and name the channels.
 
+    From here on the lake is this day's: a task of another day that still runs, or is tried again, is refused.
+
     Raises StepFailed when there is no channel, and ConfigError with every problem found.
     """
     lake = _lake()
+    sweep_temporary(lake)
     lake.run_file(day, "ledger.jsonl").unlink(missing_ok=True)
     with ledger.recorded(lake, day, "configure") as entry:
         refuse_while_erasing(lake)
@@ -53,14 +56,11 @@ def open_run(day: date) -> list[str]:
                 "configure: no pseudonym key; set TANDEM_PSEUDONYM_KEY, which makes the visitor ids"
             )
         hold_key_to_its_epoch(lake, pseudonym_key(), configuration.privacy.key.epoch)
-        path = lake.run_file(day, "run.json")
-        path.write_text(
-            json.dumps(
-                {"configuration": configuration.hash, "dbt": dbt_variables(configuration, day, lake)},
-                indent=1,
-                default=str,
-            )
-        )
+        frozen = {"configuration": configuration.hash, "dbt": dbt_variables(configuration, day, lake)}
+        with replacing(lake.run_file(day, "run.json")) as path:
+            path.write_text(json.dumps(frozen, indent=1, default=str))
+        with replacing(lake.open_run) as path:
+            path.write_text(json.dumps({"day": f"{day:%Y-%m-%d}"}))
         entry.note = f"{len(configuration.channels)} channels, {len(configuration.audiences)} audiences"
     return list(configuration.channels)
 
@@ -128,6 +128,8 @@ def is_new(day: date) -> bool:
     with ledger.recorded(lake, day, "compare") as entry:
         release = find_unchanged_release(lake, day, _configuration(day))
         entry.note = f"nothing has changed since release {release}" if release else "there is something new"
+    if release:
+        serve_release(day)  # which a run that broke off there may still owe
     return release is None
 
 
@@ -207,16 +209,21 @@ def decide_requests(day: date, waiting: list[str], by: str, is_approved: bool) -
 
 
 def fulfil_requests(day: date) -> str:
-    """Do every privacy request that needs no decision any more. Returns one line.
+    """Do every privacy request that needs no decision any more, and have the places where releases are served show them
+    as they are now. Returns one line.
 
-    Raises StepFailed when a run has the DATA folder, or an erasure leaves something behind.
+    Raises StepFailed when a run has the DATA folder, an erasure leaves something behind, or such a place fails; the
+    next run serves it again.
     """
     from include.launch import RunFailed, erasing
     from include.privacy.requests.fulfil import fulfil
+    from include.publish import serve_release as serve
 
+    lake, configuration = _lake(), load_configuration(settings().config)
     try:
         with erasing(settings().data):
-            fulfilled = fulfil(_lake(), load_configuration(settings().config), settings(), day)
+            fulfilled = fulfil(lake, configuration, settings(), day)
+            logger.info("%s", serve(lake, configuration, settings()))
     except RunFailed as busy:
         raise StepFailed(f"privacy: {busy}") from None
     logger.info("%s", fulfilled)
@@ -257,11 +264,18 @@ def measure_reach(day: date) -> str:
 def check(day: date, step: str) -> str:
     """The gate of a step. Returns the path of its readable result; raises StepFailed when it does not hold."""
     from include.quality import run_gate
+    from include.quality.notices import tell_of_gate
 
     lake = _lake()
     with ledger.recorded(lake, day, step, "gate") as entry:
+        configuration = _configuration(day)
         release = lake.building_release(day) if step == "publish" else None
-        result = run_gate(step, lake, day, _configuration(day), release=release)
+        try:
+            result = run_gate(step, lake, day, configuration, release=release)
+        except StepFailed as failure:
+            tell_of_gate(configuration.publishing.notify, step, day, failure, settings())
+            raise
+        tell_of_gate(configuration.publishing.notify, step, day, result, settings())
         entry.note = f"{result.passed} expectations hold" + (
             f", {result.warned} warn" if result.warned else ""
         )
@@ -310,6 +324,29 @@ def deliver(day: date) -> str:
         return _tell(entry, deliver_release(lake, day, _configuration(day)))
 
 
+def serve_release(day: date) -> str:
+    """Make the places of `publishing.yml` show the release that readers see in DATA. Returns one line."""
+    from include.publish import serve_release as serve
+
+    lake = _lake()
+    with ledger.recorded(lake, day, "publish", "serve") as entry:
+        entry.note = serve(lake, _configuration(day), settings())
+    return entry.note
+
+
+def roll_back(day: date, release_id: str) -> str:
+    """Point readers to an earlier release, here and at the places of `publishing.yml`. Returns one line.
+
+    `day` is the release's business day, in whose ledger it is noted. The next run moves forward again.
+    """
+    from include.publish import roll_back as roll
+
+    lake = _lake()
+    with ledger.recorded(lake, day, "rollback", release_id) as entry:
+        entry.note = roll(lake, release_id, load_configuration(settings().config), settings())
+    return entry.note
+
+
 def _tell(entry: ledger.Entry, summary: object) -> str:
     entry.rows = getattr(summary, "rows", None)
     entry.note = str(summary)
@@ -325,15 +362,26 @@ def _lake() -> Lake:
 def _configuration(day: date) -> Configuration:
     """The configuration that the run began with.
 
-    Raises StepFailed when it has been edited since: half a run by one rule and half by another is neither's.
+    Raises StepFailed when it has been edited since: half a run by one rule and half by another is neither's. So is a
+    run that goes on in the tables of another day.
     """
     configuration = _loaded(settings().config, _state_of(settings().config))
     path = _lake().run_file(day, "run.json")
     if not path.exists():
         raise StepFailed(f"no run of {day:%Y-%m-%d} is open: start the DAG from its first task")
+    _refuse_other_days(_lake(), day)
     if json.loads(path.read_text())["configuration"] != configuration.hash:
         raise StepFailed(f"the configuration in {settings().config} changed during the run: start it again")
     return configuration
+
+
+def _refuse_other_days(lake: Lake, day: date) -> None:
+    began = json.loads(lake.open_run.read_text())["day"] if lake.open_run.exists() else f"{day:%Y-%m-%d}"
+    if began != f"{day:%Y-%m-%d}":
+        raise StepFailed(
+            f"the run of {began} began after that of {day:%Y-%m-%d} and has the lake: start the DAG of "
+            f"{day:%Y-%m-%d} again from its first task"
+        )
 
 
 @lru_cache(maxsize=1)
@@ -351,8 +399,6 @@ def _state_of(folder: Path) -> str:
 
 def _write_run_costs(lake: Lake, day: date) -> None:
     import duckdb
-
-    from include.lake import replacing
 
     done = [entry for entry in ledger.read(lake, day) if entry.status in ("done", "skipped", "failed")]
     rows = [

@@ -26,7 +26,7 @@ os.environ.setdefault("TANDEM_PSEUDONYM_KEY", "a key for the tests alone")
 
 from tests.company import DAYS, HOUSEHOLDS, STRANGERS, Company
 
-COMPANY = ("tests/integration", "tests/privacy")
+COMPANY = ("tests/integration", "tests/privacy", "tests/faults")
 # Files that share nothing with the others of their folder and take long: the other worker may run them.
 ALONE = (
     "tests/integration/test_stitching_scenarios.py",
@@ -38,7 +38,7 @@ ALONE = (
 
 
 class FolderScheduling(LoadScopeScheduling):
-    """The tests of a folder share expensive fixtures, so one worker runs them all; two folders share the company."""
+    """The tests of a folder share expensive fixtures, so one worker runs them all; three folders share the company."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::")[0]

@@ -21,8 +21,8 @@ import httpx
 
 from include.activate.bodies import BUILDERS, CONSENT, Context, Row
 from include.activate.files import Action, Layout, rows_of
-from include.extract.connectors.connections import Connection, find_connection_of_id
-from include.extract.connectors.postgres import uri_of
+from include.extract.connectors.connections import Connection, connection_of
+from include.extract.connectors.postgres import libpq_uri
 from include.extract.sql import identifier
 from include.lake import replacing
 from include.settings import Settings
@@ -215,7 +215,7 @@ class Table:
         if self.connection.type in ("postgres", "postgresql"):
             from adbc_driver_postgresql import dbapi
 
-            return dbapi.connect(uri_of(self.connection), autocommit=False)
+            return dbapi.connect(libpq_uri(self.connection), autocommit=False)
         if self.connection.type == "sqlite":
             from adbc_driver_sqlite import dbapi
 
@@ -231,7 +231,7 @@ def transport_to(destination: Destination, configuration: Configuration, setting
     delivery = destination.deliver
     if delivery.to == "folder":
         return _folder(delivery, configuration, settings)
-    connection = find_connection_of_id(delivery.connection, settings)
+    connection = connection_of(delivery.connection, settings)
     if delivery.to == "http":
         return Requests(destination, delivery, connection)
     return Table(delivery, connection)

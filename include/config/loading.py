@@ -40,6 +40,7 @@ from include.config.schema import (
     Normalisation,
     Privacy,
     Profile,
+    Publishing,
 )
 from include.config.sensitivity import check_sensitive_traits
 from include.settings import DEFAULT_CONFIG
@@ -54,6 +55,7 @@ FILES: dict[str, type[Model]] = {
     "normalisation.yml": Normalisation,
     "profile.yml": Profile,
     "features.yml": FeaturesFile,
+    "publishing.yml": Publishing,
 }
 # Entries of these are objects with a name, which is their key in the file.
 NAMED_ENTRIES = {"channels.yml": "channels", "identity.yml": "id_types"}
@@ -125,6 +127,7 @@ def _configuration(folder: Path, loaded: dict[str, Any], columns: dict[str, str]
         features=default_features | features,
         own_features=tuple(name for name in features if name not in default_features),
         customer_columns=columns,
+        publishing=loaded["publishing.yml"],
     )
 
 

@@ -1103,6 +1103,62 @@ def _ids_below(taxonomy: Taxonomy, names: tuple[str, ...]) -> frozenset[str]:
     return taxonomy.below([taxonomy.find(name).category_id for name in names])
 
 
+# publishing.yml
+
+
+class PostgresPlace(Model):
+    """A PostgreSQL that serves the releases: `connection` is Airflow's, `reader` the role that may read there."""
+
+    connection: ConnectionId = Field(description="the id of an Airflow connection, e.g. bi")
+    reader: Name = "tandem_reader"
+
+
+class StoragePlace(Model):
+    """A folder of an object storage that serves the releases."""
+
+    url: Line = Field(description="a bucket and a folder, e.g. s3://bucket/tandem")
+    connection: ConnectionId | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _bucket_and_folder(cls, url: str) -> str:
+        schemes = "|".join(STORAGE_SCHEMES)
+        if not re.fullmatch(rf"({schemes})://[^/\s]+(/[^/\s]+)+", url):
+            raise _problem(
+                refusal(url, f"{', '.join(STORAGE_SCHEMES)}, a bucket and a folder: s3://bucket/tandem")
+            )
+        return url
+
+
+class Notice(Model):
+    """Who is told when an expectation does not hold: `at` stop alone, or also when one warns.
+
+    A webhook is sent JSON to the connection's host, an e-mail goes through it to `addresses`; what is secret is in the
+    connection alone.
+    """
+
+    to: Literal["log", "webhook", "email"]
+    at: Literal["stop", "warn"] = "stop"
+    connection: ConnectionId | None = None
+    addresses: tuple[Line, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> Notice:
+        if self.to != "log" and self.connection is None:
+            raise _problem(f"found no connection, allowed: the id of an Airflow connection for {self.to}")
+        if self.to == "email" and not self.addresses:
+            raise _problem("found no addresses, allowed: at least one to write to")
+        return self
+
+
+class Publishing(Model):
+    """`publishing.yml`: where else readers find a release than in DATA, and who hears of a gate that does not hold."""
+
+    postgres: PostgresPlace | None = None
+    storage: StoragePlace | None = None
+    notify: tuple[Notice, ...] = ()
+
+
 # normalisation.yml
 
 
@@ -1335,11 +1391,13 @@ class Configuration(Model):
     features: dict[str, FeatureRule]
     own_features: tuple[str, ...]
     customer_columns: dict[str, str]
+    publishing: Publishing = Publishing()
 
     @property
     def hash(self) -> str:
-        """SHA-256 of what the configuration says, whatever its layout, comments and place."""
-        return _hash(self.model_dump(mode="json", exclude={"folder", "customer_columns"}))
+        """SHA-256 of what the configuration says, whatever its layout, comments and place; where a release is served
+        says nothing of what is in it."""
+        return _hash(self.model_dump(mode="json", exclude={"folder", "customer_columns", "publishing"}))
 
     def require_channels(self) -> None:
         """Raise ConfigError when there is no channel: a run would have nothing to read."""

@@ -10,6 +10,7 @@ from include.publish.release import (
     write_release,
 )
 from include.publish.reuse import find_unchanged_release, remember_inputs
+from include.publish.serving import roll_back, serve_release
 
 __all__ = [
     "Release",
@@ -18,7 +19,9 @@ __all__ = [
     "point_readers_to",
     "prune_releases",
     "remember_inputs",
+    "roll_back",
     "seal_release",
+    "serve_release",
     "verify_release",
     "write_release",
 ]

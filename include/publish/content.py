@@ -23,6 +23,12 @@ class TableContent:
     columns: dict[str, str]
     content_hash: str
 
+    @property
+    def schema_version(self) -> str:
+        """What changes when a column comes, goes, moves or has another type, and at no other time."""
+        layout = hashlib.sha256(f"{list(self.columns.items())}".encode())
+        return layout.hexdigest()[:HASH_CHARACTERS]
+
 
 def read_contents(release: Path, connection: duckdb.DuckDBPyConnection) -> tuple[TableContent, ...]:
     """The content of every `<side>/<table>.parquet` of a release, by name."""

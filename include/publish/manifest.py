@@ -122,13 +122,14 @@ def _file(path: Path, release: Path, contents: dict[str, TableContent]) -> dict[
             "table": content.name,
             "rows": content.rows,
             "content_hash": content.content_hash,
+            "schema_version": content.schema_version,
             "columns": content.columns,
         }
     return entry
 
 
 def _inputs(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """Rows per channel up to the day: received, landed, quarantined and erased."""
+    """Per channel up to the day the rows received, landed, quarantined and erased, and a hash of their files."""
     if not any(lake.receipts().glob("*/*/receipts.parquet")):
         return []
     receipts = typed_rows([lake.receipts() / "*" / "*" / "receipts.parquet"], RECEIPT_SCHEMA)
@@ -142,7 +143,11 @@ def _inputs(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> lis
             cast(sum(received) as bigint) as received,
             cast(sum(landed) as bigint) as landed,
             cast(sum(quarantined) as bigint) as quarantined,
-            cast(coalesce(sum(erased), 0) as bigint) as erased
+            cast(coalesce(sum(erased), 0) as bigint) as erased,
+            sha256(string_agg(
+                concat_ws(' ', delivered_on, source_file, file_hash, spec_hash), ','
+                order by delivered_on, source_file, file_hash, spec_hash
+            )) as content_hash
         from ({receipts})
         where delivered_on <= ?
         group by channel, kind

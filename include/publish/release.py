@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
+from filelock import FileLock
 
 from include.lake import Lake, replacing
 from include.ledger import StepFailed
@@ -42,18 +45,19 @@ def write_release(lake: Lake, day: date, configuration: Configuration) -> Path:
     Folders that a killed run left are swept first. Files are linked, for whoever writes a table of the lake puts a
     new file in its place. Raises StepFailed when dbt has not written a table.
     """
-    sweep(lake)
     building = lake.building_release(day)
     files = sorted(
         path for path in (lake.root / "tables").glob("*/*.parquet") if not path.name.startswith(".")
     )
     if not files:
         raise StepFailed(f"publish: there is no table in {lake.root / 'tables'}: run the steps before")
-    for file in files:
-        target = building / file.parent.name / file.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _link(file, target)
-    _link_activation(lake.activation(day), building / "activation")
+    with _publishing(lake):
+        sweep(lake)
+        for file in files:
+            target = building / file.parent.name / file.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _link(file, target)
+        _link_activation(lake.activation(day), building / "activation")
     return building
 
 
@@ -66,6 +70,11 @@ def seal_release(lake: Lake, day: date, configuration: Configuration, release: P
 
     Raises StepFailed when there is nothing to seal.
     """
+    with _publishing(lake):
+        return _seal(lake, day, configuration, release)
+
+
+def _seal(lake: Lake, day: date, configuration: Configuration, release: Path) -> Release:
     if not release.is_dir():
         raise StepFailed(f"publish: {release} is missing: write the release before it is sealed")
     config = {"threads": settings().threads, "memory_limit": settings().memory_limit}
@@ -152,6 +161,13 @@ def sweep(lake: Lake) -> None:
         shutil.rmtree(path)
     for path in lake.published.glob(".current.*.tmp"):
         path.unlink()
+
+
+@contextmanager
+def _publishing(lake: Lake) -> Iterator[None]:
+    """Take turns with another run that writes or seals a release: each finds what it left, or nothing."""
+    with FileLock(lake.data / ".publish.lock"):
+        yield
 
 
 def _releases(lake: Lake) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +19,7 @@ from include.ledger import StepFailed
 from include.quality.gx_duckdb import Check, Engine, NotEvaluated, Outcome, open_engine
 from include.quality.page import write_index, write_page
 from include.quality.placeholders import placeholders
+from include.quality.samples import PERSONAL_COLUMNS, pseudonymised, sample_query, write_samples
 from include.quality.suites import UNEXPECTED_ROWS, Asset, Expectation, load_suite
 
 if TYPE_CHECKING:
@@ -41,38 +42,13 @@ RESULT_SCHEMA = pa.schema(
         ("owner", pa.string()),
     ]
 )
-# Values of these columns may say who somebody is: an example shows that there is one, not what it is.
-PERSONAL_COLUMNS = frozenset(
-    {
-        "email",
-        "phone",
-        "given_name",
-        "family_name",
-        "birth_date",
-        "national_id",
-        "street",
-        "city",
-        "postcode",
-        "loyalty_number",
-        "customer_number",
-        "user_id",
-        "anonymous_id",
-        "device_id",
-        "advertising_id",
-        "ip",
-        "record_id",
-        "node_key",
-        "id_value",
-        "raw",
-    }
-)
 WAREHOUSE_SCHEMA = "dbt"
 
 
 @dataclass(frozen=True)
 class ExpectationResult:
     """What one expectation found. `unexpected_share` is of the asset's rows, in [0, 1]; both are None for an
-    expectation about the table as a whole. `rows` are the asset's."""
+    expectation about the table as a whole. `rows` are the asset's, `samples` some of those that break it, as JSON."""
 
     asset: str
     expectation: str
@@ -86,6 +62,7 @@ class ExpectationResult:
     meaning: str
     owner: str
     rows: int
+    samples: tuple[str, ...] = ()
 
     @property
     def finding(self) -> str:
@@ -122,6 +99,14 @@ class GateResult:
         return tuple(each for each in self.results if not each.success and each.severity == "stop")
 
 
+class GateStopped(StepFailed):
+    """A gate whose expectations do not hold, with what it found."""
+
+    def __init__(self, result: GateResult, message: str) -> None:
+        super().__init__(message)
+        self.result = result
+
+
 def run_gate(
     step: str, lake: Lake, day: date, configuration: Configuration, *, release: Path | None = None
 ) -> GateResult:
@@ -146,10 +131,11 @@ def run_gate(
         seconds = time.monotonic() - began
     result = GateResult(step, day, tuple(results), page, round(seconds, 3))
     _write_results(lake, result)
+    write_samples(lake, result)
     write_page(page, result)
     write_index(page.parent, day)
     if result.failed:
-        raise StepFailed(_failure(result))
+        raise GateStopped(result, _failure(result))
     return result
 
 
@@ -224,7 +210,23 @@ def _evaluate(engine: Engine, step: str, asset: Asset) -> list[ExpectationResult
     applying = [each for each in asset.expectations if rows or not each.applies_when_rows]
     outcomes = engine.evaluate(asset.name, [_check(each) for each in applying]) if applying else []
     found = dict(zip(map(id, applying), outcomes, strict=True))
-    return [_result(asset, each, found.get(id(each)), rows) for each in asset.expectations]
+    results = [_result(asset, each, found.get(id(each)), rows) for each in asset.expectations]
+    return [
+        result if result.success else replace(result, samples=_samples(engine, asset.name, each))
+        for each, result in zip(asset.expectations, results, strict=True)
+    ]
+
+
+def _samples(engine: Engine, asset: str, expectation: Expectation) -> tuple[str, ...]:
+    query = sample_query(asset, expectation)
+    try:
+        rows = engine.execute(query) if query else []
+    except NotEvaluated:
+        return ()  # what could not be evaluated has no rows to show, and says so itself
+    names = expectation.show or tuple(
+        expectation.arguments.get("column_list") or [expectation.arguments.get("column")]
+    )
+    return tuple(pseudonymised(names, row) for row in rows)
 
 
 def _require_files(step: str, queries: Iterable[str]) -> None:

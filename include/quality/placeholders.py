@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.lake import Lake
+from include.publish.manifest import read_manifest
+from include.publish.release import business_day, sealed_releases
 from include.publish.tables import PublishedTable, published_tables
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ def placeholders(lake: Lake, day: date, configuration: Configuration, release: P
             "release": _quoted(str(release)),
             "release_tables": _release_tables(lake, release, tables),
             "contract_columns": _contract_columns(tables),
+            "earlier_releases": _earlier_releases(lake, day, configuration),
         }
     return values
 
@@ -88,6 +91,19 @@ def _release_tables(lake: Lake, release: Path, tables: Iterable[PublishedTable])
 def _contract_columns(tables: Iterable[PublishedTable]) -> str:
     rows = ((f"{table.side}/{table.name}", column) for table in tables for column in table.columns)
     return rows_as_sql({"table_name": "varchar", "column_name": "varchar"}, rows)
+
+
+def _earlier_releases(lake: Lake, day: date, configuration: Configuration) -> str:
+    """The rows of each table in the releases of earlier days that are kept and had the same configuration."""
+    manifests = [read_manifest(path) for path in sealed_releases(lake) if business_day(path) < day]
+    rows = (
+        (manifest["business_day"], entry["table"], entry["rows"])
+        for manifest in manifests
+        if manifest["configuration"] == configuration.hash
+        for entry in manifest["files"]
+        if "table" in entry
+    )
+    return rows_as_sql({"as_of_date": "date", "table_name": "varchar", "rows": "bigint"}, rows)
 
 
 def _count(path: Path) -> str:

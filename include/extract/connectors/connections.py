@@ -40,13 +40,13 @@ def find_connection(channel: Channel, settings: Settings) -> Connection:
     Raises StepFailed when there is none, or it cannot be read.
     """
     try:
-        return find_connection_of_id(channel.source.connection, settings)
+        return connection_of(channel.source.connection, settings)
     except StepFailed as failure:
         raise StepFailed(f"channel {channel.name}: {failure}") from None
 
 
-def find_connection_of_id(connection_id: str, settings: Settings) -> Connection:
-    """The connection of an id, likewise. Raises StepFailed when there is none, or it cannot be read."""
+def connection_of(connection_id: str, settings: Settings) -> Connection:
+    """The connection of that id, found as `find_connection` does. Raises StepFailed like it."""
     _stand_in_the_home(settings)
     from include.airflow_task import read_connection
 

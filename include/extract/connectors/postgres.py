@@ -49,8 +49,8 @@ def read_postgres(source: Connection, request: Request, folder: Path, settings: 
     """
     failures: list[Exception] = []
     with (
-        _explained(),
-        dbapi.connect(uri_of(source), autocommit=False) as connection,
+        explained(),
+        dbapi.connect(libpq_uri(source), autocommit=False) as connection,
         connection.cursor() as cursor,
     ):
         cursor.execute("set transaction isolation level repeatable read read only")
@@ -159,7 +159,7 @@ def _type_name(column: pa.Field) -> str:
     return (column.metadata or {}).get(b"POSTGRESQL:type", b"").decode()
 
 
-def uri_of(source: Connection) -> str:
+def libpq_uri(source: Connection) -> str:
     """libpq's URI; a socket's folder is a host too."""
     options = {key: str(value) for key, value in source.extra.items() if key in LIBPQ}
     options = {"application_name": "tandem", "connect_timeout": "10"} | options
@@ -177,7 +177,8 @@ def uri_of(source: Connection) -> str:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def explained() -> Iterator[None]:
+    """Turn the driver's errors into DatabaseAway and DatabaseRefused, with what the server said in one line."""
     try:
         yield
     except adbc_driver_manager.Error as error:

@@ -131,7 +131,7 @@ def _fetch(
 @contextmanager
 def _explained(channel: Channel, root: str, connection: Connection | None) -> Iterator[None]:
     """Turn what the clients raise into one line: which storage, whose keys, what it said."""
-    refused, passing = _failures(root.partition("://")[0])
+    refused, passing = storage_failures(root.partition("://")[0])
     keys = f"connection {connection.connection_id}" if connection else "the keys of the environment"
     try:
         yield
@@ -153,7 +153,7 @@ def _reason(error: BaseException, connection: Connection | None) -> str:
     return connection.hide(text) if connection else " ".join(text.split())
 
 
-def _failures(scheme: str) -> tuple[tuple[type[BaseException], ...], tuple[type[BaseException], ...]]:
+def storage_failures(scheme: str) -> tuple[tuple[type[BaseException], ...], tuple[type[BaseException], ...]]:
     """The errors of a client that stay, and those that may pass."""
     passing = (OSError, asyncio.TimeoutError, aiohttp.ClientError)
     if scheme == "s3":

@@ -842,3 +842,46 @@ recommendation:
         "models.yml:4 recommendation.exclude[1]",
         "models.yml:6 recommendation.only_for[0].customers",
     ]
+
+
+# Publishing
+
+
+@pytest.mark.parametrize(
+    ("written", "key", "message"),
+    [
+        (
+            "postgres: {reader: analyst}",
+            "postgres.connection",
+            "found nothing, allowed: the id of an Airflow",
+        ),
+        ("postgres: {connection: 'a b'}", "postgres.connection", "found 'a b', allowed: "),
+        (
+            "storage: {url: 'ftp://x/y'}",
+            "storage.url",
+            "found 'ftp://x/y', allowed: s3, gs, az, a bucket and a folder",
+        ),
+        (
+            "storage: {url: 's3://bucket'}",
+            "storage.url",
+            "found 's3://bucket', allowed: s3, gs, az, a bucket and",
+        ),
+        ("notify: [{to: pager}]", "notify[0].to", "found 'pager', allowed: log, webhook, email"),
+        (
+            "notify: [{to: webhook}]",
+            "notify[0]",
+            "found no connection, allowed: the id of an Airflow connection",
+        ),
+        ("notify: [{to: email, connection: m}]", "notify[0]", "found no addresses, allowed: at least one"),
+    ],
+)
+def test_a_place_or_a_notice_that_lacks_something_is_refused(problems, written, key, message):
+    found = problems(publishing=f"{written}\n")
+    assert len(found) == 1
+    assert found[0].startswith(f"publishing.yml:1 {key}: {message}")
+
+
+def test_where_a_release_is_served_does_not_change_what_is_in_it(load):
+    assert (
+        load(publishing="notify: [{to: log}]\n").hash == load(publishing="postgres: {connection: bi}\n").hash
+    )

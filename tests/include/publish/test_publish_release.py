@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from include import ledger
 from include.config import Configuration
 from include.lake import Lake
 from include.ledger import StepFailed
@@ -90,7 +91,52 @@ def test_the_manifest_lists_every_file_and_its_rows_add_up(
         "received": 121,
         "landed": 120,
         "quarantined": 1,
-    } in (manifest["inputs"])
+    } in [{key: value for key, value in row.items() if key != "content_hash"} for row in manifest["inputs"]]
+    assert all(re.fullmatch("[0-9a-f]{64}", row["content_hash"]) for row in manifest["inputs"])
+
+
+def test_a_table_has_a_new_schema_version_when_its_columns_change_and_only_then(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    def version() -> str:
+        manifest = json.loads((publish(small, configuration).path / "manifest.json").read_text())
+        return next(
+            each["schema_version"] for each in manifest["files"] if each.get("table") == "cdp/customers"
+        )
+
+    first = version()
+    change_customer(small, "new@example.com")
+    assert version() == first
+    small.change(small.lake.table("cdp", "customers"), "select *, 1 as added from old")
+    assert version() != first
+
+
+READ = """
+import duckdb, sys
+with duckdb.connect(sys.argv[1], read_only=True) as opened:
+    print(opened.execute("select count(*) from cdp.customers").fetchone()[0], flush=True)
+    sys.stdin.readline()
+    print(opened.execute("select count(*) from cdp.customers where email = 'new@example.com'").fetchone()[0])
+"""
+
+
+def test_a_bi_tool_keeps_the_database_open_while_the_next_release_takes_over(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    publish(small, configuration)
+    database = small.lake.current / "tandem.duckdb"
+    with subprocess.Popen(
+        [sys.executable, "-c", READ, str(database)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as tool:
+        assert tool.stdout.readline() == "120\n"
+        change_customer(small, "new@example.com")
+        publish(small, configuration, NEXT_DAY)
+        prune_releases(small.lake, 0)
+        with duckdb.connect(str(database), read_only=True) as another:
+            query = "select count(*) from cdp.customers where email = 'new@example.com'"
+            assert another.execute(query).fetchone() == (1,)
+        assert tool.communicate("\n") == ("0\n", None)
+    assert tool.returncode == 0
 
 
 def test_rows_that_do_not_add_up_are_told(small: SmallLake, configuration: Configuration) -> None:
@@ -363,3 +409,33 @@ def test_a_release_does_not_change_when_the_lake_does(small: SmallLake, configur
     change_customer(small, "new@example.com")
     shutil.rmtree(small.lake.root / "tables" / "dmp")
     assert verify_release(release.path) == ()
+
+
+def test_one_command_rolls_back_and_is_noted_and_the_next_run_moves_forward(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    first = publish(small, configuration, DAY_BEFORE)
+    change_customer(small, "new@example.com")
+    second = publish(small, configuration)
+
+    def roll_back(release: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "include", "rollback", "--to", release]
+        return subprocess.run(
+            [*command, "--data", str(small.lake.data), "--config", str(configuration.folder)],
+            cwd=Path(__file__).resolve().parents[3], capture_output=True, text=True,
+        )  # fmt: skip
+
+    done = roll_back(first.release_id)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"readers see {first.release_id}")
+    assert current_release(small.lake).name == first.release_id
+    noted = ledger.read(small.lake, DAY_BEFORE)[-1]
+    assert (noted.step, noted.part, noted.status) == ("rollback", first.release_id, "done")
+    refused = roll_back("2017-12-24_0123456789ab")
+    assert refused.returncode == 1
+    kept = f"{first.release_id}, {second.release_id}"
+    assert refused.stderr.strip().endswith(
+        f"no release '2017-12-24_0123456789ab' in {small.lake.published}, kept are: {kept}"
+    )
+    assert publish(small, configuration).is_current
+    assert current_release(small.lake).name == second.release_id

@@ -31,11 +31,13 @@ WAREHOUSE = {
         if(i < 30, '+12125550' || (100 + i), null) as phone, {NONE_REJECTED} from range({CUSTOMERS}) t(i)""",
     "stg_events": f"""select 'web' as channel, 'e' || i as event_id, {NO_CONTACT}, 'cookie-' || i as anonymous_id,
         null::varchar as advertising_id, null::varchar as device_id, 'u' || i as user_id, '203.0.113.' || i as ip,
-        true as is_owned_site, timestamp '2017-11-02' + to_minutes(i) as occurred_at
+        true as is_owned_site, timestamp '2017-11-02' + to_minutes(i) as occurred_at, 'page' as type, 'web' as platform,
+        date '2017-12-01' as first_landed_on
         from range(50) t(i)""",
     "stg_orders": f"""select 'shop' as channel, 'o' || i as order_id, {NO_CONTACT},
         timestamp '2017-11-03' + to_minutes(i) as ordered_at,
-        cast(10 + i as decimal(18, 4)) as total, 'EUR' as currency, 'customers:crm:r' || i as node_key
+        cast(10 + i as decimal(18, 4)) as total, 'EUR' as currency, 'customers:crm:r' || i as node_key,
+        'completed' as status, 'store' as sales_channel, date '2017-12-01' as first_landed_on
         from range(40) t(i)""",
     "stg_order_lines": """select 'shop' as channel, 'o' || i as order_id, n as line_number,
         cast(5 + i / 2 as decimal(18, 4)) as amount from range(30) t(i), range(1, 3) u(n)""",
@@ -232,10 +234,10 @@ TABLES = {
         from range({CUSTOMERS}) t(i)""",
     "cdp/customer_timeline": f"""select {CUSTOMER} as customer_id,
         timestamp '2017-11-03' + to_minutes(i) as occurred_at,
-        'shop' as channel, 'purchase' as activity, cast(5 + i / 2 as decimal(18, 4)) as amount
+        'shop' as channel, 'purchase' as activity, cast(5 + i / 2 as decimal(18, 4)) as amount, 'o' || i as order_id
         from range(30) t(i), range(2) u(n)
         union all select {CUSTOMER}, timestamp '2017-11-03' + to_minutes(i), 'shop', 'purchase',
-        cast(10 + i as decimal(18, 4)) from range(30, 40) t(i)""",
+        cast(10 + i as decimal(18, 4)), 'o' || i from range(30, 40) t(i)""",
     "cdp/sessions": f"""select 'x' || i as session_id, {CUSTOMER} as customer_id,
         timestamp '2017-11-03' as started_at,
         timestamp '2017-11-03 00:10' as ended_at, 3::bigint as page_views from range(20) t(i)""",

@@ -17,7 +17,7 @@ from include.ledger import StepFailed
 from include.quality import GateResult, run_gate
 from include.quality.gate import RESULT_SCHEMA
 from include.quality.suites import STEPS, SuiteError, load_suite
-from tests.include.quality.small_lake import DAY, TABLES, SmallLake
+from tests.include.quality.small_lake import DAY, LANDED, TABLES, SmallLake
 
 Spoil = Callable[[SmallLake], None]
 
@@ -92,6 +92,29 @@ def land_from_the_future(small: SmallLake) -> None:
     small.write(
         small.lake.landing("events", "web", date(2031, 1, 1)) / "part.parquet", "select 0 as i where false"
     )
+
+
+def history(small: SmallLake, channel: str, rows: dict[int, int]) -> None:
+    """Deliveries of a channel on days of November: so many rows each."""
+    (kind,) = (kind for kind, name in LANDED if name == channel)
+    for day, received in rows.items():
+        delivered = date(2017, 11, day)
+        small.write(
+            small.lake.receipts(channel, delivered) / "receipts.parquet",
+            f"""select * replace (date '{delivered}' as delivered_on, {received}::bigint as received,
+                {received}::bigint as landed, 0::bigint as quarantined)
+            from read_parquet('{small.lake.receipts(channel, DAY)}/receipts.parquet', hive_partitioning = false)""",
+        )
+        small.write(
+            small.lake.landing(kind, channel, delivered) / "part.parquet", f"from range({received}) t(i)"
+        )
+
+
+def silence(small: SmallLake, channel: str) -> None:
+    """Take the delivery of the day away."""
+    (kind,) = (kind for kind, name in LANDED if name == channel)
+    shutil.rmtree(small.lake.receipts(channel, DAY))
+    shutil.rmtree(small.lake.landing(kind, channel, DAY))
 
 
 NO_WARNING = {"quarantine_shares: nothing_quarantined"}  # the clean lake has one row in quarantine
@@ -239,8 +262,18 @@ STOPS: list[tuple[str, str, Spoil, set[str], str]] = [
         "unify",
         "a lost payment",
         published("cdp/customer_timeline", "from old where amount <> 45"),
-        {"money: all_money_is_on_the_timeline"},
+        {"money: all_money_is_on_the_timeline", "money: all_orders_are_on_the_timeline"},
         "staged_amount=1180 customers_amount=1180 timeline_amount=1135",
+    ),
+    (
+        "unify",
+        "an order given to another",
+        published(
+            "cdp/customer_timeline",
+            "select * replace (if(order_id = 'o7', 'o8', order_id) as order_id) from old",
+        ),
+        {"money: all_orders_are_on_the_timeline"},
+        "customers_orders=40 timeline_orders=39",
     ),
     (
         "unify",
@@ -517,21 +550,37 @@ WARNINGS: list[tuple[str, str, Spoil, set[str]]] = [
     (
         "extract",
         "a tenth of the usual rows",
-        lambda small: [
-            small.write(
-                small.lake.receipts("web", date(2017, 11, day)) / "receipts.parquet",
-                f"""select * replace (
-                    date '2017-11-{day}' as delivered_on, 500::bigint as received, 500::bigint as landed
-                )
-                from read_parquet('{small.lake.receipts("web", DAY)}/receipts.parquet', hive_partitioning = false)""",
-            )
-            or small.write(
-                small.lake.landing("events", "web", date(2017, 11, day)) / "part.parquet",
-                "from range(500) t(i)",
-            )
-            for day in (27, 28, 29)
-        ],
+        lambda small: history(small, "web", {27: 500, 28: 500, 29: 500}),
         {"channels: volume_is_as_usual", "quarantine_shares: nothing_quarantined"},
+    ),
+    (
+        "extract",
+        "more than twice the usual rows",
+        lambda small: history(small, "web", dict.fromkeys(range(20, 31), 22)),
+        {"channels: volume_is_as_usual", "quarantine_shares: nothing_quarantined"},
+    ),
+    (
+        "extract",
+        "a channel that fell silent",
+        lambda small: [
+            history(small, "mail", dict.fromkeys(range(12, 28, 2), 10)),
+            silence(small, "mail"),
+        ],
+        {"channels: channels_are_fresh", "quarantine_shares: nothing_quarantined"},
+    ),
+    (
+        "stage",
+        "events of another type than before",
+        lambda small: [
+            landed("events", "web", "from range(1350) t(i)")(small),
+            small.change_warehouse(
+                """insert into stg_events by name
+                select * exclude (i) replace ('x' || i as event_id, if(i < 1000, 'page', 'track') as type,
+                    if(i < 1000, date '2017-11-20', date '2017-12-01') as first_landed_on)
+                from (from stg_events limit 1), range(1300) t(i)"""
+            ),
+        ],
+        {"mixtures: mixtures_are_as_before"},
     ),
     (
         "stage",

@@ -1,0 +1,101 @@
+"""The daily run as a list of calls, in an order that the DAG allows, each in a process that can be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from include.pipeline import LEARNING
+from include.settings import PROJECT
+
+CALL = """
+import json, sys
+from datetime import date
+from include import pipeline
+for number, (function, arguments) in enumerate(json.loads(sys.argv[2])):
+    print(number, flush=True)
+    getattr(pipeline, function)(date.fromisoformat(sys.argv[1]), *arguments)
+"""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One call of `include.pipeline`: a function and what it is given after the day."""
+
+    function: str
+    arguments: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join((self.function, *self.arguments))
+
+
+def tasks_of(channels: list[str]) -> list[Task]:
+    """Every task of the DAG `customer_audiences`."""
+    gate = {
+        step: Task("check", (step,))
+        for step in ("extract", "stage", "resolve", "unify", "learn", "segment", "expand", "publish")
+    }
+    build = {step: Task("build", (step,)) for step in ("stage", "unify", "segment", "expand", "publish")}
+    return [
+        Task("open_run"),
+        *(Task("extract", (channel,)) for channel in channels),
+        Task("complete_landing"), Task("normalise"), gate["extract"], Task("is_new"),
+        build["stage"], gate["stage"],
+        Task("resolve"), gate["resolve"],
+        build["unify"], gate["unify"],
+        *(Task("learn", (name,)) for name in LEARNING), gate["learn"],
+        build["segment"], gate["segment"],
+        Task("expand"), build["expand"], Task("measure_reach"), gate["expand"],
+        build["publish"], Task("write_release"), gate["publish"], Task("swap_release"), Task("serve_release"),
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a process ended: its exit code (negative: the signal that killed it), how many seconds each task took that it
+    began, the last one until the end, and the last line that it said."""
+
+    code: int
+    seconds: tuple[float, ...]
+    said: str
+
+
+def run_tasks(
+    tasks: list[Task], config: Path, data: Path, day: date, kill: tuple[int, float] | None = None
+) -> Outcome:
+    """Run tasks in a process of their own. `kill` says where it is killed, with every process that it began: so many
+    seconds after the beginning of the task of that number."""
+    environment = {"TANDEM_PSEUDONYM_KEY": "a key for the tests alone"} | os.environ | {
+        "TANDEM_CONFIG": str(config), "TANDEM_DATA": str(data), "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    calls = json.dumps([(task.function, task.arguments) for task in tasks])
+    began: list[float] = []
+    with tempfile.TemporaryFile("w+") as errors, subprocess.Popen(
+        [sys.executable, "-c", CALL, day.isoformat(), calls],
+        cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        timer = None
+        for line in process.stdout:
+            if line.strip() != str(len(began)):
+                continue  # what a task itself says
+            began.append(time.monotonic())
+            if kill and kill[0] == len(began) - 1:
+                timer = threading.Timer(kill[1], os.killpg, (process.pid, signal.SIGKILL))
+                timer.start()
+        code = process.wait()
+        if timer:
+            timer.cancel()
+        errors.seek(0)
+        lines = errors.read().strip().splitlines()
+    ends = [*began[1:], time.monotonic()]
+    seconds = tuple(end - start for start, end in zip(began, ends, strict=True))
+    return Outcome(code, seconds, lines[-1] if lines else "")
