@@ -128,8 +128,7 @@ def customer_audiences():
         swap = run.override(task_id="swap")("swap_release", DAY)
         serve = run.override(task_id="serve", **ONCE_MORE)("serve_release", DAY)
         # A day on which nothing is new still sends what did not arrive before.
-        sent = ONCE_MORE | {"trigger_rule": "none_failed"}
-        deliver = run.override(task_id="deliver", **sent)("deliver", DAY)
+        deliver = run.override(task_id="deliver", trigger_rule="none_failed", **ONCE_MORE)("deliver", DAY)
         activate >> build("publish", DAY) >> write >> gate("publish", DAY) >> swap >> [serve, deliver]
 
     steps = [step() for step in (stage, resolve, unify, learn, segment, expand, publish)]
