@@ -233,7 +233,8 @@ class Shop:
             "cdp/customer_identifiers": "select customer_id, 'email' id_type, email id_value from people order by 1",
             "cdp/company": "select 'customers' as measure, count(*) as value from people",
             "dmp/visitors": f"select {visitor} as visitor_id, 'anonymous_id' as id_type from people order by 1",
-            "both/audiences": "select 'all' as audience_id, 'All' as name, 'cdp' as side, 3 as members",
+            "both/audiences": "select 'all' as audience_id, 'All' as name, 'cdp' as side, 'published' as status, "
+            "3::bigint as size, 1::bigint as min_size, null::varchar as trait_warning",
             "both/audience_members": "select 'all' audience_id, customer_id member_id, false is_control from people",
             "both/audience_changes": "select 'all' as audience_id, customer_id as member_id from people order by 1",
         }
