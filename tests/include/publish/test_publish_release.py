@@ -91,6 +91,7 @@ def test_the_manifest_lists_every_file_and_its_rows_add_up(
         "received": 121,
         "landed": 120,
         "quarantined": 1,
+        "erased": 0,
     } in [{key: value for key, value in row.items() if key != "content_hash"} for row in manifest["inputs"]]
     assert all(re.fullmatch("[0-9a-f]{64}", row["content_hash"]) for row in manifest["inputs"])
 
