@@ -55,7 +55,8 @@ def tasks_of(channels: list[str]) -> list[Task]:
         *(Task("learn", (name,)) for name in LEARNING), gate["learn"],
         build["segment"], gate["segment"],
         Task("expand"), build["expand"], Task("measure_reach"), gate["expand"],
-        build["publish"], Task("write_release"), gate["publish"], Task("swap_release"), Task("serve_release"),
+        Task("activate"), build["publish"], Task("write_release"), gate["publish"],
+        Task("swap_release"), Task("serve_release"), Task("deliver"),
     ]  # fmt: skip
 
 
