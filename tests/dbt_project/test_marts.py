@@ -242,7 +242,7 @@ def test_every_published_table_states_its_grain_and_describes_every_column(built
         "lookalike_traits", "lookalike_fairness", "audiences", "audience_members", "audience_changes",
         "model_cards", "run_costs", "quality_results", "quarantine_summary", "schema_drift",
         "placements", "reach", "audience_overlaps", "match_rates", "offsite_interests", "upsell_opportunities",
-        "audience_lift", "activations", "activation_refusals", "deliveries",
+        "audience_lift", "activations", "activation_refusals", "deliveries", "privacy_requests",
     }  # fmt: skip
     for name, node in published.items():
         assert node["config"]["contract"]["enforced"], name

@@ -27,7 +27,7 @@ ALLOWED = {
     "dmp": {"staging", "dmp"},
     "bridge": {"source.ml", "staging", "identity", "cdp", "dmp", "bridge", "marts"},
     "marts": {
-        *("source.extract", "source.ml", "source.ops", "source.runs"),
+        *("source.extract", "source.ml", "source.ops", "source.runs", "source.privacy"),
         *("staging", "identity", "cdp", "dmp", "bridge", "marts"),
     },
 }
