@@ -69,8 +69,8 @@
 {%- endmacro %}
 
 {#
-    Whether the bits of a TCF string's core grant a vendor: from bit 213 on the largest vendor told of, from 230 on either
-    one bit for each vendor or ranges of those who are granted (section "The core string", "Vendor consents").
+    Whether the bits of a TCF string's core grant a vendor: from bit 213 on the largest vendor told of, from 230 on
+    either one bit for each vendor or ranges of those who are granted ("The core string", "Vendor consents").
 #}
 {% macro tcf_grants_vendor(bits, vendor) -%}
     {%- set number = "right('000000000000000' || bin(" ~ vendor ~ "), 16)" -%}

@@ -1,5 +1,5 @@
--- What was done for whom, without saying who: a keyed hash stands for the person. Searching every file once more after an
--- erasure is where `residue` comes from.
+-- What was done for whom, without saying who: a keyed hash stands for the person. Searching every file once more
+-- after an erasure is where `residue` comes from.
 
 with
 
