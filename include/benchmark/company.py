@@ -106,6 +106,8 @@ def _write_config(config: Path, channels: Path, columns: dict[str, list[str]]) -
 EMAIL = "'person' || {0} || '@mail' || {0} % 50 || '.example.com'"
 PHONE = "'+491511' || lpad({0}::varchar, 7, '0')"
 PERSON_OF = "substr(customer_id, 2)::bigint"
+# Of hashes with other seeds the last bits are alike: of one of the two browsers, whoever comes.
+BROWSER = "hash({0}, 24) // 1024 % 2"
 CONSENT = """'{{"advertising": ' || if(hash({0}, 33) % 4 > 0, 'true', 'false') || '}}'"""
 USER_AGENT = """
         'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/'
@@ -179,7 +181,7 @@ EVENTS = f"""
         case activity when 'product_viewed' then 'Product Viewed' when 'product_added' then 'Product Added' end as name,
         occurred_at,
         occurred_at + to_seconds((hash(number, 23) % 60 + repetition)::bigint) as received_at,
-        md5('browser' || customer_id || hash(number, 24) % 2) as anonymous_id,
+        md5('browser' || customer_id || {BROWSER.format("number")}) as anonymous_id,
         if(hash(number, 25) % 2 = 0, 'U' || {PERSON_OF}, null) as user_id,
         if(hash(number, 25) % 20 = 0, {EMAIL.format(PERSON_OF)}, null) as email,
         '10.' || hash(customer_id, 26) % 256 || '.' || hash(customer_id, 27) % 256 || '.0' as ip,
@@ -199,7 +201,9 @@ PUBLISHERS = f"""
         'page' as type,
         (date '{DAY}' - 59)::timestamp + to_seconds((hash(number, 34) % {60 * 86400 - 1})::bigint) as occurred_at,
         if(
-            hash(reader, 35) % 2 = 0, md5('browser' || customer_id || hash(reader, 36) % 2), md5('stranger' || reader)
+            hash(reader, 35) // 1024 % 2 = 0,
+            md5('browser' || customer_id || {BROWSER.format("number")}),
+            md5('stranger' || reader)
         ) as anonymous_id,
         '10.' || hash(customer_id, 26) % 256 || '.' || hash(customer_id, 27) % 256 || '.0' as ip,
         {USER_AGENT.format("customer_id")} as user_agent,

@@ -33,7 +33,9 @@ MODELS = (
     "placement_counts",
 )
 WRITTEN = MODELS[-4:]
-BY_VISITOR = "select visitor_id, count(*) as events, max(seen_at) as last_seen_at from int_visitor_events group by visitor_id"
+BY_VISITOR = """
+    select visitor_id, count(*) as events, max(seen_at) as last_seen_at from int_visitor_events group by visitor_id
+"""
 
 
 def prepare(folder: Path, events: int) -> None:
