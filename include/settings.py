@@ -21,6 +21,9 @@ class Settings:
     target: str
     threads: int
     memory_limit: str
+    parsed: Path | None = (
+        None  # where dbt's parsed projects are kept for several lakes; else each keeps its own
+    )
     spark_master: str = ""  # a cluster's address; without one Spark runs inside the process that needs it
 
     @property
@@ -32,16 +35,18 @@ class Settings:
 @lru_cache(maxsize=1)
 def settings() -> Settings:
     """Read `TANDEM_CONFIG`, `TANDEM_DATA`, `TANDEM_TARGET`, `TANDEM_THREADS`, `TANDEM_MEMORY_LIMIT`,
-    `TANDEM_SPARK_MASTER`.
+    `TANDEM_PARSED`, `TANDEM_SPARK_MASTER`.
 
     Relative paths are relative to the project folder.
     """
+    parsed = os.environ.get("TANDEM_PARSED", "")
     return Settings(
         config=(PROJECT / os.environ.get("TANDEM_CONFIG", str(DEMO_CONFIG))).resolve(),
         data=(PROJECT / os.environ.get("TANDEM_DATA", "data")).resolve(),
         target=os.environ.get("TANDEM_TARGET", "duckdb"),
         threads=int(os.environ.get("TANDEM_THREADS", "2")),
         memory_limit=os.environ.get("TANDEM_MEMORY_LIMIT", "1200MB"),
+        parsed=(PROJECT / parsed).resolve() if parsed else None,
         spark_master=os.environ.get("TANDEM_SPARK_MASTER", ""),
     )
 

@@ -19,6 +19,9 @@ os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(Path(__file__).resolve().parents[
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
 os.environ["DO_NOT_TRACK"] = "1"
+os.environ.setdefault(
+    "TANDEM_PARSED", str(Path(__file__).resolve().parents[1] / ".airflow" / "tests" / "parsed")
+)
 os.environ.setdefault("TANDEM_PSEUDONYM_KEY", "a key for the tests alone")
 
 from tests.company import DAYS, HOUSEHOLDS, STRANGERS, Company

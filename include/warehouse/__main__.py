@@ -1,17 +1,54 @@
-"""The child process of `run_dbt`: `python -m include.warehouse <arguments.json>` runs dbt once in this process."""
+"""The child process of `run_dbt`: `python -m include.warehouse <call.json>` runs dbt once in this process."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
 from dbt.cli.main import dbtRunner
 
+from include.warehouse.parsed import bind_sources, parsed_project
 
-def main(arguments_file: Path) -> int:
-    """Run dbt with the arguments in the file, a JSON list. Returns 0, or 1 when a node failed and 2 when dbt did."""
-    outcome = dbtRunner().invoke(json.loads(arguments_file.read_text()))
+
+def main(call_file: Path) -> int:
+    """Run dbt as the call in the file says, and write what came of each node to its `outcome`.
+
+    Returns 0, or 1 when a node failed and 2 when dbt did.
+    """
+    call = json.loads(call_file.read_text())
+    try:
+        manifest, written = parsed_project(Path(call["project"]), Path(call["parsed"]), call["options"])
+    except Exception as error:  # noqa: BLE001 - whatever dbt raises, its words go to the one who called
+        sys.stderr.write(f"{error}\n")
+        return 2
+    target = Path(call["target"])
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(written, target / written.name)
+    if not call["arguments"]:
+        return 0
+    bind_sources(manifest, call["lake"], call["as_of_date"])
+    outcome = dbtRunner(manifest=manifest).invoke([*call["arguments"], "--no-write-json"])
+    results = getattr(outcome.result, "results", None)
+    if results is not None:
+        Path(call["outcome"]).write_text(
+            json.dumps(
+                {
+                    "elapsed_time": outcome.result.elapsed_time,
+                    "results": [
+                        {
+                            "unique_id": result.node.unique_id,
+                            "status": str(result.status),
+                            "execution_time": result.execution_time,
+                            "failures": result.failures,
+                            "message": result.message,
+                        }
+                        for result in results
+                    ],
+                }
+            )
+        )
     if outcome.exception is not None:
         sys.stderr.write(f"{outcome.exception}\n")
         return 2

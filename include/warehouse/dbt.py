@@ -17,6 +17,8 @@ from include.ledger import StepFailed
 from include.settings import PROJECT, settings
 
 DBT_PROJECT = PROJECT / "dbt_project"
+OUTCOME = "results.json"
+OPTIONS = ("--no-send-anonymous-usage-stats", "--no-use-colors", "--no-version-check")
 SIDES = ("cdp", "dmp", "bridge", "both", "ops")
 # In a path these would end a SQL string, or be taken for a pattern by DuckDB or a placeholder by dbt-duckdb.
 UNUSABLE_IN_PATHS = "'*?[]{}$%"
@@ -95,7 +97,7 @@ def parse_manifest(
 ) -> dict[str, Any]:
     """Parse a dbt project and return its manifest. Raises StepFailed with dbt's words when it does not parse."""
     target = lake.data / "dbt" / "target"
-    _call("parse", lake, variables or {}, b"", ["parse"], project, target)
+    _call("parse", lake, variables or {}, b"", [], project, target)
     return json.loads((target / "manifest.json").read_text())
 
 
@@ -108,7 +110,7 @@ def _invoke(
     project: Path = DBT_PROJECT,
 ) -> DbtResult:
     target = lake.data / "dbt" / "target"
-    outcome = target / "run_results.json"
+    outcome = target / OUTCOME
     outcome.unlink(missing_ok=True)
     _call(step, lake, variables, key, command, project, target)
     results = _results(outcome)
@@ -130,10 +132,23 @@ def _call(
     target: Path,
 ) -> None:
     arguments = arguments_of(lake, variables, command, project, target)
-    arguments_file = lake.data / "dbt" / f"{step}.json"
-    arguments_file.write_text(json.dumps(arguments))
+    call_file = lake.data / "dbt" / f"{step}.json"
+    call_file.write_text(
+        json.dumps(
+            {
+                "arguments": arguments if command else [],
+                "options": [*_logs(lake), *OPTIONS],
+                "project": str(project),
+                "parsed": str(settings().parsed or lake.data / "dbt" / "parsed"),
+                "target": str(target),
+                "outcome": str(target / OUTCOME),
+                "lake": str(lake.root),
+                "as_of_date": variables.get("as_of_date", ""),
+            }
+        )
+    )
     process = subprocess.run(
-        [sys.executable, "-m", "include.warehouse", str(arguments_file)],
+        [sys.executable, "-m", "include.warehouse", str(call_file)],
         cwd=PROJECT,
         env=environment_of(lake, key),
         capture_output=True,
@@ -142,7 +157,7 @@ def _call(
     if process.returncode == 0:
         return
     log = lake.data / "dbt" / "logs" / "dbt.log"
-    raise StepFailed(f"dbt {step}: {_reason(target / 'run_results.json', process)}; see {log}")
+    raise StepFailed(f"dbt {step}: {_reason(target / OUTCOME, process)}; see {log}")
 
 
 def arguments_of(
@@ -160,11 +175,13 @@ def arguments_of(
         *("--vars", json.dumps(variables | {"lake": str(lake.root)}, sort_keys=True)),
         *("--project-dir", str(project), "--profiles-dir", str(project)),
         *("--target-path", str(target or lake.data / "dbt" / "target")),
-        *("--log-path", str(lake.data / "dbt" / "logs")),
-        "--no-send-anonymous-usage-stats",
-        "--no-use-colors",
-        "--no-version-check",
+        *_logs(lake),
+        *OPTIONS,
     ]
+
+
+def _logs(lake: Lake) -> tuple[str, str]:
+    return "--log-path", str(lake.data / "dbt" / "logs")
 
 
 def environment_of(lake: Lake, key: bytes) -> dict[str, str]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from include.lake import Lake
 from include.ledger import StepFailed
+from include.settings import settings
 from include.warehouse import parse_manifest, run_dbt
 from include.warehouse.dbt import DBT_PROJECT
+from include.warehouse.parsed import key_of, parsed_project
 from tests.dbt_project.small_lake import KEY, variables
 
 # What the models of a folder may read: folders of models, and sources.
@@ -79,6 +83,46 @@ def test_every_published_table_has_a_contract_a_grain_and_described_columns(mani
 
 def test_every_model_says_what_one_row_is(manifest: dict[str, Any]) -> None:
     assert [model["name"] for model in models(manifest) if "One row per" not in model["description"]] == []
+
+
+def test_what_is_parsed_does_not_depend_on_variables() -> None:
+    """A parsed project serves all days and companies: `config(...)` and the YAML files are read at parsing alone, and
+    of a YAML file only tests are rendered again at each run."""
+    found = {
+        path.name: re.findall(r"config\([^)]*\bvar\(", path.read_text())
+        for path in DBT_PROJECT.rglob("*.sql")
+        if "target" not in path.parts
+    }
+    assert len(found) > 100
+    assert {name: calls for name, calls in found.items() if calls} == {}
+    for path in (DBT_PROJECT / "models").rglob("*.yml"):
+        rest = without_tests(yaml.safe_load(path.read_text()))
+        assert re.search(r"\bvar\(", json.dumps(rest, default=str)) is None, path.name
+
+
+def without_tests(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {key: without_tests(value) for key, value in part.items() if key != "data_tests"}
+    return [without_tests(each) for each in part] if isinstance(part, list) else part
+
+
+def test_a_project_is_parsed_again_only_when_it_has_changed(tmp_path: Path, small: Lake) -> None:
+    project, cache = tmp_path / "dbt_project", tmp_path / "parsed"
+    shutil.copytree(DBT_PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
+    keys = [key_of(project)]
+    (project / "target").mkdir()
+    (project / "target" / "manifest.json").write_text("{}")
+    keys.append(key_of(project))
+    (project / "models" / "dmp" / "traits.sql").write_text("select 1")
+    keys.append(key_of(project))
+    assert keys[0] == keys[1] != keys[2]
+    kept = settings().parsed / key_of(DBT_PROJECT)
+    shutil.copytree(kept, cache / keys[2])
+    manifest, written = parsed_project(project, cache, [])
+    assert written == cache / keys[2] / "manifest.json"
+    assert {node["name"] for node in models(json.loads(written.read_text()))} <= {
+        node.name for node in manifest.nodes.values()
+    }
 
 
 def test_the_parser_refuses_a_dmp_model_that_looks_over_the_wall(tmp_path: Path) -> None:
