@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import duckdb
-import pandas as pd
 
 from include.benchmark import reach
-from ml.sketches import Sketches
 
 
 def test_placements_and_overlaps_are_those_of_the_people_themselves(tmp_path):
     reach.prepare(tmp_path / "inputs", 20_000)
     (tmp_path / "output").mkdir()
     rows = reach.TOPIC.variant("ours").run(tmp_path / "inputs", tmp_path / "output")
-    found = {name: tmp_path / "output" / f"{name}.parquet" for name in reach.WRITTEN}
-    assert rows == sum(len(pd.read_parquet(path)) for path in found.values())
-    sketches = Sketches(pd.read_parquet(found["reach_counts"]), found["sketched_people"])
-    cells = sketches.count_placements(
-        pd.read_parquet(found["placement_counts"]), found["sketched_placements"]
-    )
+    overlaps, cells = reach.count_together(tmp_path / "output")
+    assert rows == len(overlaps) + len(cells)
     with duckdb.connect(str(tmp_path / "inputs" / "everything.duckdb"), read_only=True) as connection:
         connection.execute(
             """
@@ -49,4 +43,4 @@ def test_placements_and_overlaps_are_those_of_the_people_themselves(tmp_path):
     of_hours = cells[cells["dimension"] == "hour"].sort_values(["set_id", "value"])
     assert len(at_hours) > 4_000
     assert of_hours[at_hours.columns].values.tolist() == at_hours.values.tolist()
-    assert sketches.count_overlaps()[together.columns].values.tolist() == together.values.tolist()
+    assert overlaps[together.columns].values.tolist() == together.values.tolist()
