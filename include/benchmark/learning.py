@@ -54,6 +54,7 @@ READS: dict[str, dict[str, list[str] | None]] = {
 }  # fmt: skip
 # Off-site interests are learned from what the bridge hands over, which the inputs made here do not have.
 MEASURED = tuple(task for task in READS if task != "offsite")
+# Estimates; none of them has been measured.
 AT_MOST = {
     "value": 25.0,
     "segmentation": 30.0,

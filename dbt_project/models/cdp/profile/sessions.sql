@@ -1,5 +1,3 @@
-{{ config(meta={'in_parts_of': 'stg_events', 'at_a_time': 'events_at_a_time'}) }}
-
 with
 
 events as (
@@ -80,9 +78,7 @@ attributed as (
         on
             behaviours.channel = owned_events.channel
             and behaviours.event_id = owned_events.event_id
-    where
-        behaviours.visitor_key is not null
-        and {{ in_part('behaviours.visitor_key') }}
+    where behaviours.visitor_key is not null
 
 ),
 
