@@ -141,7 +141,7 @@ def build(day: date, step: str) -> int:
     with ledger.recorded(lake, day, step, "dbt") as entry:
         _configuration(day)
         if step == "publish":
-            _write_run_costs(lake, day)
+            write_run_costs(lake, day)
         variables = json.loads(lake.run_file(day, "run.json").read_text())["dbt"]
         result = run_dbt(step, lake, variables, pseudonym_key())
         entry.note = f"{result.nodes} models and tests"
@@ -397,7 +397,8 @@ def _state_of(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _write_run_costs(lake: Lake, day: date) -> None:
+def write_run_costs(lake: Lake, day: date) -> None:
+    """Write what the run has taken so far as rows of `run_costs`, which publish shows."""
     import duckdb
 
     done = [entry for entry in ledger.read(lake, day) if entry.status in ("done", "skipped", "failed")]

@@ -89,7 +89,7 @@ class Unit:
 
 
 def read_unit(name: str, frame: pd.DataFrame, pairs: pd.DataFrame) -> Unit:
-    """The sets of one unit from its rows of reach_counts and the rows of overlap_counts."""
+    """The sets of one unit from its rows of reach_counts and the overlaps that `ml.sketches` counts."""
     frame = frame.sort_values("set_id").reset_index(drop=True)
     size, people = len(frame), frame["people"].to_numpy(dtype=np.int64)
     position = pd.Series(np.arange(size), index=frame["set_id"])

@@ -83,7 +83,7 @@ class Places:
 
 
 def read_places(cells: pd.DataFrame | None, unit: Unit, before: pd.DataFrame, floor: int) -> Places | None:
-    """The placements from the rows of placement_counts; None without any."""
+    """The placements from the cells that `ml.sketches` counts; None without any."""
     if cells is None or cells.empty:
         return None
     columns = ["placement_id", "dimension", "value", "within_site", "within_category", "population_people"]

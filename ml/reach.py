@@ -1,6 +1,7 @@
 """Tell how many people each audience reaches, how often, together with which other audiences, and where.
 
-The warehouse counts; here it is decided what of the counts may be told (`ml.disclosure`), and how sure it is.
+The warehouse counts sets and draws sketches of them; here it is counted what sketches have in common
+(`ml.sketches`) and decided what may be told (`ml.disclosure`), and how sure it is.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ from ml.placements import (
     refuse_cells,
 )
 from ml.registry import CardLine, ModelCard, Summary, model_version, skip, write_model_cards
+from ml.sketches import Sketches
 from ml.tables import read_table, write_table
 
 TASK = "reach"
@@ -107,19 +109,21 @@ def measure_reach(lake: Lake, day: date, configuration: Any) -> Summary:
     input: those of the last day before `day`. Without an audience the tables are written empty and the card says why.
     """
     floor, options = configuration.privacy.minimum_cell, configuration.models.placements
-    counts, pairs = read_table(lake.staged("reach_counts")), read_table(lake.staged("overlap_counts"))
+    counts = read_table(lake.staged("reach_counts"))
     before = read_told(lake, day, TOLD)
     if counts is None or counts.empty:
         for name, (schema, key) in TABLES.items():
             write_table(None, schema, key, lake.ml(day, name))
         write_told(lake, day, TOLD, before, [])
         return skip(lake, day, TASK, [TASK], "no audience has a member who may be counted")
+    sketches = Sketches(counts, lake.staged("sketched_people"))
+    pairs = sketches.count_overlaps()
     figures: list[Figures] = []
     found: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
     for name, frame in counts.groupby("unit", sort=True):
         unit, places = read_unit(str(name), frame, pairs), None
         if unit.name == "visitors":
-            places = read_places(read_table(lake.staged("placement_counts")), unit, before, floor)
+            places = read_places(_count_placements(lake, sketches), unit, before, floor)
         told = _decide(unit, places, before, floor)
         figures += vars(told).values()
         found["reach"].append(_reach_rows(unit, told, day))
@@ -139,6 +143,13 @@ def measure_reach(lake: Lake, day: date, configuration: Any) -> Summary:
     version = model_version({"task": TASK, "floor": floor, "options": str(options)}, counts)
     write_model_cards(lake, day, TASK, [ModelCard(TASK, version, TASK, _card(frames, floor))])
     return Summary(TASK, "reported", rows, _note(frames))
+
+
+def _count_placements(lake: Lake, sketches: Sketches) -> pd.DataFrame | None:
+    placements = read_table(lake.staged("placement_counts"))
+    if placements is None:
+        return None
+    return sketches.count_placements(placements, lake.staged("sketched_placements"))
 
 
 def _decide(unit: Unit, places: Places | None, before: pd.DataFrame, floor: int) -> Told:

@@ -1,7 +1,9 @@
 {#
-    Models whose `meta.in_parts_of` names a table of customers are built some customers at a time when there are many:
-    lists and maps of values per customer cannot leave memory before they are done. The query of such a model must take
-    its customers with in_part, and give the same rows for a customer whoever else is in the part.
+    Models whose `meta.in_parts_of` names a table of the warehouse are built some of its rows at a time when there are
+    many: lists, maps and texts per customer cannot leave memory before they are done. The query of such a model must
+    take its customers with in_part, and give the same rows for a customer whoever else is in the part.
+    The variable that `meta.at_a_time` names says of how many rows of the table a part is; without it the table is one
+    of customers, and a part is of some of their snapshots.
 #}
 
 {# True for the customers of the part that is being built; for all when there is but one, and outside of a build. #}
@@ -9,11 +11,15 @@
     hash({{ column }}) % coalesce(getvariable('parts'), 1) = coalesce(getvariable('part'), 0)
 {%- endmacro %}
 
-{# How many parts the snapshots of the customers in a table make, by how many rows they have together. #}
-{% macro parts_of(customers) %}
-    {%- set count = run_query('select count(distinct customer_id) from ' ~ customers).rows[0][0] | int -%}
-    {%- set rows = count + [count, var('learners')] | min * (var('feature_cutoffs') | length - 1) -%}
-    {{ return([(rows / var('snapshots_at_a_time')) | round(0, 'ceil') | int, 1] | max) }}
+{# How many parts a model is built in, of the rows of a table or of the snapshots of the customers in it. #}
+{% macro parts_of(table, at_a_time) %}
+    {%- if at_a_time -%}
+        {%- set rows = run_query('select count(*) from ' ~ table).rows[0][0] | int -%}
+    {%- else -%}
+        {%- set count = run_query('select count(distinct customer_id) from ' ~ table).rows[0][0] | int -%}
+        {%- set rows = count + [count, var('learners')] | min * (var('feature_cutoffs') | length - 1) -%}
+    {%- endif -%}
+    {{ return([(rows / var(at_a_time or 'snapshots_at_a_time')) | round(0, 'ceil') | int, 1] | max) }}
 {% endmacro %}
 
 {# The table of the warehouse that the parts of a relation are put into before they are sorted. #}

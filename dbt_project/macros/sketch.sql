@@ -51,21 +51,3 @@
         on members.set_id = thresholds.set_id
     where members.person_hash < thresholds.threshold
 {%- endmacro %}
-
-{# How many people the sketches of each two sets of one unit have in common, and below which threshold. #}
-{% macro overlaps_of(sketches) -%}
-    select
-        one.set_id as set_a,
-        other.set_id as set_b,
-        min(least(one.threshold, other.threshold)) as threshold,
-        count(*) as found,
-    from {{ sketches }} as one
-    inner join {{ sketches }} as other
-        on
-            one.person_hash = other.person_hash
-            and one.unit = other.unit
-            and one.set_id < other.set_id
-    group by
-        one.set_id,
-        other.set_id
-{%- endmacro %}

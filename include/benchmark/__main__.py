@@ -13,7 +13,7 @@ from pathlib import Path
 from include.settings import PROJECT
 
 # One module of this package each, with a TOPIC.
-TOPICS = ("segment_json", "sessions", "stitching", "learning", "audiences", "lookalikes")
+TOPICS = ("segment_json", "sessions", "stitching", "learning", "audiences", "lookalikes", "reach")
 PREPARE, DIGEST = "prepare", "digest"
 PAGE = PROJECT / "docs" / "benchmarks.md"
 

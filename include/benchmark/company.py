@@ -1,9 +1,10 @@
-"""A made-up company as a user would bring it: seven channels of one Parquet file each, and their configuration.
+"""A made-up company as a user would bring it: eight channels of one Parquet file each, and their configuration.
 
 The people, orders and doings are those of `learning_inputs`; everything about a row hangs on the hash of its number.
 A customer has about 21 rows of the timeline: 9 lines of 4.5 orders, 7 events, 5 messages, 0.4 calls.
 A hundredth of the people have a second record with the same e-mail address, as many records come again corrected, and
-every two hundredth event is sent twice.
+every two hundredth event is sent twice. A third party brings what as many browsers of customers as of strangers read
+elsewhere within two months, four pages for each customer; three of four browsers have granted advertising.
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ from include.benchmark.learning_inputs import CATEGORIES, DAY, PRODUCTS
 from include.settings import DEFAULT_CONFIG, Settings
 
 ROW_GROUP = 122_880
-# The kind of record that each channel brings.
+# The kind of record that each channel brings, and whose it is.
 CHANNELS = {
-    "crm": "customers",
-    "shop": "orders",
-    "shop_lines": "order_lines",
-    "catalogue": "products",
-    "web": "events",
-    "mail": "messages",
-    "calls": "interactions",
+    "crm": ("customers", "first"),
+    "shop": ("orders", "first"),
+    "shop_lines": ("order_lines", "first"),
+    "catalogue": ("products", "first"),
+    "web": ("events", "first"),
+    "publishers": ("events", "third"),
+    "mail": ("messages", "first"),
+    "calls": ("interactions", "first"),
 }
+PAGES_ELSEWHERE, SITES, CONTENTS = 4, 300, 40
 
 
 def write_company(folder: Path, customers: int, settings: Settings) -> Path:
@@ -49,8 +52,8 @@ def write_company(folder: Path, customers: int, settings: Settings) -> Path:
         made.execute(made_up.lines())
         made.execute(made_up.doings(customers))
         columns = {}
-        for channel, kind in CHANNELS.items():
-            query, path = QUERIES[kind], channels / f"{channel}.parquet"
+        for channel in CHANNELS:
+            query, path = QUERIES[channel], channels / f"{channel}.parquet"
             columns[channel] = [name for name, *_ in made.execute(f"describe {query}").fetchall()]
             made.execute(
                 f"copy ({query}) to '{path}' (format parquet, compression zstd, row_group_size {ROW_GROUP})"
@@ -60,11 +63,12 @@ def write_company(folder: Path, customers: int, settings: Settings) -> Path:
 
 
 def _write_config(config: Path, channels: Path, columns: dict[str, list[str]]) -> Path:
-    """Every column has the canonical name. Records are linked by their identifiers alone."""
+    """Every column has the canonical name. Records are linked by their identifiers alone. Beside the project's own
+    audiences are some of what visitors read."""
     config.mkdir(exist_ok=True)
     entries = {
         channel: {
-            "party": "first",
+            "party": party,
             "kind": kind,
             "source": {
                 "connector": "file",
@@ -74,11 +78,27 @@ def _write_config(config: Path, channels: Path, columns: dict[str, list[str]]) -
             "spec": "mapped",
             "map": {column: column for column in columns[channel]},
         }
-        for channel, kind in CHANNELS.items()
+        for channel, (kind, party) in CHANNELS.items()
     }
     identity = yaml.safe_load((DEFAULT_CONFIG / "identity.yml").read_text())
     identity["linkage"] = {"enabled": False}
-    for name, content in (("channels", {"channels": entries}), ("identity", identity)):
+    audiences = yaml.safe_load((DEFAULT_CONFIG / "audiences.yml").read_text())
+    audiences["traits"] = [
+        {"id": f"reads_{number}", "where": f"content_category = 'Content {number}'", "ttl_days": 60}
+        for number in range(CONTENTS)
+    ]
+    audiences["audiences"] += [
+        {
+            "id": f"readers_{number}",
+            "side": "dmp",
+            "where": f"frequency('reads_{number}', 60) >= 1 and recency('reads_{number}') <= 45",
+            "ttl_days": 30,
+        }
+        for number in range(CONTENTS)
+    ]
+    for name, content in (
+        ("channels", {"channels": entries}), ("identity", identity), ("audiences", audiences),
+    ):  # fmt: skip
         (config / f"{name}.yml").write_text(yaml.safe_dump(content, sort_keys=False))
     return config
 
@@ -86,6 +106,12 @@ def _write_config(config: Path, channels: Path, columns: dict[str, list[str]]) -
 EMAIL = "'person' || {0} || '@mail' || {0} % 50 || '.example.com'"
 PHONE = "'+491511' || lpad({0}::varchar, 7, '0')"
 PERSON_OF = "substr(customer_id, 2)::bigint"
+# Of hashes with other seeds the last bits are alike: of one of the two browsers, whoever comes.
+BROWSER = "hash({0}, 24) // 1024 % 2"
+CONSENT = """'{{"advertising": ' || if(hash({0}, 33) % 4 > 0, 'true', 'false') || '}}'"""
+USER_AGENT = """
+        'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/'
+            || 90 + hash({0}, 28) % 30 || '.0.0.0 Safari/537.36'"""
 
 CUSTOMERS = f"""
     select
@@ -155,18 +181,43 @@ EVENTS = f"""
         case activity when 'product_viewed' then 'Product Viewed' when 'product_added' then 'Product Added' end as name,
         occurred_at,
         occurred_at + to_seconds((hash(number, 23) % 60 + repetition)::bigint) as received_at,
-        md5('browser' || customer_id || hash(number, 24) % 2) as anonymous_id,
+        md5('browser' || customer_id || {BROWSER.format("number")}) as anonymous_id,
         if(hash(number, 25) % 2 = 0, 'U' || {PERSON_OF}, null) as user_id,
         if(hash(number, 25) % 20 = 0, {EMAIL.format(PERSON_OF)}, null) as email,
         '10.' || hash(customer_id, 26) % 256 || '.' || hash(customer_id, 27) % 256 || '.0' as ip,
-        'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/'
-            || 90 + hash(customer_id, 28) % 30 || '.0.0.0 Safari/537.36' as user_agent,
+        {USER_AGENT.format("customer_id")} as user_agent,
+        {CONSENT.format("customer_id")} as consent,
         'web' as platform,
         'shop.example.com' as site,
         'https://shop.example.com/product/' || product || '?visit=' || hash(number, 29) % 1000 as url,
         if(activity = 'page_viewed', null, '{{"product_id": "P' || product || '", "category": "Category '
             || product % {CATEGORIES} || '"}}') as properties,
     from (select *, unnest(if(number % 200 = 0, [0, 30], [0])) as repetition from doings where is_event)
+"""
+# Every second browser is a customer's.
+PUBLISHERS = f"""
+    select
+        md5('page' || number) as event_id,
+        'page' as type,
+        (date '{DAY}' - 59)::timestamp + to_seconds((hash(number, 34) % {60 * 86400 - 1})::bigint) as occurred_at,
+        if(
+            hash(reader, 35) // 1024 % 2 = 0,
+            md5('browser' || customer_id || {BROWSER.format("number")}),
+            md5('stranger' || reader)
+        ) as anonymous_id,
+        '10.' || hash(customer_id, 26) % 256 || '.' || hash(customer_id, 27) % 256 || '.0' as ip,
+        {USER_AGENT.format("customer_id")} as user_agent,
+        {CONSENT.format("customer_id")} as consent,
+        'web' as platform,
+        'site' || hash(number, 37) % {SITES} || '.example.org' as site,
+        'Content ' || (hash(customer_id, hash(number, 38) % 5) % {CONTENTS}) as content_category,
+    from (
+        select number, reader, 'c' || lpad(reader::varchar, 8, '0') as customer_id
+        from (
+            select range as number, hash(range, 39) % (select count(*) from people) as reader
+            from range({PAGES_ELSEWHERE} * (select count(*) from people)::bigint)
+        )
+    )
 """
 MESSAGES = f"""
     select
@@ -193,11 +244,12 @@ INTERACTIONS = f"""
     where number % 30 = 7
 """
 QUERIES = {
-    "customers": CUSTOMERS,
-    "orders": ORDERS,
-    "order_lines": ORDER_LINES,
-    "products": CATALOGUE,
-    "events": EVENTS,
-    "messages": MESSAGES,
-    "interactions": INTERACTIONS,
+    "crm": CUSTOMERS,
+    "shop": ORDERS,
+    "shop_lines": ORDER_LINES,
+    "catalogue": CATALOGUE,
+    "web": EVENTS,
+    "publishers": PUBLISHERS,
+    "mail": MESSAGES,
+    "calls": INTERACTIONS,
 }

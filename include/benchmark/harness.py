@@ -29,13 +29,19 @@ class Variant:
 
 @dataclass(frozen=True)
 class Ratio:
-    """CPU of one variant over that of another, and what it shall be: `at_most` or `at_least`."""
+    """CPU of one variant over that of another, and what it shall be: `at_most` or `at_least`. What the variant `beyond`
+    takes is counted of neither."""
 
     text: str
     variant: str
     other: str
     at_most: float | None = None
     at_least: float | None = None
+    beyond: str | None = None
+
+    def measured(self, costs: dict[str, Cost]) -> float:
+        common = costs[self.beyond].cpu if self.beyond else 0.0
+        return (costs[self.variant].cpu - common) / (costs[self.other].cpu - common)
 
 
 @dataclass(frozen=True)
@@ -156,7 +162,7 @@ def page(topic: Topic, costs: dict[str, Cost], size: int, repeats: int) -> str:
         )
     lines += ["", "| CPU ratio | measured | target |", "|---|--:|--:|"]
     for ratio in topic.ratios:
-        measured = costs[ratio.variant].cpu / costs[ratio.other].cpu
+        measured = ratio.measured(costs)
         lines.append(f"| {ratio.text} | {measured:.2f} | {_target(ratio, measured)} |")
     return "\n".join(lines) + "\n"
 

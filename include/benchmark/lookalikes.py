@@ -68,6 +68,12 @@ def _predict(inputs: Path, output: Path) -> int:
     return _write(np.concatenate(scores), output)
 
 
+def _start(inputs: Path, output: Path) -> int:
+    """What both need before the first visitor: a process, its imports and the model."""
+    joblib.load(inputs / "model.joblib")
+    return 0
+
+
 def _write(scores: np.ndarray, output: Path) -> int:
     output.mkdir(parents=True, exist_ok=True)
     np.save(output / "scores.npy", scores)
@@ -99,8 +105,9 @@ TOPIC = Topic(
     name="lookalikes",
     title="Scoring visitors by a look-alike",
     text=f"Every visitor has {PER_VISITOR} of {FEATURES} features. The task reads the hand-over in parts, encodes and"
-    " scores; the bare model predicts the same rows, which it finds in memory in its own layout. Both load the model,"
-    " a blend of two logistic regressions and boosted trees.",
+    " scores; the bare model predicts the same rows, whose matrix somebody else has built and laid on disk as it wants"
+    " it. Both load the model, a blend of two logistic regressions and boosted trees; what it takes to start and to"
+    " load it is counted of neither.",
     sizes={"small": 100_000, "medium": 1_000_000, "large": 4_000_000},
     prepare=prepare,
     variants=(
@@ -117,9 +124,10 @@ TOPIC = Topic(
             lambda inputs, output: _score("quarter.parquet", inputs, output),
             rows="a quarter",
         ),
+        Variant("start", "starting and loading the model", _start, rows="none"),
     ),
     ratios=(
-        Ratio("the task over the bare model", "lookalikes", "bare_model", at_most=AT_MOST),
-        Ratio("four times the visitors", "lookalikes", "lookalikes_quarter", at_most=4.4),
+        Ratio("the task over the bare model", "lookalikes", "bare_model", at_most=AT_MOST, beyond="start"),
+        Ratio("four times the visitors", "lookalikes", "lookalikes_quarter", at_most=4.4, beyond="start"),
     ),
 )

@@ -14,13 +14,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from include.settings import PROJECT, settings
 
-STEPS = ("extract", "stage", "resolve", "unify", "learn", "segment")
-BY_DBT = ("stage", "unify", "segment")
+STEPS = ("extract", "stage", "resolve", "unify", "learn", "segment", "expand", "publish")
+MODELS, GATE = "models", "gate"
+# The functions of the pipeline that make up a part.
+TASKS = {
+    "open": ("open_run",),
+    "normalise": ("complete_landing", "normalise"),
+    "identity": ("resolve",),
+    "lookalikes": ("expand",),
+    "reach": ("measure_reach",),
+    "write": ("write_release",),
+    "swap": ("swap_release",),
+}
 KEY = "made up"
 MEBIBYTE = 1 << 20
 
@@ -50,8 +60,7 @@ def main(arguments: list[str]) -> int:
     for step in options.steps:
         for part in parts_of(step):
             for cost in _measure(options.folder, step, part):
-                with costs.open("a") as file:
-                    file.write(json.dumps(asdict(cost)) + "\n")
+                _write(costs, cost)
                 sys.stdout.write(_row(cost) + "\n")
                 sys.stdout.flush()
     from include.benchmark.harness import describe_machine
@@ -67,8 +76,14 @@ def parts_of(step: str) -> list[str]:
 
     return {
         "extract": ["open", *CHANNELS, "normalise"],
+        "stage": [MODELS],
+        "resolve": ["identity"],
+        "unify": [MODELS],
         "learn": list(LEARNING),
-    }.get(step, [step])
+        "segment": [MODELS],
+        "expand": ["lookalikes", MODELS, "reach"],
+        "publish": [MODELS, "write", GATE, "swap"],
+    }[step] + [GATE] * (step != "publish")
 
 
 def _measure(folder: Path, step: str, part: str) -> Iterator[Cost]:
@@ -82,7 +97,7 @@ def _measure(folder: Path, step: str, part: str) -> Iterator[Cost]:
         _spawn(folder, "inputs", step)
         read = json.loads((folder / "inputs.json").read_text())
         yield from (Cost(**(asdict(model) | {"inputs": read.get(model.part)})) for model in models)
-    yield Cost(step, part, round(cpu, 1), round(wall, 1), peak, None if inputs is None else round(inputs, 1))
+    yield Cost(step, part, cpu, wall, peak, None if inputs is None else round(inputs, 1))
 
 
 def _spawn(folder: Path, step: str, part: str) -> tuple[float, float, int]:
@@ -119,19 +134,17 @@ def _run_part(folder: Path, step: str, part: str) -> int:
         from include.benchmark.model_inputs import cost_of_inputs
 
         (folder / "inputs.json").write_text(json.dumps(cost_of_inputs(part, settings())))
-    elif step in BY_DBT:
+    elif part == GATE:
+        pipeline.check(DAY, step)
+    elif part == MODELS:
         _build(folder, step)
-    elif step == "resolve":
-        pipeline.resolve(DAY)
     elif step == "learn":
         pipeline.learn(DAY, part)
-    elif part == "open":
-        pipeline.open_run(DAY)
-    elif part == "normalise":
-        pipeline.complete_landing(DAY)
-        pipeline.normalise(DAY)
-    else:
+    elif step == "extract" and part not in TASKS:
         pipeline.extract(DAY, part)
+    else:
+        for task in TASKS[part]:
+            getattr(pipeline, task)(DAY)
     return 0
 
 
@@ -141,12 +154,15 @@ def _build(folder: Path, step: str) -> None:
 
     from include.benchmark.learning_inputs import DAY
     from include.lake import Lake
-    from include.warehouse.dbt import arguments_of, environment_of
+    from include.pipeline import write_run_costs
+    from include.warehouse.dbt import arguments_of, command_of, environment_of
 
     lake = Lake(settings().data)
+    if step == "publish":
+        write_run_costs(lake, DAY)
     variables = json.loads(lake.run_file(DAY, "run.json").read_text())["dbt"]
     os.environ.update(environment_of(lake, KEY.encode()))
-    arguments = arguments_of(lake, variables, ["run", "--select", f"tag:{step}", "--threads", "1", "--quiet"])
+    arguments = arguments_of(lake, variables, [*command_of(step), "--threads", "1", "--quiet"])
     outcome = dbtRunner(callbacks=[_watch(folder / "part.jsonl", step)]).invoke(arguments)
     if not outcome.success:
         failed = [result.message for result in outcome.result or [] if result.status == "error"]
@@ -156,6 +172,7 @@ def _build(folder: Path, step: str) -> None:
 def _watch(path: Path, step: str) -> Callable[[object], None]:
     """What dbt calls with each of its events: write a line for each model that it has finished."""
     began: dict[str, tuple[float, float]] = {}
+    tests: list[Cost] = []
 
     def watch(event) -> None:
         if event.info.name == "NodeStart":
@@ -164,17 +181,21 @@ def _watch(path: Path, step: str) -> Callable[[object], None]:
         elif event.info.name == "NodeFinished":
             node = event.data.node_info
             cpu, wall = began.pop(node.unique_id)
-            cost = Cost(
-                step,
-                node.node_name,
-                round(time.process_time() - cpu, 1),
-                round(time.monotonic() - wall, 1),
-                _peak(),
-            )
-            with path.open("a") as file:
-                file.write(json.dumps(asdict(cost)) + "\n")
+            cost = Cost(step, node.node_name, time.process_time() - cpu, time.monotonic() - wall, _peak())
+            if node.resource_type == "test":
+                tests.append(cost)
+            else:
+                _write(path, cost)
+        elif event.info.name == "EndRunResult" and tests:
+            cpu, wall = sum(test.cpu for test in tests), sum(test.wall for test in tests)
+            _write(path, Cost(step, f"{len(tests)} tests", cpu, wall, max(test.peak for test in tests)))
 
     return watch
+
+
+def _write(path: Path, cost: Cost) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(asdict(replace(cost, cpu=round(cost.cpu, 1), wall=round(cost.wall, 1)))) + "\n")
 
 
 def _forget_peak() -> None:

@@ -58,8 +58,12 @@ def run_dbt(step: str, lake: Lake, variables: dict[str, Any], key: bytes) -> Dbt
 
     Raises StepFailed naming the first model or test that failed, why, and the log to read.
     """
-    command = ["build", "--select", f"tag:{step}", "--exclude-resource-type", "unit_test"]
-    return _invoke(step, lake, variables, key, command)
+    return _invoke(step, lake, variables, key, command_of(step))
+
+
+def command_of(step: str) -> list[str]:
+    """The command of dbt that builds and tests the models of a step."""
+    return ["build", "--select", f"tag:{step}", "--exclude-resource-type", "unit_test"]
 
 
 def run_models(

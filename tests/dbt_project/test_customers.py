@@ -303,16 +303,21 @@ def test_the_same_rows_in_another_order_give_the_same_tables(small: Lake, tmp_pa
     assert compared == 14
 
 
-def test_snapshots_are_the_same_whether_customers_are_taken_together_or_in_parts(
+def test_tables_are_the_same_whether_customers_are_taken_together_or_in_parts(
     small: Lake, tmp_path: Path
 ) -> None:
     parted = Lake(tmp_path / "parted")
     shutil.copytree(small.data, parted.data)
-    names = ["customer_feature_snapshots", "customer_category_snapshots"]
-    run_models(names, parted, variables() | {"snapshots_at_a_time": 2}, KEY)
-    assert len({row[0] for row in rows(small.staged(names[0]), "select customer_id from this")}) > 2
-    for name in names:
+    snapshots = ["customer_feature_snapshots", "customer_category_snapshots"]
+    tables = ["customers", "customer_attribute_values"]
+    few = {"snapshots_at_a_time": 2, "values_at_a_time": 10}
+    run_models([*snapshots, *tables], parted, variables() | few, KEY)
+    assert len({row[0] for row in rows(small.staged(snapshots[0]), "select customer_id from this")}) > 2
+    for name in snapshots:
         assert rows(small.staged(name)) == rows(parted.staged(name)), name
+    for name in tables:
+        assert len(rows(small.table("cdp", name))) > 1
+        assert rows(small.table("cdp", name)) == rows(parted.table("cdp", name)), name
 
 
 def test_the_key_is_in_no_file_that_dbt_writes(small: Lake) -> None:

@@ -127,6 +127,6 @@ def test_a_context_is_a_category_of_a_site_that_has_several(built: AudienceLake)
 
 
 def test_nothing_that_is_handed_over_names_a_customer_or_a_visitor(built: AudienceLake) -> None:
-    for table in ("reach_counts", "overlap_counts", "placement_counts"):
+    for table in ("reach_counts", "sketched_people", "sketched_placements", "placement_counts"):
         columns = [row[0] for row in built.read(f"describe {table}")]
         assert not {"customer_id", "visitor_id", "person_key", "person_hash"} & set(columns)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import duckdb
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +18,7 @@ from jinja2 import Environment
 from include.settings import PROJECT
 from include.spark import spark_session
 from ml.overlaps import HASHES, standard_error
+from ml.sketches import Sketches
 
 MACROS = PROJECT / "dbt_project" / "macros" / "sketch.sql"
 
@@ -54,13 +56,14 @@ def members(sizes: dict[int, range]) -> list[tuple[str, int, str]]:
 
 SETS = {1: range(20_000), 2: range(18_000, 38_000), 3: range(300), 4: range(250, 400)}
 SIZE = 4_096
+SKETCHED = "select set_id, person_hash, threshold from sketches order by 1, 2"
 COLUMNS = ("unit", "set_id", "pseudonym")
 PEOPLE = members(SETS)
 
 
 @pytest.fixture(scope="module")
-def found() -> Iterator[list[tuple]]:
-    """Overlaps of the sets by DuckDB: set, set, threshold, people found."""
+def sketches() -> Iterator[list[tuple]]:
+    """Who is in the sketches by DuckDB: set, person's hash, threshold."""
     with duckdb.connect(config={"threads": 1}) as connection:
         columns = dict(zip(COLUMNS, map(np.array, zip(*PEOPLE, strict=True)), strict=True))
         connection.register("people", columns)
@@ -69,7 +72,7 @@ def found() -> Iterator[list[tuple]]:
             "from people"
         )
         connection.execute(f"create table sketches as {rendered('sketches_of', 'members', SIZE)}")
-        yield connection.execute(f"{rendered('overlaps_of', 'sketches')} order by 1, 2").fetchall()
+        yield connection.execute(SKETCHED).fetchall()
 
 
 def test_the_hash_is_the_beginning_of_the_pseudonym() -> None:
@@ -78,14 +81,20 @@ def test_the_hash_is_the_beginning_of_the_pseudonym() -> None:
     assert duckdb.sql(f"select {expression}").fetchall() == [(int(pseudonym[:15], 16),)]
 
 
-def test_an_overlap_is_estimated_to_within_its_stated_error(found: list[tuple]) -> None:
-    overlaps = {(one, other): (threshold / HASHES, count) for one, other, threshold, count in found}
-    share, count = overlaps[(1, 2)]
+def test_an_overlap_is_estimated_to_within_its_stated_error(sketches: list[tuple], tmp_path: Path) -> None:
+    rows = pd.DataFrame(sketches, columns=["set_id", "person_hash", "threshold"])
+    rows["person"] = rows["person_hash"].rank(method="dense").astype(int)
+    rows["band"] = pd.array([pd.NA] * len(rows), dtype="Int32")
+    rows.to_parquet(tmp_path / "people.parquet")
+    counts = rows.groupby("set_id", as_index=False)["threshold"].min()
+    overlaps = Sketches(counts, tmp_path / "people.parquet").count_overlaps().set_index(["set_a", "set_b"])
+    share, count = overlaps.at[(1, 2), "threshold"] / HASHES, overlaps.at[(1, 2), "found"]
     assert share == pytest.approx(SIZE / 20_000, rel=1e-6)
     error = float(standard_error(np.array(2_000), np.array(share)))
     assert error < 0.05 * 2_000
     assert abs(count / share - 2_000) < 3 * error
-    assert overlaps[(3, 4)] == (1.0, 50)
+    assert overlaps.loc[(3, 4)].to_dict() == {"threshold": HASHES, "found": 50}
+    assert (2, 3) not in overlaps.index
 
 
 def test_a_set_no_larger_than_a_sketch_is_its_own_sketch() -> None:
@@ -111,9 +120,9 @@ def test_the_error_of_many_draws_is_the_one_that_is_stated() -> None:
 
 
 def test_spark_finds_the_same_people(
-    found: list[tuple], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sketches: list[tuple], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert len(found) >= 3
+    assert len(sketches) > 8_000
     # Compiling well would take longer than all the rest.
     monkeypatch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
     path, person_hash = tmp_path / "people.parquet", rendered("sketch_hash", "pseudonym", engine="spark")
@@ -126,6 +135,5 @@ def test_spark_finds_the_same_people(
             ("sketches", rendered("sketches_of", "members", SIZE, engine="spark")),
         ):
             session.sql(without_trailing_commas(query)).createOrReplaceTempView(name)
-        query = without_trailing_commas(rendered("overlaps_of", "sketches", engine="spark"))
-        rows = session.sql(f"{query} order by 1, 2").collect()
-    assert [tuple(row) for row in rows] == found
+        rows = session.sql(SKETCHED).collect()
+    assert [tuple(row) for row in rows] == sketches

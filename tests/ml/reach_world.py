@@ -93,10 +93,11 @@ def _number_within(times: np.ndarray) -> np.ndarray:
 
 
 def hand_over_counts(lake: Lake, world: World) -> None:
-    """Count everything exactly, by the sets themselves."""
+    """Count everything exactly, by the sets themselves; sketches are whole sets."""
     names = sorted(world.sets)
     often = world.visits.groupby("person").size()
-    reach, overlaps, placements = [], [], []
+    band = pd.cut(often, [0, 1, 2, 5, 10, 20, 50, np.inf], labels=[1, 2, 3, 6, 11, 21, 51]).astype(int)
+    reach = []
     for number, name in enumerate(names):
         members = world.sets[name]
         others = [world.sets[each] for each in names if each != name and each[1] == "members"]
@@ -114,43 +115,58 @@ def hand_over_counts(lake: Lake, world: World) -> None:
                 "events": int(events.sum()),
                 **{f"met_{times}_or_more": int((events >= times).sum()) for times in (1, 2, 3, 6)},
                 **{f"everybody_met_{times}_or_more": int((often >= times).sum()) for times in (1, 2, 3, 6)},
+                "threshold": EVERY_HASH,
             }
         )
-        for other in range(number + 1, len(names)):
-            if found := len(members & world.sets[names[other]]):
-                overlaps.append({"set_a": number, "set_b": other, "threshold": EVERY_HASH, "found": found})
-    place_id = 0
-    for dimension in ("category", "context", "device", "site"):
-        for value, rows in world.visits.groupby(dimension, sort=True):
-            met, place_id = frozenset(rows["person"]), place_id + 1
-            if len(met) < 50:
-                continue
-            within = {
-                "within_site": rows["site"].iat[0]
-                if dimension == "context" or (dimension == "category" and rows["site"].nunique() == 1)
-                else None,
-                "within_category": rows["category"].iat[0]
-                if dimension == "context" or (dimension == "site" and rows["category"].nunique() == 1)
-                else None,
-            }
-            for number, name in enumerate(names):
-                if found := len(met & world.sets[name]):
-                    placements.append(
-                        {
-                            "set_id": number,
-                            "placement_id": place_id,
-                            "dimension": dimension,
-                            "value": value,
-                            **within,
-                            "population_people": len(met),
-                            "found": found,
-                            "threshold": EVERY_HASH,
-                            "expected_share": found / len(world.sets[name]),
-                        }
-                    )
-    for table, rows in (
-        ("reach_counts", reach),
-        ("overlap_counts", overlaps),
-        ("placement_counts", placements),
-    ):
-        hand_over(lake, table, pd.DataFrame(rows))
+    hand_over(lake, "reach_counts", pd.DataFrame(reach))
+    people = pd.DataFrame(
+        [(person, number) for number, name in enumerate(names) for person in world.sets[name]],
+        columns=["person", "set_id"],
+    ).sort_values(["person", "set_id"])
+    people["band"] = people["person"].map(band).astype("Int32")
+    hand_over(lake, "sketched_people", people)
+    met, placements = _met_at_placements(world), []
+    for (dimension, value), rows in met.groupby(["dimension", "value"], sort=True):
+        if len(rows) < 50:
+            continue
+        visits = world.visits[world.visits[dimension] == value]
+        counts = band.loc[rows["person"]].value_counts().sort_index()
+        placements.append(
+            pd.DataFrame(
+                {
+                    "placement_id": rows["placement_id"].iat[0],
+                    "band": counts.index,
+                    "dimension": dimension,
+                    "value": value,
+                    "within_site": _only_value(visits["site"])
+                    if dimension in ("context", "category")
+                    else None,
+                    "within_category": _only_value(visits["category"])
+                    if dimension in ("context", "site")
+                    else None,
+                    "people": counts.to_numpy(),
+                    "band_people": band.value_counts().loc[counts.index].to_numpy(),
+                }
+            )
+        )
+    hand_over(lake, "placement_counts", pd.concat(placements, ignore_index=True))
+    hand_over(lake, "sketched_placements", met[["person", "placement_id"]])
+
+
+def _met_at_placements(world: World) -> pd.DataFrame:
+    """Who was met where, each once, in the order of people; placements are numbered."""
+    met = pd.concat(
+        [
+            world.visits[["person", dimension]]
+            .drop_duplicates()
+            .set_axis(["person", "value"], axis="columns")
+            .assign(dimension=dimension)
+            for dimension in ("category", "context", "device", "site")
+        ]
+    )
+    met["placement_id"] = met.groupby(["dimension", "value"], sort=True).ngroup() + 1
+    return met.sort_values(["person", "placement_id"], ignore_index=True)
+
+
+def _only_value(values: pd.Series) -> str | None:
+    return values.iat[0] if values.nunique() == 1 else None

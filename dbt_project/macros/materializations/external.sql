@@ -24,8 +24,11 @@
         {%- set query = get_select_subquery(sql) -%}
     {%- endif -%}
 
-    {%- set customers = config.get('meta').in_parts_of -%}
-    {%- set parts = parts_of(this.incorporate(path={'identifier': customers})) if customers else 1 -%}
+    {%- set meta = config.get('meta') -%}
+    {%- set parts = 1 -%}
+    {%- if meta.in_parts_of -%}
+        {%- set parts = parts_of(this.incorporate(path={'identifier': meta.in_parts_of}), meta.at_a_time) -%}
+    {%- endif -%}
     {%- if parts > 1 -%}
         {%- set gathered = gathered_in_parts(target_relation, query, parts) -%}
         {%- set query = 'select * from ' ~ gathered -%}

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from include.benchmark import segment_json
-from include.benchmark.harness import Cost, measure, page
+from include.benchmark.harness import Cost, Ratio, measure, page
 from include.benchmark.segment_events import write_events
 
 TOPIC = segment_json.TOPIC
@@ -31,6 +31,12 @@ def test_a_page_says_which_target_is_missed():
     costs = {v.name: Cost(cpu=1.0, wall=1.0, memory=1, rows=1) for v in TOPIC.variants}
     text = page(TOPIC, costs | {"tandem": Cost(3.0, 1.0, 1, 1)}, 10, 1)
     assert "| Tandem over `read_json`, good lines | 3.00 | at most 2.0: missed |" in text
+
+
+def test_what_both_need_to_start_is_counted_of_neither():
+    costs = {name: Cost(cpu, 1.0, 1, 1) for name, cpu in (("task", 10.0), ("bare", 4.0), ("start", 2.0))}
+    assert Ratio("beyond the start", "task", "bare", beyond="start").measured(costs) == 4.0
+    assert Ratio("as processes", "task", "bare").measured(costs) == 2.5
 
 
 def test_events_are_the_same_every_time_and_damage_is_where_it_shall_be(tmp_path):

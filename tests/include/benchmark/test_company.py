@@ -23,8 +23,8 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def rows(company: Path, query: str) -> list[tuple]:
     with duckdb.connect() as connection:
-        for channel, kind in CHANNELS.items():
-            connection.execute(f"create view {kind} as from '{company}/channels/{channel}.parquet'")
+        for channel in CHANNELS:
+            connection.execute(f"create view {channel} as from '{company}/channels/{channel}.parquet'")
         return connection.execute(query).fetchall()
 
 
@@ -32,26 +32,35 @@ def test_a_made_up_company_is_configured_as_a_user_would_and_links_by_identifier
     company: Path,
 ) -> None:
     configuration = load_configuration(company / "config")
-    assert {name: channel.kind for name, channel in configuration.channels.items()} == CHANNELS
+    channels = {name: (channel.kind, channel.party) for name, channel in configuration.channels.items()}
+    assert channels == CHANNELS
     assert not configuration.identity.linkage.enabled
 
 
 def test_orders_add_up_to_their_lines_and_some_records_and_events_come_twice(company: Path) -> None:
-    for kind in CHANNELS.values():
-        assert rows(company, f"select count(*) from {kind}")[0][0] > 0, kind
-    assert rows(company, "select sum(total) from orders") == rows(
-        company, "select sum(amount) from order_lines"
-    )
-    assert rows(company, "select count(*) - count(distinct record_id) from customers") == [(3,)]
-    assert rows(company, "select count(*) > count(distinct event_id) from events") == [(True,)]
+    for channel in CHANNELS:
+        assert rows(company, f"select count(*) from {channel}")[0][0] > 0, channel
+    assert rows(company, "select sum(total) from shop") == rows(company, "select sum(amount) from shop_lines")
+    assert rows(company, "select count(*) - count(distinct record_id) from crm") == [(3,)]
+    assert rows(company, "select count(*) > count(distinct event_id) from web") == [(True,)]
+
+
+def test_browsers_of_customers_are_met_elsewhere_beside_those_of_strangers(company: Path) -> None:
+    elsewhere = "select count(distinct anonymous_id) from publishers"
+    ((all_browsers,),) = rows(company, elsewhere)
+    ((known,),) = rows(company, f"{elsewhere} where anonymous_id in (select anonymous_id from web)")
+    assert 0.3 * all_browsers < known < 0.7 * all_browsers
+    # Who has granted advertising on one site has on all of them.
+    answers = "select anonymous_id from (from web union all by name from publishers) group by all"
+    assert rows(company, f"{answers} having count(distinct consent) > 1") == []
 
 
 def test_a_company_has_the_same_rows_each_time(company: Path, tmp_path: Path) -> None:
     write_company(tmp_path, 300, replace(settings(), threads=1))
-    for channel, kind in CHANNELS.items():
+    for channel in CHANNELS:
         others = f"'{tmp_path}/channels/{channel}.parquet'"
-        assert rows(company, f"from {kind} except all from {others}") == [], kind
-        assert rows(company, f"from {others} except all from {kind}") == [], kind
+        assert rows(company, f"from {channel} except all from {others}") == [], channel
+        assert rows(company, f"from {others} except all from {channel}") == [], channel
 
 
 def test_the_columns_a_model_reads_are_those_of_its_plan(tmp_path: Path) -> None:
@@ -76,5 +85,5 @@ def test_the_columns_a_model_reads_are_those_of_its_plan(tmp_path: Path) -> None
 
 
 def test_every_task_of_learn_is_a_part_of_its_step() -> None:
-    assert parts_of("learn") == list(LEARNING)
+    assert parts_of("learn") == [*LEARNING, "gate"]
     assert all(parts_of(step) for step in STEPS)

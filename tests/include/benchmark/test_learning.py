@@ -24,6 +24,7 @@ def made(tmp_path_factory):
 
 
 def test_every_task_of_learn_is_measured_against_reading_its_inputs():
+    assert set(learning.READS) == set(LEARNING)
     tasks = [task for task in LEARNING if task != "offsite"]
     assert {variant.name for variant in TOPIC.variants} == {
         *tasks,
@@ -35,8 +36,8 @@ def test_every_task_of_learn_is_measured_against_reading_its_inputs():
 
 
 def test_every_column_that_counts_as_read_is_in_the_inputs(made):
-    for reads in learning.READS.values():
-        for name, columns in reads.items():
+    for task in learning.MEASURED:
+        for name, columns in learning.READS[task].items():
             path = made.table("cdp", name[4:]) if name.startswith("cdp/") else made.staged(name)
             assert set(columns or []) <= set(pq.read_schema(path).names)
 

@@ -1,14 +1,18 @@
+{{ config(meta={'in_parts_of': 'int_customer_values', 'at_a_time': 'values_at_a_time'}) }}
+
 with
 
 statements as (
 
     select * from {{ ref('int_customer_statements') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
 customer_values as (
 
     select * from {{ ref('int_customer_values') }}
+    where {{ in_part('customer_id') }}
 
 ),
 

@@ -1,3 +1,5 @@
+{{ config(meta={'in_parts_of': 'int_customer_values', 'at_a_time': 'values_at_a_time'}) }}
+
 {%- set identifiers = ['national_id', 'customer_number', 'loyalty_number', 'user_id'] -%}
 
 with
@@ -5,38 +7,46 @@ with
 node_customers as (
 
     select * from {{ ref('int_node_customers') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
 attributes as (
 
     select * from {{ ref('customer_attributes') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
 customer_values as (
 
     select * from {{ ref('int_customer_values') }}
-    where step_0 < 3
+    where
+        step_0 < 3
+        and {{ in_part('customer_id') }}
 
 ),
 
 device_ownership as (
 
     select * from {{ ref('device_ownership') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
 consents as (
 
     select * from {{ ref('int_customer_consents') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
 stages as (
 
     select * from {{ ref('customer_stages') }}
-    where is_current
+    where
+        is_current
+        and {{ in_part('customer_id') }}
 
 ),
 

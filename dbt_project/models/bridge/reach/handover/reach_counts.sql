@@ -158,6 +158,7 @@ final as (
         everybody.met_2_or_more as everybody_met_2_or_more,
         everybody.met_3_or_more as everybody_met_3_or_more,
         everybody.met_6_or_more as everybody_met_6_or_more,
+        {{ sketch_threshold('counted.people', var('sketch_size')) | indent(8) }} as threshold,
     from sets
     cross join everybody
     inner join counted

@@ -1,7 +1,8 @@
 -- noqa: disable=LT02
 -- (the linter loses count of indents where a loop writes a union)
 
--- Where the people behind visitors were met off-site within the window, each placement once.
+-- Where the people behind visitors were met off-site within the window, each placement once. An event is first one of
+-- a person and of numbered placements: what is sorted out after that are numbers.
 
 with
 
@@ -23,45 +24,41 @@ reach_visitors as (
 
 ),
 
-{%- for dimension, value in placement_dimensions().items() %}
+met as materialized (
 
-met_by_{{ dimension }} as (
-
-    select distinct
-        events.visitor_id,
-        placements.placement_id,
+    select
+        reach_visitors.person_hash,
+        {%- for dimension in placement_dimensions() %}
+        at_{{ dimension }}.placement_id as {{ dimension }}_id,
+        {%- endfor %}
     from events
-    inner join placements
+    inner join reach_visitors
+        on events.visitor_id = reach_visitors.visitor_id
+    {%- for dimension, value in placement_dimensions().items() %}
+    left join placements as at_{{ dimension }}
         on
             {%- if dimension == 'context' %}
-            events.site = placements.within_site
-            and events.content_category = placements.within_category
+            events.site = at_context.within_site
+            and events.content_category = at_context.within_category
             {%- else %}
-            {{ value }} = placements.value
+            {{ value }} = at_{{ dimension }}.value
             {%- endif %}
-            and placements.dimension = '{{ dimension }}'
-
-),
-{%- endfor %}
-
-met as (
-
-    {%- for dimension in placement_dimensions() %}
-
-    select * from met_by_{{ dimension }}
-    {{- '\n\n    union all' if not loop.last }}
+            and at_{{ dimension }}.dimension = '{{ dimension }}'
     {%- endfor %}
 
 ),
 
 final as (
 
+    {%- for dimension in placement_dimensions() %}
+
     select distinct
-        reach_visitors.person_hash,
-        met.placement_id,
+        person_hash,
+        {{ dimension }}_id as placement_id,
     from met
-    inner join reach_visitors
-        on met.visitor_id = reach_visitors.visitor_id
+    where {{ dimension }}_id is not null
+    {{- '\n\n    union all' if not loop.last }}
+    {%- endfor %}
 
 )
 

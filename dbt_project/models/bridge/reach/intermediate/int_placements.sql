@@ -20,12 +20,12 @@ events as (
         '{{ dimension }}' as dimension,
         {{ value }} as value,
         {%- if dimension in ('context', 'category') %}
-        case when count(distinct coalesce(site, '')) = 1 then min(site) end as within_site,
+        case when min(coalesce(site, '')) = max(coalesce(site, '')) then min(site) end as within_site,
         {%- else %}
         cast(null as varchar) as within_site,
         {%- endif %}
         {%- if dimension in ('context', 'site') %}
-        case when count(distinct coalesce(content_category, '')) = 1 then min(content_category) end as within_category,
+        case when min(coalesce(content_category, '')) = max(coalesce(content_category, '')) then min(content_category) end as within_category,
         {%- else %}
         cast(null as varchar) as within_category,
         {%- endif %}

@@ -6,7 +6,7 @@ sets as (
 
 ),
 
-membership as (
+membership as not materialized (
 
     select * from {{ ref('int_audience_membership') }}
 
@@ -89,6 +89,22 @@ visitor_members as (
 
 ),
 
+people_behind_visitors as (
+
+    select distinct
+        sets.set_id,
+        reach_visitors.person_hash,
+    from visitor_members
+    inner join sets
+        on
+            visitor_members.audience_id = sets.audience_id
+            and visitor_members.part = sets.part
+    inner join reach_visitors
+        on visitor_members.visitor_id = reach_visitors.visitor_id
+    where sets.unit = 'visitors'
+
+),
+
 final as (
 
     select
@@ -101,18 +117,11 @@ final as (
 
     union all
 
-    select distinct
+    select
         'visitors' as unit,
-        sets.set_id,
-        reach_visitors.person_hash,
-    from visitor_members
-    inner join sets
-        on
-            visitor_members.audience_id = sets.audience_id
-            and visitor_members.part = sets.part
-    inner join reach_visitors
-        on visitor_members.visitor_id = reach_visitors.visitor_id
-    where sets.unit = 'visitors'
+        set_id,
+        person_hash,
+    from people_behind_visitors
 
 )
 

@@ -38,22 +38,34 @@ contact_facts as (
 numbered_versions as (
 
     select
-        *,
+        customer_versions.*,
+        node_customers.customer_id,
+        node_customers.kind,
         row_number() over (
-            partition by node_key
-            order by observed_at, landed_on, source_file, source_row
+            partition by customer_versions.node_key
+            order by
+                customer_versions.observed_at,
+                customer_versions.landed_on,
+                customer_versions.source_file,
+                customer_versions.source_row
         ) as version_number,
     from customer_versions
+    inner join node_customers
+        on customer_versions.node_key = node_customers.node_key
 
 ),
 
 said_by_records as (
 
     select
-        node_key,
+        customer_id,
+        channel,
+        kind,
+        record_id,
         unnest({{ personal_statements('numbered_versions') }}, recursive := true),
-        observed_at,
         version_number,
+        observed_at as first_observed_at,
+        observed_at as last_observed_at,
     from numbered_versions
 
 ),
@@ -93,65 +105,82 @@ traits_read as (
 
 ),
 
+known_traits as (
+
+    select
+        traits_read.*,
+        node_customers.customer_id,
+        node_customers.channel,
+        node_customers.kind,
+        node_customers.record_id,
+    from traits_read
+    inner join node_customers
+        on traits_read.node_key = node_customers.node_key
+
+),
+
 said_by_traits as (
 
     select
-        node_key,
-        unnest({{ personal_statements('traits_read') }}, recursive := true),
+        customer_id,
+        channel,
+        kind,
+        record_id,
+        unnest({{ personal_statements('known_traits') }}, recursive := true),
+        0 as version_number,
         first_observed_at,
         last_observed_at,
-    from traits_read
+    from known_traits
+
+),
+
+-- Blocked values (noreply@, shared by too many) and removed edges are said too, but nobody's golden value. What a
+-- household shares is still how to reach each of them whose own record says so.
+said_by_identifiers as (
+
+    select
+        node_customers.customer_id,
+        node_customers.channel,
+        node_customers.kind,
+        node_customers.record_id,
+        edges.id_type as attribute,
+        edges.id_value as value,
+        0 as completeness,
+        0 as version_number,
+        edges.first_seen_at as first_observed_at,
+        edges.last_seen_at as last_observed_at,
+        coalesce(edges.reason like 'shared%', false) as is_shared,
+        edges.status = 'active'
+        or edges.reason = 'not_configured'
+        or (coalesce(edges.reason like 'shared%', false) and node_customers.kind = 'customers') as is_active,
+    from edges
+    inner join node_customers
+        on edges.node_key = node_customers.node_key
+    where list_contains(['{{ identifier_attributes() | join("', '") }}'], edges.id_type)
 
 ),
 
 statements as (
 
     select
-        node_key,
-        attribute,
-        value,
-        max(completeness) as completeness,
-        max(version_number) as version_number,
-        min(observed_at) as first_observed_at,
-        max(observed_at) as last_observed_at,
-        true as is_active,
+        *,
         false as is_shared,
+        true as is_active,
     from said_by_records
     where value is not null
-    group by all
 
-    union all
+    union all by name
 
     select
-        node_key,
-        attribute,
-        value,
-        max(completeness) as completeness,
-        0 as version_number,
-        min(first_observed_at) as first_observed_at,
-        max(last_observed_at) as last_observed_at,
-        true as is_active,
+        *,
         false as is_shared,
+        true as is_active,
     from said_by_traits
     where value is not null
-    group by all
 
-    union all
+    union all by name
 
-    -- Blocked values (noreply@, shared by too many) and removed edges are said too, but nobody's golden value. What a
-    -- household shares is still how to reach each of them whose own record says so.
-    select
-        node_key,
-        id_type as attribute,
-        id_value as value,
-        0 as completeness,
-        0 as version_number,
-        first_seen_at as first_observed_at,
-        last_seen_at as last_observed_at,
-        status = 'active' or reason = 'not_configured' as is_active,
-        coalesce(reason like 'shared%', false) as is_shared,
-    from edges
-    where list_contains(['{{ identifier_attributes() | join("', '") }}'], id_type)
+    select * from said_by_identifiers
 
 ),
 
@@ -159,21 +188,19 @@ statements as (
 by_source as (
 
     select
-        node_customers.customer_id,
-        statements.attribute,
-        statements.value,
-        node_customers.channel,
-        node_customers.kind,
-        node_customers.record_id,
-        statements.is_shared,
-        statements.is_active or (statements.is_shared and node_customers.kind = 'customers') as is_active,
-        max(statements.completeness) as completeness,
-        max(statements.version_number) as version_number,
-        min(statements.first_observed_at) as first_observed_at,
-        max(statements.last_observed_at) as last_observed_at,
+        customer_id,
+        attribute,
+        value,
+        channel,
+        kind,
+        record_id,
+        is_shared,
+        is_active,
+        max(completeness) as completeness,
+        max(version_number) as version_number,
+        min(first_observed_at) as first_observed_at,
+        max(last_observed_at) as last_observed_at,
     from statements
-    inner join node_customers
-        on statements.node_key = node_customers.node_key
     group by all
 
 ),
