@@ -67,9 +67,13 @@ class Storage:
     @contextmanager
     def unchecked(self) -> Iterator[None]:
         """Keys and rights are checked at all times but here."""
-        requests.post(f"{self.endpoint}/moto-api/reset-auth", data=b"inf", timeout=10)
+        self.check_rights(False)
         yield
-        requests.post(f"{self.endpoint}/moto-api/reset-auth", data=b"0", timeout=10)
+        self.check_rights(True)
+
+    def check_rights(self, are_checked: bool) -> None:
+        unchecked_calls = b"0" if are_checked else b"inf"
+        requests.post(f"{self.endpoint}/moto-api/reset-auth", data=unchecked_calls, timeout=10)
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +88,7 @@ def server() -> Iterator[Storage]:
     storage.key, storage.secret = pair["AccessKeyId"], pair["SecretAccessKey"]
     storage.allow("s3:*")
     yield storage
+    storage.check_rights(False)  # what moto remembers outlives its server
     moto.stop()
 
 
