@@ -25,7 +25,9 @@ events as (
         cast(null as varchar) as within_site,
         {%- endif %}
         {%- if dimension in ('context', 'site') %}
-        case when min(coalesce(content_category, '')) = max(coalesce(content_category, '')) then min(content_category) end as within_category,
+        case
+            when min(coalesce(content_category, '')) = max(coalesce(content_category, '')) then min(content_category)
+        end as within_category,
         {%- else %}
         cast(null as varchar) as within_category,
         {%- endif %}
