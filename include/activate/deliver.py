@@ -12,7 +12,7 @@ import duckdb
 
 from include.activate.export import DELIVERIES
 from include.activate.files import Layout, layout_of, path_of, read_manifests, rows_of, write_set
-from include.activate.held import Held
+from include.activate.held import Held, held_audiences
 from include.activate.transports import DeliveryFailed, Parcel, Receipt, transport_to
 from include.extract.sql import identifier, literal
 from include.lake import Lake, hash_file, replacing
@@ -191,7 +191,7 @@ def _targets(
             continue
         name = destination.destination_id
         known = {audience for owner, audience in manifests if owner == name}
-        held = {path.name for path in lake.held(name, "any").parent.glob("*") if path.is_dir()}
+        held = {audience for owner, audience in held_audiences(lake) if owner == name}
         for audience_id in sorted(known | held):
             manifest = manifests.get((name, audience_id))
             if manifest:
@@ -215,16 +215,12 @@ def _forgotten(
     lake: Lake, configuration: Configuration, engine: duckdb.DuckDBPyConnection
 ) -> tuple[str, ...]:
     known = {destination.destination_id for destination in configuration.destinations if destination.deliver}
-    folders = lake.held("any", "any").parent.parent.glob("*/*")
-    return tuple(
-        sorted(
-            {
-                path.parent.name
-                for path in folders
-                if path.parent.name not in known and Held(path).count(engine)
-            }
-        )
-    )
+    holding = {
+        name
+        for name, audience in held_audiences(lake)
+        if name not in known and Held(lake.held(name, audience)).count(engine)
+    }
+    return tuple(sorted(holding))
 
 
 def write_log(lake: Lake, day: date, lines: list[Line], engine: duckdb.DuckDBPyConnection) -> None:

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from include.activate.files import Layout, describe, layout_of, path_of, read_manifests, rows_of, write_set
+from include.activate.files import (
+    Layout,
+    activation_days,
+    describe,
+    layout_of,
+    path_of,
+    read_manifests,
+    rows_of,
+    write_set,
+)
 from include.activate.members import decide, open_members
 from include.extract.sql import literal
 from include.lake import Lake, replacing
@@ -20,7 +29,7 @@ from include.settings import settings
 
 if TYPE_CHECKING:
     from include.config import Configuration
-    from include.config.schema import Audience, Destination
+    from include.config.schema import Audience, Destination, Privacy
 
 ACTIVATIONS = (
     "destination_id varchar, audience_id varchar, format varchar, full_sha256 varchar, add_sha256 varchar, "
@@ -86,11 +95,16 @@ def export_audiences(lake: Lake, day: date, configuration: Configuration) -> Exp
     with scratch_engine(lake, settings(), "activate") as (connection, _):
         connection.execute(f"create temp table decisions ({DECISIONS})")
         connection.execute(f"create temp table activations ({ACTIVATIONS})")
-        sent = [each for each in configuration.destinations if _audiences_of(each, configuration, earlier)]
+        audiences = {
+            each.destination_id: _audiences_of(each, configuration, earlier)
+            for each in configuration.destinations
+        }
+        sent = [each for each in configuration.destinations if audiences[each.destination_id]]
         if sent:
             open_members(connection, lake)
         for destination in sent:
-            _export(connection, day, destination, configuration, folder, earlier)
+            its_own = audiences[destination.destination_id]
+            _export(connection, day, destination, its_own, configuration.privacy, folder, earlier)
         _keep(connection, lake, day)
         totals = connection.execute(
             "select count(distinct audience_id), sum(people), sum(refused), sum(added_rows), sum(removed_rows) "
@@ -120,13 +134,13 @@ def _export(
     connection: duckdb.DuckDBPyConnection,
     day: date,
     destination: Destination,
-    configuration: Configuration,
+    audiences: dict[str, Audience | None],
+    privacy: Privacy,
     folder: Path,
     earlier: _Earlier,
 ) -> None:
-    audiences = _audiences_of(destination, configuration, earlier)
     asked = tuple(name for name, audience in audiences.items() if audience)
-    decide(connection, day, destination, asked, configuration.privacy)
+    decide(connection, day, destination, asked, privacy)
     name = destination.destination_id
     connection.execute(
         f"insert into decisions select {literal(name)}, audience_id, side, member_id, reason from decided"
@@ -208,7 +222,7 @@ def _before(earlier: _Earlier, destination: str, audience: str, layout: Layout) 
 
 def _earlier(lake: Lake, day: date) -> _Earlier:
     folder = lake.activation(day)
-    before = sorted(path for path in folder.parent.glob("date=*") if path.name < folder.name)
+    before = [path for path in activation_days(lake) if path.name < folder.name]
     if not before:
         return _Earlier(None, None, {})
     latest = before[-1]
@@ -240,8 +254,8 @@ def _keep(connection: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> None:
 def _forget(lake: Lake, day: date, keep_days: int) -> None:
     """Remove the days more than `keep_days` back, but not the latest of them while nothing is later."""
     oldest = lake.activation(day - timedelta(days=keep_days)).name
-    folder = lake.activation(day)
-    before = sorted(path for path in folder.parent.glob("date=*") if path.name < folder.name)
+    today = lake.activation(day).name
+    before = [path for path in activation_days(lake) if path.name < today]
     for path in before[:-1]:
         if path.name < oldest:
             shutil.rmtree(path)

@@ -11,7 +11,7 @@ import duckdb
 
 from include.activate.formats import Format
 from include.extract.sql import identifier, literal
-from include.lake import hash_file, replacing
+from include.lake import Lake, hash_file, replacing
 
 MANIFEST = "manifest.json"
 Action = Literal["full", "add", "remove"]
@@ -79,6 +79,11 @@ def read_manifests(folder: Path) -> dict[tuple[str, str], dict[str, Any]]:
         (path.parent.parent.name, path.parent.name): json.loads(path.read_text(encoding="utf-8"))
         for path in sorted(folder.glob(f"*/*/{MANIFEST}"))
     }
+
+
+def activation_days(lake: Lake) -> list[Path]:
+    """The folders of every business day that something was written to be sent on, the oldest first."""
+    return sorted((lake.root / "activation").glob("date=*"))
 
 
 def layout_of(manifest: dict[str, Any]) -> Layout:

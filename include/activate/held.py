@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 
 from include.activate.files import Layout, rows_of, write_set
-from include.lake import hash_file, replacing
+from include.lake import Lake, hash_file, replacing
 
 LAYOUT, ACKNOWLEDGED = "layout.json", "acknowledged.txt"
 NAME_CHARACTERS = 16
@@ -111,6 +111,12 @@ class Held:
 
     def _path(self, name: str, layout: Layout) -> Path:
         return self.folder / f"{name}.{layout.file}"
+
+
+def held_audiences(lake: Lake) -> list[tuple[str, str]]:
+    """Every destination and audience of it that something was sent of."""
+    folder = lake.held("*", "*").parents[1]
+    return sorted((path.parent.name, path.name) for path in folder.glob("*/*") if path.is_dir())
 
 
 def _name(target: Path) -> str:

@@ -16,6 +16,7 @@ from include.activate.files import (
     ACTIONS,
     MANIFEST,
     Layout,
+    activation_days,
     describe,
     layout_of,
     path_of,
@@ -23,7 +24,7 @@ from include.activate.files import (
     rows_of,
     write_set,
 )
-from include.activate.held import Held
+from include.activate.held import Held, held_audiences
 from include.activate.members import decide, open_members, write_rows
 from include.extract.sql import identifier, literal
 from include.lake import Lake
@@ -100,7 +101,7 @@ def remove_people(
         if release is not None:
             write_log(lake, day, lines, engine)
     removed = Removed(tuple(lines), tuple(problems), found)
-    for folder in sorted(lake.held("any", "any").parent.parent.parent.glob("date=*")):
+    for folder in activation_days(lake):
         removed.purge(folder)
     return removed
 
@@ -115,7 +116,7 @@ def _rows_of_people(
     """The rows by which a destination recognises the people, and nobody else whom it is sent, by audience."""
     name, layout = destination.destination_id, Layout.of(destination.layout)
     configured = {each.audience_id for each in configuration.audiences if name in each.destinations}
-    held = {path.name for path in lake.held(name, "any").parent.glob("*") if path.is_dir()}
+    held = {audience for owner, audience in held_audiences(lake) if owner == name}
     audiences = tuple(sorted(configured | held))
     if not audiences:
         return {}

@@ -9,8 +9,13 @@ BLOCK_BYTES = 64
 
 
 def visitor_id(key: bytes, id_type: str, id_value: str) -> str:
-    """Lower-case hex of HMAC-SHA-256(key, `<id_type>:<id_value>`), 64 characters (RFC 2104)."""
-    return hmac.new(key, f"{id_type}:{id_value}".encode(), hashlib.sha256).hexdigest()
+    """The keyed hash of an identifier, by which nobody without the key knows a visitor again."""
+    return keyed_hash(key, id_type, id_value)
+
+
+def keyed_hash(key: bytes, use: str, text: str) -> str:
+    """Lower-case hex of HMAC-SHA-256(key, `<use>:<text>`), 64 characters (RFC 2104)."""
+    return hmac.new(key, f"{use}:{text}".encode(), hashlib.sha256).hexdigest()
 
 
 def pads(key: bytes) -> tuple[bytes, bytes]:

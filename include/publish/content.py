@@ -25,9 +25,18 @@ class TableContent:
 
     @property
     def schema_version(self) -> str:
-        """What changes when a column comes, goes, moves or has another type, and at no other time."""
-        layout = hashlib.sha256(f"{list(self.columns.items())}".encode())
-        return layout.hexdigest()[:HASH_CHARACTERS]
+        return schema_version_of(self.columns)
+
+
+def schema_version_of(columns: dict[str, str]) -> str:
+    """What changes when a column comes, goes, moves or has another type, and at no other time."""
+    layout = hashlib.sha256(f"{list(columns.items())}".encode())
+    return layout.hexdigest()[:HASH_CHARACTERS]
+
+
+def release_id_of(business_day: str, content_hash: str) -> str:
+    """The name of a release: its business day, and the beginning of the hash of what it holds."""
+    return f"{business_day}_{content_hash[:HASH_CHARACTERS]}"
 
 
 def read_contents(release: Path, connection: duckdb.DuckDBPyConnection) -> tuple[TableContent, ...]:

@@ -15,7 +15,7 @@ from include.code import hash_of_code
 from include.extract.landing import RECEIPT_SCHEMA, typed_rows
 from include.lake import Lake, hash_file
 from include.ledger import STEPS
-from include.publish.content import HASH_CHARACTERS, TableContent, hash_of_release
+from include.publish.content import TableContent, hash_of_release, release_id_of
 from include.settings import PROJECT
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def build_manifest(
     by_file = {f"{each.name}.parquet": each for each in contents}
     return {
         "schema_version": SCHEMA_VERSION,
-        "release_id": f"{day:%Y-%m-%d}_{content_hash[:HASH_CHARACTERS]}",
+        "release_id": release_id_of(f"{day:%Y-%m-%d}", content_hash),
         "business_day": f"{day:%Y-%m-%d}",
         "content_hash": content_hash,
         "configuration": configuration.hash,
@@ -103,7 +103,7 @@ def verify_release(release: Path) -> tuple[str, ...]:
         elif hash_file(found[path]) != listed[path]["sha256"]:
             problems.append(f"{path} does not have the hash that the manifest says")
     tables = {entry["table"]: entry["content_hash"] for entry in manifest["files"] if "table" in entry}
-    expected = f"{manifest['business_day']}_{hash_of_release(tables)[:HASH_CHARACTERS]}"
+    expected = release_id_of(manifest["business_day"], hash_of_release(tables))
     if manifest["release_id"] != expected:
         problems.append(f"{MANIFEST} names the release {manifest['release_id']}, its tables say {expected}")
     return tuple(problems)

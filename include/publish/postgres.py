@@ -7,7 +7,6 @@ anybody, a statement sees one release, and so does a whole transaction that is r
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +23,7 @@ from include.extract.connectors.postgres import explained, libpq_uri
 from include.extract.connectors.rows import DatabaseAway, DatabaseRefused
 from include.extract.sql import identifier, literal
 from include.ledger import SourceUnreachable, StepFailed
+from include.publish.content import schema_version_of
 from include.publish.database import DATABASE
 from include.publish.manifest import read_manifest
 from include.publish.serving import Edition
@@ -77,8 +77,7 @@ class Table:
 
     @property
     def family(self) -> str:
-        layout = hashlib.sha256(str(self.columns).encode()).hexdigest()[:8]
-        return f"{self.child}_{layout}"
+        return f"{self.child}_{schema_version_of(self.columns)[:8]}"
 
     @property
     def definition(self) -> str:

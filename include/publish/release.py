@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from include.lake import Lake, replacing
 from include.ledger import StepFailed
-from include.publish.content import HASH_CHARACTERS, hash_of_release, read_contents
+from include.publish.content import hash_of_release, read_contents, release_id_of
 from include.publish.database import build_database
 from include.publish.manifest import build_manifest, read_manifest, verify_release, write_manifest
 from include.settings import settings
@@ -56,7 +56,7 @@ def write_release(lake: Lake, day: date, configuration: Configuration) -> Path:
         for file in files:
             target = building / file.parent.name / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
-            _link(file, target)
+            link(file, target)
         _link_activation(lake.activation(day), building / "activation")
     return building
 
@@ -82,7 +82,7 @@ def _seal(lake: Lake, day: date, configuration: Configuration, release: Path) ->
         _add_publish_gate(lake, day, release, connection)
         contents = {each.name: each for each in read_contents(release, connection)}
         content_hash = hash_of_release({name: each.content_hash for name, each in contents.items()})
-        release_id = f"{day:%Y-%m-%d}_{content_hash[:HASH_CHARACTERS]}"
+        release_id = release_id_of(f"{day:%Y-%m-%d}", content_hash)
         sealed = _releases(lake) / release_id
         rows = sum(each.rows for each in contents.values())
         if not sealed.exists() or verify_release(sealed):
@@ -179,11 +179,11 @@ def _link_activation(files: Path, target: Path) -> None:
     for file in sorted(files.glob("*/*/*")):
         linked = target / file.relative_to(files)
         linked.parent.mkdir(parents=True, exist_ok=True)
-        _link(file, linked)
+        link(file, linked)
 
 
-def _link(file: Path, target: Path) -> None:
-    """Link where the file system can, copy where it cannot."""
+def link(file: Path, target: Path) -> None:
+    """Link where the file system can, copy where it cannot: whoever writes a file again puts a new one in its place."""
     try:
         os.link(file, target)
     except OSError:

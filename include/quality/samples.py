@@ -11,6 +11,7 @@ import hmac
 import json
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -81,7 +82,7 @@ def write_samples(lake: Lake, result: GateResult) -> None:
         pq.write_table(table, path, compression="zstd")
 
 
-def samples_file(lake: Lake, day: date, step: str):
+def samples_file(lake: Lake, day: date, step: str) -> Path:
     """Where the samples of a gate are."""
     return lake.ops(day, f"failing_rows_{step}")
 

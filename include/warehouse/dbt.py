@@ -92,12 +92,10 @@ def compile_models(names: Sequence[str], lake: Lake, variables: dict[str, Any]) 
     return {name: path.read_text() for name in names for path in (target / "compiled").rglob(f"{name}.sql")}
 
 
-def parse_manifest(
-    lake: Lake, variables: dict[str, Any] | None = None, project: Path = DBT_PROJECT
-) -> dict[str, Any]:
+def parse_manifest(lake: Lake, project: Path = DBT_PROJECT) -> dict[str, Any]:
     """Parse a dbt project and return its manifest. Raises StepFailed with dbt's words when it does not parse."""
     target = lake.data / "dbt" / "target"
-    _call("parse", lake, variables or {}, b"", [], project, target)
+    _call("parse", lake, {}, b"", [], project, target)
     return json.loads((target / "manifest.json").read_text())
 
 

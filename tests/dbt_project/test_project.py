@@ -130,7 +130,7 @@ def test_the_parser_refuses_a_dmp_model_that_looks_over_the_wall(tmp_path: Path)
     shutil.copytree(DBT_PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
     (project / "models" / "dmp" / "spy.sql").write_text("select * from {{ ref('customer_identifiers') }}\n")
     with pytest.raises(StepFailed, match=r"spy.*customer_identifiers.*not allowed because .*private"):
-        parse_manifest(Lake(tmp_path / "data"), variables(), project)
+        parse_manifest(Lake(tmp_path / "data"), project)
 
 
 def test_who_a_person_is_can_be_read_by_one_group_only(manifest: dict[str, Any]) -> None:

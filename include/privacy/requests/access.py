@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader
 from include.extract.kinds import kinds
 from include.lake import Lake, replacing
 from include.privacy.requests.landed import UNION, find_records, mark_landed
-from include.privacy.requests.ownership import landed_files, own_people
+from include.privacy.requests.ownership import landed_files, own_people, refused_files
 from include.privacy.requests.people import find_people, find_values
 from include.privacy.requests.proofs import Proof
 from include.privacy.requests.queue import Request
@@ -55,7 +55,7 @@ def answer(
         mark_landed(connection, file)
         files["landing"] += 1
         found["landing"][f"landed.{file.kind}"] += _rows(connection, file.relation)
-    for path in sorted((lake.root / "quarantine").glob("*/*/*/*.parquet")):
+    for path in refused_files(lake):
         mark(connection, parquet(path))
         files["quarantine"] += 1
         found["quarantine"][f"refused.{path.parents[2].name}"] += _rows(connection, parquet(path))

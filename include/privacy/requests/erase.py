@@ -35,6 +35,7 @@ from include.privacy.requests.search import (
     mark,
     parquet,
     read_text,
+    requests_in,
     tables_of,
     tokens_of,
 )
@@ -145,7 +146,7 @@ def search_file(
             mark(connection, table)
             found.update(count_by_request(connection))
     else:
-        found.update(_requests_in(path, tokens))
+        found.update(requests_in(path, tokens))
     return +found
 
 
@@ -205,17 +206,13 @@ def _erase_in_place(
             rewrite_parquet(
                 connection, path, UNION if place.erase == "rows_with" else 'select "row" from named'
             )
-        elif held := _requests_in(path, tokens):
+        elif held := requests_in(path, tokens):
             found.update(held)
             if place.erase == "rows_with":
                 path.unlink()
             else:
                 blank_text(path, tokens_of(read_text(path)) & tokens.keys())
     return Erased(len(paths), found)
-
-
-def _requests_in(path: Path, tokens: dict[str, set[str]]) -> set[str]:
-    return {request for token in tokens_of(read_text(path)) & tokens.keys() for request in tokens[token]}
 
 
 def _tokens(connection: duckdb.DuckDBPyConnection) -> dict[str, set[str]]:

@@ -17,6 +17,7 @@ from include.privacy.requests.ownership import (
     landed_files,
     open_dictionaries,
     owned_rows,
+    refused_files,
 )
 from include.privacy.requests.rewriting import rewrite_parquet
 from include.privacy.requests.search import ROW, count_by_request, in_memory, mark, parquet
@@ -83,7 +84,7 @@ def erase_quarantined(connection: duckdb.DuckDBPyConnection, lake: Lake) -> tupl
     """Take refused rows that hold a value of the people out of quarantine. Returns rows per request and how many files
     were searched."""
     found: Counter[str] = Counter()
-    files = sorted((lake.root / "quarantine").glob("*/*/*/*.parquet"))
+    files = refused_files(lake)
     for path in files:
         mark(connection, parquet(path))
         found.update(count_by_request(connection))

@@ -63,6 +63,11 @@ def landed_files(lake: Lake) -> list[Landed]:
     ]
 
 
+def refused_files(lake: Lake) -> list[Path]:
+    """Every file of quarantine, in order of path."""
+    return sorted((lake.root / "quarantine").glob("*/*/*/*.parquet"))
+
+
 def open_dictionaries(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
     """The views `emails`, `phones` and `countries`: what landed values are normalised to."""
     for name, columns in (

@@ -6,8 +6,6 @@ is open the file holds the identifiers that it names; when it is done they are g
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from include.lake import Lake, replacing
 from include.ledger import StepFailed
+from include.privacy.pseudonym import keyed_hash
 
 KINDS = {
     "access": "a readable and a machine copy of all that is held of the person",
@@ -121,10 +120,10 @@ def new_request(
 
 
 def keyed(key: bytes, use: str, text: str) -> str:
-    """Lower-case hex of HMAC-SHA-256(key, `<use>:<text>`). Raises RequestRefused without a key."""
+    """The keyed hash of a text. Raises RequestRefused without a key."""
     if not key:
         raise RequestRefused("privacy request: no key; set TANDEM_PSEUDONYM_KEY, which makes the hashes")
-    return hmac.new(key, f"{use}:{text}".encode(), hashlib.sha256).hexdigest()
+    return keyed_hash(key, use, text)
 
 
 def refuse_while_erasing(lake: Lake) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -13,8 +12,8 @@ import duckdb
 from include.extract.sql import literal
 from include.lake import Lake, replacing
 from include.privacy.requests.rewriting import blank_text, lines_without, rewrite_parquet
-from include.privacy.requests.search import count_by_request, mark, parquet, read_text, tokens_of
-from include.publish.content import HASH_CHARACTERS, hash_of_release, read_contents
+from include.privacy.requests.search import count_by_request, mark, parquet, read_text, requests_in, tokens_of
+from include.publish.content import hash_of_release, read_contents, release_id_of
 from include.publish.database import DATABASE, build_database
 from include.publish.manifest import MANIFEST, read_manifest, reseal, write_manifest
 from include.publish.release import (
@@ -22,6 +21,7 @@ from include.publish.release import (
     REMOVING,
     business_day,
     current_release,
+    link,
     point_readers_to,
     sealed_releases,
     sweep,
@@ -62,10 +62,7 @@ def _search(
             mark(connection, parquet(path))
             found.update(count_by_request(connection))
         elif path.name != DATABASE:  # made of the same tables
-            held = {
-                request for token in tokens_of(read_text(path)) & tokens.keys() for request in tokens[token]
-            }
-            found.update(held)
+            found.update(requests_in(path, tokens))
     return len(files), found
 
 
@@ -83,10 +80,7 @@ def _write_again(
     ):
         target = building / path.relative_to(release)
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(path, target)  # whoever writes one again puts a new file in its place
-        except OSError:
-            shutil.copyfile(path, target)
+        link(path, target)
         if path.suffix == ".parquet":
             mark(connection, parquet(target))
             rewrite_parquet(connection, target, 'select "row" from named')
@@ -94,7 +88,7 @@ def _write_again(
             _without(target, held)
     contents = read_contents(building, connection)
     content_hash = hash_of_release({each.name: each.content_hash for each in contents})
-    release_id = f"{business_day(release):%Y-%m-%d}_{content_hash[:HASH_CHARACTERS]}"
+    release_id = release_id_of(f"{business_day(release):%Y-%m-%d}", content_hash)
     renamed = renamed | {release.name: release_id}
     _rename_in_history(connection, building / "ops" / "releases.parquet", renamed, release_id, content_hash)
     build_database(lake, building)

@@ -14,7 +14,7 @@ from include.extract.kinds import kinds
 from include.lake import Lake
 from include.privacy.requests.access import answers_folder
 from include.privacy.requests.landed import recount
-from include.privacy.requests.ownership import landed_files, row_time
+from include.privacy.requests.ownership import landed_files, refused_files, row_time
 from include.privacy.requests.proofs import Proof, keep_proofs
 from include.privacy.requests.queue import requests
 from include.privacy.requests.rewriting import rewrite_parquet
@@ -110,7 +110,7 @@ def _remove(
 def _expire_quarantine(connection: duckdb.DuckDBPyConnection, lake: Lake, oldest: date) -> tuple[int, int]:
     """Refused rows by the day of their delivery: nobody can read when they happened."""
     files = removed = 0
-    for path in sorted((lake.root / "quarantine").glob("*/*/*/*.parquet")):
+    for path in refused_files(lake):
         files += 1
         if path.parent.name >= f"date={oldest}":
             continue

@@ -152,6 +152,11 @@ def read_text(path: Path) -> str:
     return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8", "replace")
 
 
+def requests_in(path: Path, tokens: dict[str, set[str]]) -> set[str]:
+    """The requests of which a file that is no table holds a token; `tokens` has the requests of each."""
+    return {request for token in tokens_of(read_text(path)) & tokens.keys() for request in tokens[token]}
+
+
 def blanks(tokens: set[str]) -> re.Pattern[str]:
     """What finds these tokens in a text, so that it can be blanked."""
     return re.compile(_alternatives(tokens), re.IGNORECASE)
