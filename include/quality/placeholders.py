@@ -28,6 +28,7 @@ def placeholders(lake: Lake, day: date, configuration: Configuration, release: P
         "channels": _channels(configuration),
         "unique_id_types": _unique_id_types(configuration),
         "own_audiences": _own_audiences(configuration),
+        "control_shares": _control_shares(configuration),
     }
     if release is not None:
         values |= {
@@ -64,6 +65,18 @@ def _own_audiences(configuration: Configuration) -> str:
     is_own = (configuration.folder / "audiences.yml").exists()
     names = [audience.audience_id for audience in configuration.audiences] if is_own else []
     return rows_as_sql({"audience_id": "varchar"}, ((name,) for name in names))
+
+
+def _control_shares(configuration: Configuration) -> str:
+    """The share of each audience that is held back: its own, or that of privacy.yml."""
+    shares = (
+        (
+            each.audience_id,
+            configuration.privacy.control_share if each.control_share is None else each.control_share,
+        )
+        for each in configuration.audiences
+    )
+    return rows_as_sql({"audience_id": "varchar", "configured_share": "double"}, shares)
 
 
 def _release_tables(lake: Lake, release: Path, tables: Iterable[PublishedTable]) -> str:

@@ -1083,6 +1083,23 @@ def test_an_audience_of_nobody_is_told_to_who_wrote_it_only(
     assert broken(small, "segment") == {"audience_sizes: audiences_have_members"}
 
 
+def test_a_control_group_is_held_against_the_share_of_its_own_audience(
+    small: SmallLake, configuration: Configuration, tmp_path: Path
+) -> None:
+    folder = tmp_path / "config"
+    folder.mkdir()
+    (folder / "channels.yml").write_text((configuration.folder / "channels.yml").read_text())
+    (folder / "audiences.yml").write_text(
+        "audiences: [{id: loyal, side: cdp, where: frequency_orders > 4, control_share: 0}]"
+    )
+    nobody_is_held_back = load_configuration(folder)
+    with pytest.raises(StepFailed, match="control_groups"):
+        gate("expand", small, nobody_is_held_back)
+    learned("lookalike_members", "select * replace (false as is_control) from old")(small)
+    gate("expand", small, nobody_is_held_back)
+    assert broken(small, "expand") == set()
+
+
 def test_too_much_in_quarantine_stops_with_file_row_and_reason_but_no_personal_data(
     small: SmallLake, configuration: Configuration
 ) -> None:
