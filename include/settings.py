@@ -10,6 +10,10 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 DEMO_CONFIG = PROJECT / "include" / "demo" / "config"
 DEFAULT_CONFIG = PROJECT / "include" / "config"
+# Of a machine's memory, what DuckDB may take unless it is told: a tenth, within these bounds. A process takes up to a
+# gigabyte more, so that it stays below four.
+LEAST_MEMORY, MOST_MEMORY = 1_200_000_000, 2_500_000_000
+CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ def settings() -> Settings:
     """Read `TANDEM_CONFIG`, `TANDEM_DATA`, `TANDEM_TARGET`, `TANDEM_THREADS`, `TANDEM_MEMORY_LIMIT`,
     `TANDEM_PARSED`, `TANDEM_SPARK_MASTER`.
 
-    Relative paths are relative to the project folder.
+    Relative paths are relative to the project folder. Without a limit of memory it is the machine's, see
+    `memory_limit_of`.
     """
     parsed = os.environ.get("TANDEM_PARSED", "")
     return Settings(
@@ -45,10 +50,22 @@ def settings() -> Settings:
         data=(PROJECT / os.environ.get("TANDEM_DATA", "data")).resolve(),
         target=os.environ.get("TANDEM_TARGET", "duckdb"),
         threads=int(os.environ.get("TANDEM_THREADS", "2")),
-        memory_limit=os.environ.get("TANDEM_MEMORY_LIMIT", "1200MB"),
+        memory_limit=os.environ.get("TANDEM_MEMORY_LIMIT") or memory_limit_of(_machine_memory()),
         parsed=(PROJECT / parsed).resolve() if parsed else None,
         spark_master=os.environ.get("TANDEM_SPARK_MASTER", ""),
     )
+
+
+def memory_limit_of(memory: int) -> str:
+    """What DuckDB may take of a machine with so many bytes: 1200 MB of a small one, 2500 MB of a large one."""
+    return f"{min(max(memory // 10, LEAST_MEMORY), MOST_MEMORY) // 1_000_000}MB"
+
+
+def _machine_memory() -> int:
+    """The bytes of memory of the machine, or of the container if that has fewer."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = CONTAINER_MEMORY.read_text().strip() if CONTAINER_MEMORY.exists() else ""
+    return min(memory, int(limit)) if limit.isdigit() else memory
 
 
 def pseudonym_key() -> bytes:
