@@ -163,7 +163,7 @@ def _build(folder: Path, step: str) -> None:
         write_run_costs(lake, DAY)
     variables = json.loads(lake.run_file(DAY, "run.json").read_text())["dbt"]
     os.environ.update(environment_of(lake, KEY.encode()))
-    manifest, _ = parsed_project(DBT_PROJECT, folder / "parsed", list(OPTIONS))
+    manifest, _ = parsed_project(DBT_PROJECT, folder / "parsed", ["--quiet", *OPTIONS])
     bind_sources(manifest, str(lake.root), variables["as_of_date"])
     arguments = arguments_of(lake, variables, [*command_of(step), "--threads", "1", "--quiet"])
     outcome = dbtRunner(manifest, callbacks=[_watch(folder / "part.jsonl", step)]).invoke(arguments)
