@@ -81,8 +81,8 @@
 {%- endmacro %}
 
 {#
-    A number over the groups `by` of a customer's rows, each with its `weight` and when it `began_at`. Here and elsewhere
-    lists are sorted when they are whole: an aggregate with an order takes five times as long.
+    A number over the groups `by` of a customer's rows, each with its `weight` and when it `began_at`. Here and
+    elsewhere lists are sorted when they are whole: an aggregate with an order takes five times as long.
 #}
 {% macro feature_of_groups(feature, day) -%}
 {%- set sorted = "list_sort(list({'weight': -weight, 'part': part}))" -%}
