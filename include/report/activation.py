@@ -28,6 +28,7 @@ def _sent(source: Source) -> Figure | Absent:
         return Absent("Sent", "No audience has a destination.")
     people, refused = sum(row[3] for row in rows), sum(row[4] for row in rows)
     destinations = len({row[0] for row in rows})
+    names = source.names()
     title = f"{plural(people, 'membership')} go to {plural(destinations, 'destination')}, {refused:,} are held back"
     return Figure(
         title,
@@ -37,7 +38,7 @@ def _sent(source: Source) -> Figure | Absent:
             title,
             [
                 Bar(
-                    f"{words(row[1])} → {words(row[0])}",
+                    f"{names.get(row[1]) or words(row[1])} → {words(row[0])}",
                     f"{row[3]:,} of {row[3] + row[4]:,}",
                     (row[3], 0, row[4]),
                 )
@@ -65,7 +66,7 @@ def _refused(source: Source) -> Figure | Absent:
         reasons[reason] = reasons.get(reason, 0) + people
     ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
     total = sum(reasons.values())
-    title = f"{_sentence(ordered[0][0])} is why most are not sent: {share(ordered[0][1] / total)}"
+    title = f"The main reason for not sending: {_sentence(ordered[0][0]).lower()} ({share(ordered[0][1] / total)})"
     return Figure(
         title,
         "Everybody is told once for each audience and destination, with the first reason that holds.",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from include.report.charts import Bar, Cell, Dot, Line, bars, dots, heat_map, lines
 from include.report.formats import count, day_in_words, exact, plural, share, times, words
-from include.report.lookalikes import learned, lift_curves
+from include.report.lookalikes import learned, lift_curves, reach_curves
 from include.report.sections import (
     MOST_BARS,
     MOST_ROWS,
@@ -20,6 +21,7 @@ from include.report.sections import (
 
 BEST_PLACES = 3  # of each audience and dimension
 DAYS = 28  # of the trend
+MOST_LINES = 6
 OVERLAP_LEVELS = (0.0, 0.1, 0.25, 0.5)  # where 0, 1, 2, 3 end
 
 
@@ -32,9 +34,9 @@ def audiences(source: Source) -> Chapter:
             _sizes(source),
             _trend(source),
             lift_curves(source),
+            reach_curves(source),
             learned(source),
             _reach(source),
-            _frequency(source),
             _placements(source),
             _overlaps(source),
         ),
@@ -80,71 +82,59 @@ def _sizes(source: Source) -> Figure | Absent:
 
 
 def _trend(source: Source) -> Figure | Absent:
-    """Sizes of the days before, by undoing the changes of each day from today's size."""
-    changes = source.table(
-        "both/audience_changes",
+    """Members by day, from what was kept of the days before and what is published now."""
+    sizes = "as_of_date, audience_id, if(status = 'published', size + coalesce(lookalike_size, 0), 0)"
+    earlier = source.file(
+        source.lake.audiences(source.day, "audiences").parent.parent / "date=*" / "audiences.parquet",
         f"""
-        select audience_id, changed_date, count(*) filter (where change = 'entered'),
-            count(*) filter (where change <> 'entered')
-        from released where changed_date <= {source.date}
-        group by all order by changed_date, audience_id
+        select {sizes} from released
+        where as_of_date < {source.date} and as_of_date > {source.date} - {DAYS}
+        order by as_of_date, audience_id
         """,
     )
-    days = sorted({row[1] for row in changes})
-    if len(days) < 2:
+    today = source.table("both/audiences", f"select {sizes} from released order by audience_id")
+    days = sorted({row[0] for row in earlier} | {source.day})
+    if len(days) < 2 or not today:
         return Absent(
-            "Trend",
-            "Audiences were published on one day so far: from the second day on, their change is shown.",
+            "Trend", "Audiences were published on one day so far: from the second day on, days are compared."
         )
-    today = dict(
-        source.table(
-            "both/audience_members", "select audience_id, count(*) from released group by 1 order by 1"
+    found = {(row[1], row[0]): row[2] for row in [*earlier, *today]}
+    moved = {
+        row[0]: row[1:]
+        for row in source.table(
+            "both/audience_changes",
+            f"""
+            select audience_id, count(*) filter (where change = 'entered'), count(*) filter (where change <> 'entered')
+            from released where changed_date = {source.date} group by 1 order by 1
+            """,
         )
-    )
-    names = dict(
-        source.table(
-            "both/audiences", "select audience_id, coalesce(name, audience_id) from released order by 1"
-        )
-    )
-    moved = {(row[0], row[1]): (row[2], row[3]) for row in changes}
-    first = max(days[0], source.day - timedelta(days=DAYS - 1))
-    back = [source.day - timedelta(days=each) for each in range((source.day - first).days + 1)]
-    sizes: dict[str, list[int]] = {}
-    for name in names:
-        size, history = today.get(name, 0), []
-        for day in back:
-            history.append(size)
-            entered, left = moved.get((name, day), (0, 0))
-            size += left - entered
-        sizes[name] = history[::-1]
-    shown = sorted(names, key=lambda name: (-max(sizes[name]), name))[:6]
-    entered, left = (sum(moved.get((name, source.day), (0, 0))[place] for name in names) for place in (0, 1))
+    }
+    names = source.names()
+    largest = sorted(names, key=lambda name: (-found.get((name, source.day), 0), name))
+    entered, left = (sum(each[place] for each in moved.values()) for place in (0, 1))
     title = f"{plural(entered, 'member')} entered audiences and {left:,} left on {day_in_words(source.day)}"
-    ordered = back[::-1]
+    series = [
+        Line(
+            names[name],
+            tuple(((day - days[0]).days, found[name, day]) for day in days if (name, day) in found),
+        )
+        for name in largest[:MOST_LINES]
+    ]
     return Figure(
         title,
-        f"The {len(shown)} largest audiences.",
+        f"Members of the {len(series)} largest audiences, with their look-alikes.",
         "members by day",
-        lines(
-            title,
-            [
-                Line(names[name], tuple((number, float(size)) for number, size in enumerate(sizes[name])))
-                for name in shown
-            ],
-            lambda x: f"{ordered[int(x)]:%d %b %Y}",
-            count,
-        ),
-        ("audience", "members", "entered today", "left today", f"members on {ordered[0]:%Y-%m-%d}"),
+        lines(title, series, lambda x: f"{days[0] + timedelta(days=x):%d %b %Y}", count),
+        ("audience", "entered today", "left today", *(f"{day:%Y-%m-%d}" for day in days)),
         tuple(
             text_of(
                 names[name],
-                count(sizes[name][-1]),
-                *map(count, moved.get((name, source.day), (0, 0))),
-                count(sizes[name][0]),
+                *(count(each) for each in moved.get(name, (0, 0))),
+                *(count(found.get((name, day))) for day in days),
             )
-            for name in sorted(names, key=lambda name: (-sizes[name][-1], name))
+            for name in largest
         ),
-        key=tuple((f"l{number}", names[name]) for number, name in enumerate(shown, 1)),
+        key=tuple((f"l{number}", line.name) for number, line in enumerate(series, 1)),
     )
 
 
@@ -152,7 +142,8 @@ def _reach(source: Source) -> Figure | Absent:
     rows = source.table(
         "bridge/reach",
         f"""
-        select audience_id, part, unit, people, incremental_people, mean_events, counted_on, suppressed_because
+        select audience_id, part, unit, people, incremental_people, mean_events, met_2_or_more, met_6_or_more,
+            counted_on, suppressed_because
         from released order by unit desc, people desc nulls last, audience_id, part
         limit {MOST_ROWS}
         """,
@@ -160,7 +151,8 @@ def _reach(source: Source) -> Figure | Absent:
     told = [row for row in rows if row[2] == "visitors" and row[3] is not None]
     if not told:
         return Absent("Reach", "No audience reaches enough consented visitors to tell of.")
-    title = f"“{_who(*told[0][:2])}” reaches {plural(told[0][3], 'person', 'people')} on the web"
+    names = source.names()
+    title = f"“{_who(*told[0][:2], names)}” reaches {plural(told[0][3], 'person', 'people')} on the web"
     return Figure(
         title,
         "People behind consented visitors, all known devices of one person together. Look-alikes add to the members "
@@ -170,9 +162,9 @@ def _reach(source: Source) -> Figure | Absent:
             title,
             [
                 Bar(
-                    _who(*row[:2]),
+                    _who(*row[:2], names),
                     f"{row[3]:,}" + (f", {row[4]:,} added" if row[4] is not None else ""),
-                    (row[4] or 0, row[3] - (row[4] or 0)),
+                    (row[4] or 0, 0, row[3] - (row[4] or 0)),
                 )
                 for row in told[:MOST_BARS]
             ],
@@ -183,6 +175,8 @@ def _reach(source: Source) -> Figure | Absent:
             "people",
             "added",
             "events per person",
+            "met twice or more",
+            "six times or more",
             "counted on",
             "not told because of",
         ),
@@ -193,48 +187,13 @@ def _reach(source: Source) -> Figure | Absent:
                 count(row[3]),
                 count(row[4]),
                 "" if row[5] is None else f"{row[5]:.1f}",
-                row[6],
-                row[7],
+                count(row[6]),
+                count(row[7]),
+                *row[8:],
             )
             for row in rows
         ),
-        key=(("s1", "reached by nobody else (where it may be told)"), ("s2", "reached")),
-    )
-
-
-def _frequency(source: Source) -> Figure | Absent:
-    """The reach curve: how many of an audience's people were met at least so often."""
-    rows = source.table(
-        "bridge/reach",
-        """
-        select audience_id, part, people, met_1_or_more, met_2_or_more, met_3_or_more, met_6_or_more
-        from released
-        where unit = 'visitors' and people > 0
-            and met_1_or_more is not null and coalesce(met_2_or_more, met_3_or_more, met_6_or_more) is not null
-        order by people desc, audience_id, part
-        """,
-    )[:6]
-    if not rows:
-        return Absent(
-            "Reach curve", "How often the people of an audience are met may not be told: they are too few."
-        )
-    met = (1, 2, 3, 6)
-
-    def points(row: tuple) -> tuple[tuple[float, float], ...]:
-        return tuple(
-            (each, people / row[2]) for each, people in zip(met, row[3:], strict=True) if people is not None
-        )
-
-    last = points(rows[0])[-1]
-    title = f"{share(last[1])} of “{_who(*rows[0][:2])}” were met {int(last[0])} times or more"
-    return Figure(
-        title,
-        "Of the people reached in each audience: how many were met at least so often. Gaps may not be told.",
-        "share of the people reached, by times met",
-        lines(title, [Line(_who(*row[:2]), points(row)) for row in rows], lambda x: f"{x:.0f}×", share),
-        ("audience", "people", *(f"met {each} times or more" for each in met)),
-        tuple(text_of(_who(*row[:2]), *(count(each) for each in row[2:])) for row in rows),
-        key=tuple((f"l{number}", _who(*row[:2])) for number, row in enumerate(rows, 1)),
+        key=(("s1", "added, where it may be told"), ("s3", "other people reached")),
     )
 
 
@@ -252,7 +211,11 @@ def _placements(source: Source) -> Figure | Absent:
     if not rows:
         return Absent("Placements", "No audience is met anywhere clearly more often than everybody.")
     first = rows[0]
-    title = f"“{_who(*first[:2])}” are met {times(first[4] / 100)} times as often as everybody at {_place(*first[2:4])}"
+    names = source.names()
+    title = (
+        f"“{_who(*first[:2], names)}” are met {times(first[4] / 100)} times as often as everybody: "
+        f"{_place(*first[2:4])}"
+    )
     shown = [row for row in rows if row[2] != "context"] or rows
     return Figure(
         title,
@@ -263,7 +226,7 @@ def _placements(source: Source) -> Figure | Absent:
             title,
             [
                 Dot(
-                    f"{_who(*row[:2])}: {_place(*row[2:4])}",
+                    f"{_place(*row[2:4])}: {_who(*row[:2], names)}",
                     times(row[4] / 100),
                     *(each / 100 for each in row[4:7]),
                 )
@@ -309,19 +272,18 @@ def _overlaps(source: Source) -> Figure | Absent:
     )
     if not rows:
         return Absent("Overlap", "No two audiences share enough people to tell of.")
-    shares: dict[tuple[tuple[str, str], tuple[str, str]], float] = {}
-    for row in rows:
-        one, other = (row[0], _who(row[1], row[2])), (row[0], _who(row[3], row[4]))
+    called = source.names()
+    shown = [row for row in rows if row[0] == "visitors"] or rows
+    shares: dict[tuple[str, str], float] = {}
+    for row in shown:
+        one, other = _who(*row[1:3], called), _who(*row[3:5], called)
         shares[(one, other)], shares[(other, one)] = row[6], row[7]
-    names = sorted({name for pair in shares for name in pair}, key=lambda name: (name[1], name[0]))
-    labels = [_column(name, names) for name in names]
-    first = rows[0]
-    people = plural(
-        first[5], *(("customer", "customers") if first[0] == "customers" else ("person", "people"))
-    )
-    title = f"“{_who(*first[1:3])}” and “{_who(*first[3:5])}” share most: {people}"
+    names = sorted({name for pair in shares for name in pair})
+    unit = "person" if shown[0][0] == "visitors" else "customer"
+    people = plural(shown[0][5], unit, "people" if unit == "person" else None)
+    title = f"“{_who(*shown[0][1:3], called)}” and “{_who(*shown[0][3:5], called)}” share most: {people}"
 
-    def cell(one: tuple[str, str], other: tuple[str, str]) -> Cell:
+    def cell(one: str, other: str) -> Cell:
         part = shares.get((one, other))
         if part is None:
             return Cell(None)
@@ -330,15 +292,12 @@ def _overlaps(source: Source) -> Figure | Absent:
     return Figure(
         title,
         "Read by rows: the share in percent of the row's people who are in the column's audience too. An empty field "
-        "is too few people to tell of, or none.",
+        "is too few people to tell of, or none. The table counts customers too.",
         "percent of the row's people",
         heat_map(
             title,
-            [
-                (label, [cell(name, other) for other in names])
-                for label, name in zip(labels, names, strict=True)
-            ],
-            labels,
+            [(name, [cell(name, other) for other in names]) for name in names],
+            names,
         ),
         (
             "counted as",
@@ -368,16 +327,10 @@ def _overlaps(source: Source) -> Figure | Absent:
     )
 
 
-def _who(audience_id: str, part: str) -> str:
-    name = words(audience_id)
+def _who(audience_id: str, part: str, names: Mapping[str, str] | None = None) -> str:
+    name = (names or {}).get(audience_id) or words(audience_id)
     return f"{name}, look-alikes" if part == "lookalikes" else name
 
 
 def _place(dimension: str, value: str) -> str:
     return f"{value}:00" if dimension == "hour" else f"{value} devices" if dimension == "device" else value
-
-
-def _column(name: tuple[str, str], names: list[tuple[str, str]]) -> str:
-    """The audience, with the unit where both units have it."""
-    unit, audience = name
-    return f"{audience} ({unit})" if sum(each[1] == audience for each in names) > 1 else audience

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from include.report.formats import shorten
 
 ROW = 40  # pixels of a row: a line of text and what is drawn below it
-WIDEST = 52  # characters of a row that fit a phone
+WIDEST = 72  # characters of a row
 LEFT, RIGHT = 13.0, 98.0  # percent between which lines are drawn
 PLOT = 170  # pixels of the height of lines
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
@@ -101,10 +101,11 @@ def dots(label: str, rows: Sequence[Dot], reference: float = 1.0) -> Markup:
         return round(1 + 98 * (math.log(max(value, min(edges) / 1.1)) - low) / (high - low), 2)
 
     height = len(rows) * ROW
-    drawn = [_upright(percent(reference), 0, height, "mark dashed")]
+    drawn = []
     for number, row in enumerate(rows):
         y = number * ROW
         drawn.append(_texts(y, row.label, row.text))
+        drawn.append(_upright(percent(reference), y + 18, y + 36, "mark"))
         drawn.append(_interval(percent(row.low), percent(row.high), y + 27, "interval"))
         drawn.append(Markup('<circle class="s1" cx="{}%" cy="{}" r="5"/>').format(percent(row.value), y + 27))
     for tick in TICKS:
@@ -173,14 +174,14 @@ def lines(
 
 def heat_map(label: str, rows: Sequence[tuple[str, Sequence[Cell]]], columns: Sequence[str]) -> Markup:
     """A field for each row and column, the deeper the farther from the middle; the numbers go where there is room."""
-    head = 12 + 6.4 * max(len(shorten(column, 24)) for column in columns)
+    head = 12 + 6.4 * max(len(shorten(column, 30)) for column in columns)
     left, height = 36.0, 26
     width = (100 - left) / len(columns)
     drawn = [
         Markup(
             '<svg x="{:.2f}%" y="{:.0f}" overflow="visible">'
             '<text class="axis" transform="rotate(-90)" y="4">{}</text></svg>'
-        ).format(left + width * (number + 0.5), head - 6, shorten(column, 24))
+        ).format(left + width * (number + 0.5), head - 6, shorten(column, 30))
         for number, column in enumerate(columns)
     ]
     for number, (name, cells) in enumerate(rows):
@@ -214,9 +215,13 @@ def _chart(label: str, height: float, drawn: Sequence[Markup]) -> Markup:
 
 
 def _texts(y: float, label: str, text: str) -> Markup:
+    """A label and, on a ground of its own that hides the end of a label that is too long, what it amounts to."""
+    room = round(7.6 * len(text)) + 8
     return Markup(
-        '<text class="label" y="{}">{}</text><text class="value" x="100%" y="{}" text-anchor="end">{}</text>'
-    ).format(y + 14, shorten(label, WIDEST - len(text)), y + 14, text)
+        '<text class="label" y="{}">{}</text>'
+        '<rect class="ground" x="100%" y="{}" width="{}" height="18" transform="translate(-{} 0)"/>'
+        '<text class="value" x="100%" y="{}" text-anchor="end">{}</text>'
+    ).format(y + 14, shorten(label, WIDEST - len(text)), y, room, room, y + 14, text)
 
 
 def _interval(low: float, high: float, y: float, name: str) -> Markup:

@@ -68,7 +68,7 @@ def _moves(source: Source) -> Figure | Absent:
         """,
     )
     found = {row[:2]: row for row in rows}
-    shown = [found[move] for move in MOVES if move in found]
+    shown = [found[move] for move in MOVES if move in found] or rows[: len(MOVES)]
     if not shown:
         return Absent("Funnel", "No customer has been in a stage for 90 days yet.")
     keeps = found.get(("active", "loyal")) or shown[0]

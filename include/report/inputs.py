@@ -80,7 +80,7 @@ def _by_day(received: list[tuple]) -> Figure | Absent:
 
     def cell(name: str, rows: int) -> Cell:
         return Cell(
-            0 if not rows else min(1 + int(3 * rows / usual[name]), 4), _compact(rows) if rows else "–"
+            0 if not rows else min(1 + int(2 * rows / usual[name]), 3), _compact(rows) if rows else "–"
         )
 
     quiet = [name for name, each in by_channel.items() if not each[days[-1]]]

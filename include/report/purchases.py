@@ -14,7 +14,7 @@ PROFILES = (
     "preferred_channel",
     "promotion_taste",
 )
-PRODUCTS = 14  # rows of the heat map
+PRODUCTS = 18  # rows of the heat map
 LIFT_LEVELS = (0.6, 0.85, 1.15, 1.5, 2.0, 3.0)  # where -2, -1, 0, 1, 2, 3 end
 
 
@@ -50,23 +50,22 @@ def _consumption(source: Source) -> Figure | Absent:
         return Absent(
             "Who buys what", "No group of customers buys a category clearly more or less than others."
         )
-    spread: dict[str, float] = {}
-    for row in sure:
-        distance = max((row[4] or 0) - 1, 1 - (row[5] or 1), 0)
-        spread[row[2]] = max(spread.get(row[2], 0), distance)
-    products = [name for name, _ in sorted(spread.items(), key=lambda item: (-item[1], item[0]))[:PRODUCTS]]
+    marked = sorted(sure, key=lambda row: (-(row[4] or 0), row[1], row[2]))
+    # The clearest of each group first, then the clearest of all.
+    of_groups = {row[1]: row[2] for row in reversed(marked)}
+    products = list(dict.fromkeys([*of_groups.values(), *(row[2] for row in marked)]))[:PRODUCTS]
     profiles = list(dict.fromkeys(row[1] for row in rows))
     found = {(row[1], row[2]): row for row in rows}
-    best = max(sure, key=lambda row: (row[4] or 0, row[1], row[2]))
-    title = f"{_capital(best[1])}: {times(best[3])} times as likely as everybody to buy {best[2]}"
+    best = marked[0]
+    title = f"Customers “{best[1]}” are {times(best[3])} times as likely as everybody to buy {best[2]}"
     told = sorted(
         (row for row in sure if row[2] in products),
         key=lambda row: (products.index(row[2]), profiles.index(row[1])),
     )
     return Figure(
         title,
-        "How many times as large the share of buyers is in a group as among everybody, for the categories in which "
-        "groups differ most. Pale fields do not differ clearly.",
+        "How many times as large the share of buyers is in a group as among everybody, for the categories that "
+        "mark them most. Pale fields do not differ clearly.",
         "lift: share of buyers against everybody's",
         heat_map(
             title,
@@ -300,7 +299,3 @@ def _offers(source: Source) -> Figure | Absent:
 
 def _orders(channel: str) -> str:
     return "orders" if channel == "any" else f"orders {words(channel)}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -79,7 +79,7 @@ def _costs(source: Source) -> Figure | Absent:
     if not rows:
         return Absent("Time and memory", "No step has left what it cost.")
     total, slowest = sum(row[1] for row in rows), max(rows, key=lambda row: row[1])
-    title = f"{seconds(total)} of work up to this page, {seconds(slowest[1])} of them to {slowest[0]}"
+    title = f"{seconds(total)} of work up to this page, of which {slowest[0]} takes {seconds(slowest[1])}"
     return Figure(
         title,
         "Wall time of each step up to the writing of this page; parts side by side are counted each.",

@@ -100,6 +100,13 @@ class Source:
         named = ", ".join(f"{name} as (select * from {_read(each)})" for name, each in files.items())
         return self.connection.execute(f"with {named} {query}").fetchall()
 
+    def names(self) -> dict[str, str]:
+        """The id of each audience, and what people call it."""
+        found = self.table(
+            "both/audiences", "select audience_id, coalesce(name, audience_id) from released order by 1"
+        )
+        return dict(found)
+
     @property
     def date(self) -> str:
         """The business day in SQL."""

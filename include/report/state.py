@@ -51,22 +51,22 @@ def state(source: Source) -> State:
         if tile
     )
     notices = tuple(_notices(source))
-    first = next(iter(source.table("cdp/customers", "select count(*) from released")), (0,))[0]
-    visitors = next(iter(source.table("dmp/visitors", "select count(*) from released")), (0,))[0]
-    who = listed(
-        [
-            each
-            for each in (
-                plural(first, "customer") if first else "",
-                plural(visitors, "anonymous visitor") if visitors else "",
-            )
-            if each
-        ]
-    )
-    verdict = f"{plural(len(notices), 'point')} to look at." if notices else "Everything is as expected."
-    return State(
-        f"This release knows {who or 'nobody yet'}. {verdict}", tiles, tuple(_changes(source)), notices
-    )
+    known = [
+        f"{tile.value} {tile.label}" for tile in tiles if tile.label in ("customers", "anonymous visitors")
+    ]
+    bought = [
+        f"{tile.value} customers bought within 28 days" for tile in tiles if tile.label.startswith("active")
+    ]
+    published = [
+        f"{tile.value} audiences are published" for tile in tiles if tile.label.startswith("audiences")
+    ]
+    sentences = [
+        f"This release knows {listed(known) or 'nobody yet'}",
+        *bought,
+        *published,
+        f"{plural(len(notices), 'point')} to look at" if notices else "Everything is as expected",
+    ]
+    return State(". ".join(sentences) + ".", tiles, tuple(_changes(source)), notices)
 
 
 def _customers(source: Source) -> Tile | None:
@@ -215,7 +215,7 @@ def _changes(source: Source) -> list[str]:
 
 
 def _notices(source: Source) -> list[Notice]:
-    found = []
+    found, names = [], source.names()
     received = received_rows(source)
     silent = silent_channels(received, source.day)
     if silent and len(silent) < len({row[0] for row in received}):
@@ -237,7 +237,9 @@ def _notices(source: Source) -> list[Notice]:
         "dmp/lookalike_models",
         "select audience_id, reason from released where verdict <> 'published' order by 1",
     ):
-        found.append(Notice(f"Look-alikes of “{words(name)}” are not published: {reason}.", "audiences"))
+        found.append(
+            Notice(f"Look-alikes of “{names.get(name, name)}” are not published: {reason}.", "audiences")
+        )
     for destination, failed in source.table(
         "ops/deliveries",
         """
@@ -257,7 +259,8 @@ def _notices(source: Source) -> list[Notice]:
     ):
         found.append(
             Notice(
-                f"Nobody of “{words(audience)}” is sent to {words(destination)}: all {count(refused)} are held back.",
+                f"Nobody of “{names.get(audience, audience)}” is sent to {words(destination)}: "
+                f"all {count(refused)} are held back.",
                 "activation",
             )
         )

@@ -7,7 +7,7 @@ from include.report.customers import LIFE
 from include.report.formats import count, exact, share, short, words
 from include.report.sections import MOST_BARS, MOST_ROWS, Absent, Chapter, Figure, Source, text_of
 
-COMPARED = ("auc", "lift_at_10", "gini")
+COMPARED = ("auc", "gini")  # of one scale, on which 1 is perfect
 
 
 def value(source: Source) -> Chapter:
@@ -160,13 +160,13 @@ def _models(source: Source) -> Figure | Absent:
     title = f"{better} of {len(held)} models are better than the naive rule they are held against"
     return Figure(
         title,
-        "Measured on people and weeks that the models had not seen. For AUC and Gini 1 is perfect.",
-        "AUC, Gini or lift at 10 %",
+        "Measured on people and weeks that the models had not seen. 1 is perfect.",
+        "AUC or Gini",
         bars(
             title,
             [
                 Bar(
-                    f"{words(row[0])}: {words(row[1])}",
+                    words(row[0]).replace(":", ": "),
                     f"{exact(row[2])} vs {exact(row[5])}",
                     (row[2],),
                     row[3],
@@ -175,6 +175,7 @@ def _models(source: Source) -> Figure | Absent:
                 )
                 for row in held[:MOST_BARS]
             ],
+            top=1.0,
         ),
         ("model", "metric", "value", "low", "high", "baseline", "baseline is", "verdict"),
         tuple(
