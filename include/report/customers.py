@@ -135,7 +135,7 @@ def _weeks(source: Source) -> tuple[Figure | Absent, ...]:
         ),
         _weekly(
             source,
-            f"{short(amounts[-1])} of order value came in",
+            f"{short(amounts[-1])} of order value",
             "order value by week, in the currency of the orders",
             says,
             amounts,
