@@ -23,8 +23,8 @@ def daily_form() -> dict[str, Param]:
             items={"type": "string", "minLength": 1},
             uniqueItems=True,
             title="Channels",
-            description="Ask only these channels for data, one name in a line. What others have is taken in by a later "
-            "run. Empty: all channels.",
+            description="Ask only these channels for data, one name in a line; what others have is taken in by a later "
+            "run. A channel that must deliver has to have delivered for the day before. Empty: all channels.",
         ),
         "rebuild": Param(
             False,
