@@ -175,7 +175,7 @@ def lines(
 def heat_map(label: str, rows: Sequence[tuple[str, Sequence[Cell]]], columns: Sequence[str]) -> Markup:
     """A field for each row and column, the deeper the farther from the middle; the numbers go where there is room."""
     head = 12 + 6.4 * max(len(shorten(column, 30)) for column in columns)
-    left, height = 36.0, 26
+    left, height = 24.0 if len(columns) > 8 else 36.0, 26
     width = (100 - left) / len(columns)
     drawn = [
         Markup(

@@ -89,12 +89,13 @@ def _consumption(source: Source) -> Figure | Absent:
             for row in told[: 2 * MOST_ROWS]
         ),
         key=(
-            ("h-2", "half or less"),
-            ("h-1", "less"),
-            ("h0", "not clearly different"),
-            ("h1", "more"),
-            ("h3", "twice"),
-            ("h4", "three times or more"),
+            ("h-2", "up to 0.6"),
+            ("h-1", "up to 0.85"),
+            ("h0", "about 1, or not clearly different"),
+            ("h1", "up to 1.5"),
+            ("h2", "up to 2"),
+            ("h3", "up to 3"),
+            ("h4", "more"),
         ),
         wide=True,
     )
