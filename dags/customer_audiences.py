@@ -14,7 +14,13 @@ same day again: a run is a function of its inputs, so a day may be run as often 
 that it did not change before.
 
 **To run another day** trigger the DAG with `day`. Files of later days are ignored; late files of earlier days are
-taken in.
+taken in. With `channels` only those are asked for data; what the others have is taken in by a later run.
+
+**What to look at.** *Report* in the tabs above shows what was published; each task has its gate's result in the tab
+*Quality gate*. A task that fails tells who is named under `notify` in `publishing.yml`.
+
+**What others can wait for.** The assets `tandem_landed`, `tandem_unified`, `tandem_scored` and `tandem_published` are
+updated when the gate of that step holds, the last when readers see the release.
 """
 
 from __future__ import annotations
@@ -22,7 +28,9 @@ from __future__ import annotations
 import os
 from datetime import datetime, timedelta
 
-from airflow.sdk import Param, chain, dag, task, task_group
+from airflow.sdk import Asset, chain, dag, task, task_group
+
+from include.airflow_form import daily_form
 
 LEARNED = (
     "value", "segmentation", "recommendation", "product_profiles", "propensity", "triggers", "needs", "offsite"
@@ -30,6 +38,16 @@ LEARNED = (
 # What answers over a network and is away for a moment is worth a second try; a broken contract is not.
 ONCE_MORE = {"retries": 1, "retry_delay": timedelta(seconds=10)}
 DAY = "{{ ti.xcom_pull(task_ids='open_run', key='day') }}"
+LANDED, UNIFIED, SCORED, PUBLISHED = (
+    Asset(name=f"tandem_{name}", uri=f"x-tandem://data/{name}")
+    for name in ("landed", "unified", "scored", "published")
+)
+
+
+def _tell_of_failure(context) -> None:
+    from include.airflow_task import tell_of_failure
+
+    tell_of_failure(context)
 
 
 @dag(
@@ -39,29 +57,15 @@ DAY = "{{ ti.xcom_pull(task_ids='open_run', key='day') }}"
     max_active_runs=1,
     doc_md=__doc__,
     tags=["tandem", "cdp", "dmp"],
-    default_args={"owner": "data-engineering", "retries": 0},
-    params={
-        "day": Param(
-            os.environ.get("TANDEM_DAY"),
-            type=["null", "string"],
-            format="date",
-            title="Business day",
-            description="All data up to the end of this day (UTC) is taken in. Empty: the day before the run.",
-        ),
-        "rebuild": Param(
-            False,
-            type="boolean",
-            title="Rebuild",
-            description="Run every step even when nothing has changed since this day was published.",
-        ),
-    },
+    default_args={"owner": "data-engineering", "retries": 0, "on_failure_callback": _tell_of_failure},
+    params=daily_form(),
 )
 def customer_audiences():
     @task
     def open_run(**context) -> list[str]:
-        from include.airflow_task import day_of
+        from include.airflow_task import chosen_channels, day_of
 
-        return _call("open_run", day_of(context))
+        return chosen_channels(context, _call("open_run", day_of(context)))
 
     @task(**ONCE_MORE, map_index_template="{{ task.op_kwargs['channel'] }}")
     def land(day: str, channel: str) -> dict[str, int]:
@@ -90,7 +94,7 @@ def customer_audiences():
         landed = land.partial(day=DAY).expand(channel=channels)
         complete = run.override(task_id="complete")("complete_landing", DAY)
         normalise = run.override(task_id="normalise")("normalise", DAY)
-        landed >> complete >> normalise >> gate("extract", DAY)
+        landed >> complete >> normalise >> gate.override(outlets=[LANDED])("extract", DAY)
 
     @task_group
     def stage():
@@ -102,14 +106,14 @@ def customer_audiences():
 
     @task_group
     def unify():
-        build("unify", DAY) >> gate("unify", DAY)
+        build("unify", DAY) >> gate.override(outlets=[UNIFIED])("unify", DAY)
 
     @task_group
     def learn():
         tasks = {name: run.override(task_id=name)("learn", DAY, name) for name in LEARNED}
         value, segmentation, recommendation, profiles, *others = tasks.values()
         value >> segmentation >> [recommendation, profiles]
-        [recommendation, profiles, *others] >> gate("learn", DAY)
+        [recommendation, profiles, *others] >> gate.override(outlets=[SCORED])("learn", DAY)
 
     @task_group
     def segment():
@@ -125,7 +129,7 @@ def customer_audiences():
     def publish():
         activate = run.override(task_id="activate")("activate", DAY)
         write = run.override(task_id="write")("write_release", DAY)
-        swap = run.override(task_id="swap")("swap_release", DAY)
+        swap = run.override(task_id="swap", outlets=[PUBLISHED])("swap_release", DAY)
         serve = run.override(task_id="serve", **ONCE_MORE)("serve_release", DAY)
         # A day on which nothing is new still sends what did not arrive before.
         deliver = run.override(task_id="deliver", trigger_rule="none_failed", **ONCE_MORE)("deliver", DAY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from datetime import date
@@ -13,10 +14,12 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundExceptio
 from include import pipeline
 from include.airflow_home import AirflowHome
 from include.business_day import business_day
-from include.config import ConfigError
+from include.config import ConfigError, load_configuration
 from include.extract.connectors.connections import Connection
 from include.ledger import SourceUnreachable, StepFailed
 from include.settings import settings
+
+logger = logging.getLogger(__name__)
 
 
 def day_of(context: Mapping[str, Any]) -> str:
@@ -26,6 +29,34 @@ def day_of(context: Mapping[str, Any]) -> str:
     day = business_day(context["params"], partition, run.logical_date or run.run_after).isoformat()
     context["ti"].xcom_push("day", day)
     return day
+
+
+def chosen_channels(context: Mapping[str, Any], channels: list[str]) -> list[str]:
+    """The channels that a run asks for data: those of its form, in the order of the configuration, or all.
+
+    Raises AirflowFailException for a name that is not configured.
+    """
+    chosen = context["params"].get("channels") or channels
+    unknown = sorted(set(chosen) - set(channels))
+    if unknown:
+        raise AirflowFailException(f"channels: found {', '.join(unknown)}, allowed: {', '.join(channels)}")
+    return [channel for channel in channels if channel in chosen]
+
+
+def tell_of_failure(context: Mapping[str, Any]) -> None:
+    """Tell everybody whom `publishing.yml` names that a task has failed. A gate has told them itself."""
+    from include.quality.notices import tell_of_task
+
+    task_id = context["ti"].task_id
+    if task_id.endswith(".gate"):
+        return
+    try:
+        notices = load_configuration(settings().config).publishing.notify
+    except ConfigError as error:
+        logger.warning("nobody is told that %s failed: %s", task_id, error)
+        return
+    day = context["ti"].xcom_pull(task_ids="open_run", key="day") or "day not known yet"
+    tell_of_task(notices, task_id, day, settings())
 
 
 def call(function: str, day: str, *arguments: Any) -> Any:

@@ -42,6 +42,14 @@ def tell_of_gate(
             _send(notice, body, settings)
 
 
+def tell_of_task(notices: Iterable[Notice], task: str, day: str, settings: Settings) -> None:
+    """Tell everybody that a task has failed. Why is in its log alone, for the reason may quote a row of the data."""
+    text = f"Tandem, {day}: {task} failed, its log says why; readers keep the last good release."
+    body = {"text": text, "business_day": day, "step": task, "severity": "stop", "failures": []}
+    for notice in notices:
+        _send(notice, body, settings)
+
+
 def _body(
     step: str, day: date, stopped: bool, broken: list[ExpectationResult], reason: str
 ) -> dict[str, Any]:

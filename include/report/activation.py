@@ -1,54 +1,89 @@
-"""The parts of the report that tell where audiences are sent, who is not and why, and what it brings."""
+"""Where audiences are sent, who is not and why, and what it brings."""
 
 from __future__ import annotations
 
-from include.report.sections import MOST_ROWS, Section, Source, bars_of
+from include.report.charts import Bar, bars
+from include.report.formats import count, plural, share, words
+from include.report.sections import MOST_BARS, MOST_ROWS, Absent, Chapter, Figure, Source, text_of
 
 
-def activations(source: Source) -> Section:
-    """What each destination is to hold of each audience, what changes, and the reasons of who is not sent."""
-    refused: dict[tuple[str, str], list[str]] = {}
-    for destination, audience, reason, people in source.table(
-        "ops/activation_refusals",
-        "select destination_id, audience_id, reason, people from released order by 1, 2, people desc, reason",
-    ):
-        refused.setdefault((destination, audience), []).append(f"{_words(reason)} {people:,}")
+def activation(source: Source) -> Chapter:
+    return Chapter(
+        "activation",
+        "Activation",
+        "What destinations are to hold, who is kept from them and why, what arrived, and what it brings.",
+        (_sent(source), _refused(source), _deliveries(source), _lift(source)),
+    )
+
+
+def _sent(source: Source) -> Figure | Absent:
     rows = source.table(
         "ops/activations",
         f"""
         select destination_id, audience_id, format, people, refused, added_rows, removed_rows
-        from released order by 1, 2 limit {MOST_ROWS}
+        from released order by people desc, 1, 2 limit {MOST_ROWS}
         """,
     )
-    return Section(
-        "Where audiences are sent",
-        "People whom each destination is to hold, and rows that it adds and removes against the day before. Whoever is "
-        "held back as control, did not consent or cannot be recognised there is not sent.",
-        bars_of([(f"{_words(row[1])} to {row[0]}", row[3], f"{row[3]:,}") for row in rows]),
-        (
-            "destination",
-            "audience",
-            "format",
-            "people",
-            "not sent",
-            "rows added",
-            "removed",
-            "not sent because",
+    if not rows:
+        return Absent("Sent", "No audience has a destination.")
+    people, refused = sum(row[3] for row in rows), sum(row[4] for row in rows)
+    destinations = len({row[0] for row in rows})
+    names = source.names()
+    title = f"{plural(people, 'membership')} go to {plural(destinations, 'destination')}, {refused:,} are held back"
+    return Figure(
+        title,
+        "People of each audience whom a destination is to hold, and those kept from it.",
+        "people",
+        bars(
+            title,
+            [
+                Bar(
+                    f"{names.get(row[1]) or words(row[1])} → {words(row[0])}",
+                    f"{row[3]:,} of {row[3] + row[4]:,}",
+                    (row[3], 0, row[4]),
+                )
+                for row in rows[:MOST_BARS]
+            ],
         ),
-        tuple(
-            (
-                row[0],
-                _words(row[1]),
-                row[2],
-                *(f"{each:,}" for each in row[3:7]),
-                "; ".join(refused.get((row[0], row[1]), [])),
-            )
-            for row in rows
-        ),
+        ("destination", "audience", "format", "people", "not sent", "rows added", "rows removed"),
+        tuple(text_of(row[0], words(row[1]), row[2], *(count(each) for each in row[3:])) for row in rows),
+        key=(("s1", "sent"), ("s3", "not sent")),
     )
 
 
-def deliveries(source: Source) -> Section:
+def _refused(source: Source) -> Figure | Absent:
+    rows = source.table(
+        "ops/activation_refusals",
+        f"""
+        select reason, destination_id, audience_id, people from released
+        order by people desc, reason, destination_id, audience_id limit {MOST_ROWS}
+        """,
+    )
+    if not rows:
+        return Absent("Not sent", "Nobody of an audience with a destination is kept from it.")
+    reasons: dict[str, int] = {}
+    for reason, *_, people in rows:
+        reasons[reason] = reasons.get(reason, 0) + people
+    ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    total = sum(reasons.values())
+    title = f"The main reason for not sending: {_sentence(ordered[0][0]).lower()} ({share(ordered[0][1] / total)})"
+    return Figure(
+        title,
+        "Everybody is told once for each audience and destination, with the first reason that holds.",
+        "memberships not sent",
+        bars(
+            title,
+            [
+                Bar(_sentence(reason), f"{people:,} ({share(people / total)})", (0, 0, people))
+                for reason, people in ordered[:MOST_BARS]
+            ],
+        ),
+        ("reason", "destination", "audience", "people"),
+        tuple(text_of(_sentence(row[0]), row[1], words(row[2]), count(row[3])) for row in rows),
+    )
+
+
+def _deliveries(source: Source) -> Figure | Absent:
     """The latest deliveries of the days before, failures first."""
     rows = source.table(
         "ops/deliveries",
@@ -59,21 +94,45 @@ def deliveries(source: Source) -> Section:
         limit {MOST_ROWS}
         """,
     )
-    return Section(
-        "What was delivered",
-        "Rows up to the day before: what is sealed today is sent after it. What failed is sent by the next run.",
-        bars_of(
-            [(f"{_words(row[2])} to {row[1]}: {row[3]}, {row[4]}", row[5], f"{row[5]:,}") for row in rows]
+    if not rows:
+        return Absent(
+            "Delivered", "Nothing was delivered before this day: what is sealed today is sent after it."
+        )
+    failed = sum(row[4] == "failed" for row in rows)
+    title = (
+        f"{failed} of the last {plural(len(rows), 'delivery', 'deliveries')} failed"
+        if failed
+        else f"The last {plural(len(rows), 'delivery', 'deliveries')} arrived"
+        if len(rows) > 1
+        else "The last delivery arrived"
+    )
+    return Figure(
+        title,
+        "Up to the day before: what is sealed today is sent after it. What failed is sent by the next run.",
+        "rows delivered",
+        bars(
+            title,
+            [
+                Bar(
+                    f"{words(row[2])} → {words(row[1])}: {row[3]} ({row[4]})",
+                    count(row[5]),
+                    (0, row[5]) if row[4] == "failed" else (row[5],),
+                )
+                for row in rows[:MOST_BARS]
+            ],
         ),
         ("day", "destination", "audience", "action", "status", "rows", "unreadable", "attempts", "reason"),
         tuple(
-            (f"{row[0]:%Y-%m-%d}", row[1], _words(row[2]), *row[3:5], f"{row[5]:,}", *row[6:8], row[8] or "")
+            text_of(
+                row[0], row[1], words(row[2]), *row[3:5], count(row[5]), count(row[6]), count(row[7]), row[8]
+            )
             for row in rows
         ),
+        key=(("s1", "arrived"), ("s2", "failed")),
     )
 
 
-def lift(source: Source) -> Section:
+def _lift(source: Source) -> Figure | Absent:
     """What audiences that are sent bring against those of their people who are held back."""
     rows = source.table(
         "both/audience_lift",
@@ -85,35 +144,56 @@ def lift(source: Source) -> Section:
         limit {MOST_ROWS}
         """,
     )
-    return Section(
-        "What sending brings",
-        "Since people entered an audience: the outcome per person of those who may be sent against those who are held "
-        "back, with the difference and its 95 % interval. An interval around zero shows nothing yet. The chart has the "
-        "share of people who bought.",
-        bars_of(
+    shown = [row for row in rows if row[2] == "buyers" and row[8] is not None]
+    if not rows:
+        return Absent(
+            "What sending brings",
+            "No audience has been sent long enough to compare it with its control group.",
+        )
+    sure = [row for row in shown if row[8] > 0]
+    title = (
+        f"{len(sure)} of {plural(len(shown), 'audience')} clearly buy more than those held back"
+        if shown
+        else "What sending brings cannot be told of buyers yet"
+    )
+    return Figure(
+        title,
+        "Since people entered an audience: the share who bought of those who may be sent, with the 95 % interval of "
+        "the difference, against those who are held back. An interval around the mark shows nothing yet.",
+        "share who bought",
+        bars(
+            title,
             [
-                (_who(row), row[5], f"{row[5]:.1%}", *(row[6] + each for each in row[8:10]), row[6])
-                for row in rows
-                if row[2] == "buyers" and row[8] is not None
-            ]
+                Bar(
+                    _who(row),
+                    f"{share(row[5], 1)} vs {share(row[6], 1)}",
+                    (row[5],),
+                    *(row[6] + each for each in row[8:10]),
+                    row[6],
+                )
+                for row in shown[:MOST_BARS]
+            ],
         ),
         ("audience", "outcome", "sent", "held back", "mean", "mean held back", "lift", "low", "high"),
         tuple(
-            (
+            text_of(
                 _who(row),
                 row[2],
-                *(f"{each:,}" for each in row[3:5]),
-                *("" if each is None else f"{each:,.3f}" for each in row[5:]),
+                count(row[3]),
+                count(row[4]),
+                *(None if each is None else f"{each:,.3f}" for each in row[5:]),
             )
             for row in rows
         ),
-        mark="held back",
+        key=(("s1", "may be sent"), ("mark", "held back")),
     )
 
 
 def _who(row: tuple) -> str:
-    return _words(row[0]) + (", look-alikes" if row[1] == "lookalike" else "")
+    return words(row[0]) + (", look-alikes" if row[1] == "lookalike" else "")
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
+def _sentence(reason: str) -> str:
+    """consent_refused:advertising as Consent refused (advertising)."""
+    what, _, of = words(reason).partition(":")
+    return (what[:1].upper() + what[1:]) + (f" ({of})" if of else "")

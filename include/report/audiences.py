@@ -1,14 +1,203 @@
-"""The parts of the report that tell where audiences are met, whom they reach and what they share."""
+"""Audiences: their sizes and trend, where they are met, whom they reach and what they share."""
 
 from __future__ import annotations
 
-from include.report.sections import MOST_ROWS, Section, Source, bars_of
+from collections.abc import Mapping
+from datetime import timedelta
+
+from include.report.charts import Bar, Cell, Dot, Line, bars, dots, heat_map, lines
+from include.report.formats import count, day_in_words, exact, plural, share, times, words
+from include.report.lookalikes import learned, lift_curves, reach_curves
+from include.report.sections import (
+    MOST_BARS,
+    MOST_ROWS,
+    NOT_PUBLISHED,
+    Absent,
+    Chapter,
+    Figure,
+    Source,
+    text_of,
+)
 
 BEST_PLACES = 3  # of each audience and dimension
+DAYS = 28  # of the trend
+MOST_LINES = 6
+OVERLAP_LEVELS = (0.0, 0.1, 0.25, 0.5)  # where 0, 1, 2, 3 end
 
 
-def placements(source: Source) -> Section:
-    """Where audiences are met more than everybody is, the surest placements of each audience."""
+def audiences(source: Source) -> Chapter:
+    return Chapter(
+        "audiences",
+        "Audiences",
+        "Who may be addressed, how that changes, whom it reaches and who is like them.",
+        (
+            _sizes(source),
+            _trend(source),
+            lift_curves(source),
+            reach_curves(source),
+            learned(source),
+            _reach(source),
+            _placements(source),
+            _overlaps(source),
+        ),
+    )
+
+
+def _sizes(source: Source) -> Figure | Absent:
+    rows = source.table(
+        "both/audience_members",
+        f"""
+        select audiences.audience_id, audiences.name, audiences.side, count(released.member_id) as members,
+            count(*) filter (where released.is_control) as controls,
+            {NOT_PUBLISHED} as not_published
+        from audiences
+        left join released using (audience_id)
+        group by all order by members desc, 1
+        """,
+        audiences="both/audiences",
+    )
+    if not rows:
+        return Absent("Sizes", "No audience is defined.")
+    live = [row for row in rows if row[3]]
+    title = (
+        f"{len(live)} of {plural(len(rows), 'audience')} have members; “{live[0][1] or live[0][0]}” is the largest"
+        if live
+        else f"None of {plural(len(rows), 'audience')} has members"
+    )
+    return Figure(
+        title,
+        "Members by rule and look-alikes. The control group is held back, so that the effect can be measured.",
+        "members",
+        bars(
+            title,
+            [
+                Bar(row[1] or row[0], f"{row[3]:,}" if row[3] else row[5] or "0", (row[3] - row[4], row[4]))
+                for row in rows[: 2 * MOST_BARS]
+            ],
+        ),
+        ("audience", "name", "side", "members", "of them control", "not published because of"),
+        tuple(text_of(*row[:3], count(row[3]), count(row[4]), row[5]) for row in rows),
+        key=(("s1", "may be addressed"), ("s2", "control group")),
+    )
+
+
+def _trend(source: Source) -> Figure | Absent:
+    """Members by day, from what was kept of the days before and what is published now."""
+    sizes = "as_of_date, audience_id, if(status = 'published', size + coalesce(lookalike_size, 0), 0)"
+    earlier = source.file(
+        source.lake.audiences(source.day, "audiences").parent.parent / "date=*" / "audiences.parquet",
+        f"""
+        select {sizes} from released
+        where as_of_date < {source.date} and as_of_date > {source.date} - {DAYS}
+        order by as_of_date, audience_id
+        """,
+    )
+    today = source.table("both/audiences", f"select {sizes} from released order by audience_id")
+    days = sorted({row[0] for row in earlier} | {source.day})
+    if len(days) < 2 or not today:
+        return Absent(
+            "Trend", "Audiences were published on one day so far: from the second day on, days are compared."
+        )
+    found = {(row[1], row[0]): row[2] for row in [*earlier, *today]}
+    moved = {
+        row[0]: row[1:]
+        for row in source.table(
+            "both/audience_changes",
+            f"""
+            select audience_id, count(*) filter (where change = 'entered'), count(*) filter (where change <> 'entered')
+            from released where changed_date = {source.date} group by 1 order by 1
+            """,
+        )
+    }
+    names = source.names()
+    largest = sorted(names, key=lambda name: (-found.get((name, source.day), 0), name))
+    entered, left = (sum(each[place] for each in moved.values()) for place in (0, 1))
+    title = f"{plural(entered, 'member')} entered audiences and {left:,} left on {day_in_words(source.day)}"
+    series = [
+        Line(
+            names[name],
+            tuple(((day - days[0]).days, found[name, day]) for day in days if (name, day) in found),
+        )
+        for name in largest[:MOST_LINES]
+    ]
+    return Figure(
+        title,
+        f"Members of the {len(series)} largest audiences, with their look-alikes.",
+        "members by day",
+        lines(title, series, lambda x: f"{days[0] + timedelta(days=x):%d %b %Y}", count),
+        ("audience", "entered today", "left today", *(f"{day:%Y-%m-%d}" for day in days)),
+        tuple(
+            text_of(
+                names[name],
+                *(count(each) for each in moved.get(name, (0, 0))),
+                *(count(found.get((name, day))) for day in days),
+            )
+            for name in largest
+        ),
+        key=tuple((f"l{number}", line.name) for number, line in enumerate(series, 1)),
+    )
+
+
+def _reach(source: Source) -> Figure | Absent:
+    rows = source.table(
+        "bridge/reach",
+        f"""
+        select audience_id, part, unit, people, incremental_people, mean_events, met_2_or_more, met_6_or_more,
+            counted_on, suppressed_because
+        from released order by unit desc, people desc nulls last, audience_id, part
+        limit {MOST_ROWS}
+        """,
+    )
+    told = [row for row in rows if row[2] == "visitors" and row[3] is not None]
+    if not told:
+        return Absent("Reach", "No audience reaches enough consented visitors to tell of.")
+    names = source.names()
+    title = f"“{_who(*told[0][:2], names)}” reaches {plural(told[0][3], 'person', 'people')} on the web"
+    return Figure(
+        title,
+        "People behind consented visitors, all known devices of one person together. Look-alikes add to the members "
+        "whom they resemble, members to all other audiences. What would tell of a few people is left out.",
+        "people reached",
+        bars(
+            title,
+            [
+                Bar(
+                    _who(*row[:2], names),
+                    f"{row[3]:,}" + (f", {row[4]:,} added" if row[4] is not None else ""),
+                    (row[4] or 0, 0, row[3] - (row[4] or 0)),
+                )
+                for row in told[:MOST_BARS]
+            ],
+        ),
+        (
+            "audience",
+            "counted as",
+            "people",
+            "added",
+            "events per person",
+            "met twice or more",
+            "six times or more",
+            "counted on",
+            "not told because of",
+        ),
+        tuple(
+            text_of(
+                _who(*row[:2]),
+                row[2],
+                count(row[3]),
+                count(row[4]),
+                "" if row[5] is None else f"{row[5]:.1f}",
+                count(row[6]),
+                count(row[7]),
+                *row[8:],
+            )
+            for row in rows
+        ),
+        key=(("s1", "added, where it may be told"), ("s3", "other people reached")),
+    )
+
+
+def _placements(source: Source) -> Figure | Absent:
     rows = source.table(
         "dmp/placements",
         f"""
@@ -19,17 +208,30 @@ def placements(source: Source) -> Section:
         limit {MOST_ROWS}
         """,
     )
-    return Section(
-        "Where to meet whom",
-        "100 is as often as everybody: how large the share of an audience is that was met there, against the share of "
-        "all consented visitors. At equal activity, only people who are met as often are compared: what is above 100 "
-        "then is taste.",
-        bars_of(
+    if not rows:
+        return Absent("Placements", "No audience is met anywhere clearly more often than everybody.")
+    first = rows[0]
+    names = source.names()
+    title = (
+        f"“{_who(*first[:2], names)}” are met {times(first[4] / 100)} times as often as everybody: "
+        f"{_place(*first[2:4])}"
+    )
+    shown = [row for row in rows if row[2] != "context"] or rows
+    return Figure(
+        title,
+        "The share of an audience that was met there, against the share of all consented visitors. At equal activity "
+        "(in the table) only people who are met as often are compared: what is above 100 then is taste.",
+        "times as often as everybody (index 100 is 1×)",
+        dots(
+            title,
             [
-                (f"{_who(row[0], row[1])}: {row[3]}", row[4], f"{row[4]:,.0f}", row[5], row[6], 100.0)
-                for row in rows
-                if row[2] != "context"
-            ]
+                Dot(
+                    f"{_place(*row[2:4])}: {_who(*row[:2], names)}",
+                    times(row[4] / 100),
+                    *(each / 100 for each in row[4:7]),
+                )
+                for row in shown[:MOST_BARS]
+            ],
         ),
         (
             "audience",
@@ -44,108 +246,91 @@ def placements(source: Source) -> Section:
             "q",
         ),
         tuple(
-            (
-                _who(row[0], row[1]),
+            text_of(
+                _who(*row[:2]),
                 *row[2:4],
-                *(f"{each:,.0f}" for each in row[4:7]),
-                "" if row[7] is None else f"{row[7]:,.0f}",
-                f"{row[8]:,}",
-                f"{row[9]:.1%}",
+                *(count(each) for each in row[4:9]),
+                share(row[9], 1),
                 f"{row[10]:.2g}",
             )
             for row in rows
         ),
-        mark="everybody",
+        key=(("s1", "index and interval"), ("mark", "everybody")),
     )
 
 
-def reach(source: Source) -> Section:
-    """How many people each audience and its look-alikes reach, what they add and how often they are met."""
-    rows = source.table(
-        "bridge/reach",
-        f"""
-        select audience_id, part, unit, people, incremental_people, mean_events, suppressed_because
-        from released order by unit desc, people desc nulls last, audience_id, part
-        limit {MOST_ROWS}
-        """,
-    )
-    return Section(
-        "Whom audiences reach",
-        "People behind consented visitors, of whom all known devices are one, and customers. Look-alikes add to the "
-        "members whom they resemble, members to all other audiences. What would tell of a few people is left out.",
-        bars_of(
-            [
-                (_who(row[0], row[1]), row[3], f"{row[3]:,}")
-                for row in rows
-                if row[2] == "visitors" and row[3] is not None
-            ]
-        ),
-        ("audience", "counted as", "people", "added", "events per person", "not told because of"),
-        tuple(
-            (
-                _who(row[0], row[1]),
-                row[2],
-                _count(row[3]),
-                _count(row[4]),
-                "" if row[5] is None else f"{row[5]:.1f}",
-                row[6] or "",
-            )
-            for row in rows
-        ),
-    )
-
-
-def overlaps(source: Source) -> Section:
+def _overlaps(source: Source) -> Figure | Absent:
     """A matrix of the audiences that share people: the share of the row's people who are in the column's audience."""
     rows = source.table(
         "bridge/audience_overlaps",
         f"""
-        select unit, audience_a, part_a, audience_b, part_b, overlap, share_of_a, share_of_b, method, error
+        select unit, audience_a, part_a, audience_b, part_b, overlap, share_of_a, share_of_b, method, error, counted_on
         from released where overlap is not null
         order by jaccard desc, unit, audience_a, part_a, audience_b, part_b
         limit {MOST_ROWS}
         """,
     )
-    shares: dict[tuple[tuple[str, str], tuple[str, str]], float] = {}
-    for row in rows:
-        one, other = (row[0], _who(row[1], row[2])), (row[0], _who(row[3], row[4]))
+    if not rows:
+        return Absent("Overlap", "No two audiences share enough people to tell of.")
+    called = source.names()
+    shown = [row for row in rows if row[0] == "visitors"] or rows
+    shares: dict[tuple[str, str], float] = {}
+    for row in shown:
+        one, other = _who(*row[1:3], called), _who(*row[3:5], called)
         shares[(one, other)], shares[(other, one)] = row[6], row[7]
     names = sorted({name for pair in shares for name in pair})
-    return Section(
-        "What audiences share",
-        "Read the table by rows: the share of the row's people who are in the column's audience too. An empty cell is "
-        "too few people to tell of, or none.",
-        bars_of(
-            [
-                (
-                    f"{_who(row[1], row[2])} and {_who(row[3], row[4])}, {row[0]}",
-                    row[5],
-                    f"{row[5]:,}" + (f" ± {2 * row[9]:,.0f}" if row[8] == "sketch" else ""),
-                )
-                for row in rows
-            ]
+    unit = "person" if shown[0][0] == "visitors" else "customer"
+    people = plural(shown[0][5], unit, "people" if unit == "person" else None)
+    title = f"“{_who(*shown[0][1:3], called)}” and “{_who(*shown[0][3:5], called)}” share most: {people}"
+
+    def cell(one: str, other: str) -> Cell:
+        part = shares.get((one, other))
+        if part is None:
+            return Cell(None)
+        return Cell(sum(part > end for end in OVERLAP_LEVELS), f"{100 * part:.0f}")
+
+    return Figure(
+        title,
+        "Read by rows: the share in percent of the row's people who are in the column's audience too. An empty field "
+        "is too few people to tell of, or none. The table counts customers too.",
+        "percent of the row's people",
+        heat_map(
+            title,
+            [(name, [cell(name, other) for other in names]) for name in names],
+            names,
         ),
-        ("counted as", "audience", *(_column(name, names) for name in names)),
+        (
+            "counted as",
+            "audience",
+            "and",
+            "people shared",
+            "of the first",
+            "of the second",
+            "error",
+            "counted on",
+        ),
         tuple(
-            (
-                *one,
-                *("" if (share := shares.get((one, other))) is None else f"{share:.0%}" for other in names),
+            text_of(
+                row[0],
+                _who(*row[1:3]),
+                _who(*row[3:5]),
+                count(row[5]),
+                share(row[6], 1),
+                share(row[7], 1),
+                exact(row[9]),
+                row[10],
             )
-            for one in names
+            for row in rows
         ),
+        key=(("h1", "up to 10 %"), ("h2", "up to 25 %"), ("h3", "up to 50 %"), ("h4", "more")),
+        wide=True,
     )
 
 
-def _who(audience_id: str, part: str) -> str:
-    name = audience_id.replace("_", " ")
+def _who(audience_id: str, part: str, names: Mapping[str, str] | None = None) -> str:
+    name = (names or {}).get(audience_id) or words(audience_id)
     return f"{name}, look-alikes" if part == "lookalikes" else name
 
 
-def _column(name: tuple[str, str], names: list[tuple[str, str]]) -> str:
-    """The audience, with the unit where both units have it."""
-    unit, audience = name
-    return f"{audience} ({unit})" if sum(each[1] == audience for each in names) > 1 else audience
-
-
-def _count(value: int | None) -> str:
-    return "" if value is None else f"{value:,}"
+def _place(dimension: str, value: str) -> str:
+    return f"{value}:00" if dimension == "hour" else f"{value} devices" if dimension == "device" else value

@@ -1,17 +1,19 @@
-"""What the parts of the report are made of: bars, sections, and where their numbers come from."""
+"""What the report is made of: figures and chapters, and where their numbers come from."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from markupsafe import Markup
 
 from include.lake import Lake
 
-MOST_BARS, MOST_ROWS = 20, 200
+MOST_BARS, MOST_ROWS = 12, 100
 # Why an audience has no member, in words, or null: a query of `audiences`.
 NOT_PUBLISHED = """
             case
@@ -22,28 +24,54 @@ NOT_PUBLISHED = """
 
 
 @dataclass(frozen=True)
-class Bar:
-    """One bar of a chart. `left` and `width` are in percent of the scale, as are the ends of an interval and the mark
-    of what the value is held against; None where there is none."""
+class Figure:
+    """What was found, in words, the chart of it and the table behind it.
 
-    label: str
-    value: str
-    width: float
-    low: float | None = None
-    high: float | None = None
-    mark: float | None = None
-
-
-@dataclass(frozen=True)
-class Section:
-    """One part of the page: a sentence, a chart and the table behind it. `mark` says what the marks are."""
+    `unit` says what is measured; `key` has a class of the page's style and a text for each colour of the chart; `wide`
+    takes the whole width of the page.
+    """
 
     title: str
     says: str
-    bars: tuple[Bar, ...]
+    unit: str
+    chart: Markup
     columns: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
-    mark: str = ""
+    rows: tuple[tuple[str, ...], ...]
+    key: tuple[tuple[str, str], ...] = ()
+    wide: bool = False
+
+    @property
+    def numeric(self) -> tuple[bool, ...]:
+        """Which columns hold nothing but numbers."""
+        return tuple(
+            all(_NUMBER.fullmatch(cell) for cell in column) for column in zip(*self.rows, strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A figure that this release has nothing for, and why, in one sentence."""
+
+    title: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """Figures about one question. `name` is its anchor in the page."""
+
+    name: str
+    title: str
+    says: str
+    parts: tuple[Figure | Absent, ...]
+
+    @property
+    def figures(self) -> list[Figure]:
+        return [each for each in self.parts if isinstance(each, Figure)]
+
+    @property
+    def absent(self) -> list[Absent]:
+        return [each for each in self.parts if isinstance(each, Absent)]
 
 
 @dataclass(frozen=True)
@@ -55,28 +83,49 @@ class Source:
     release: Path
     day: date
 
-    def table(self, name: str, query: str) -> list[tuple]:
-        """Rows of a query over `released`, a table of the release; none when the release does not have it."""
-        return self.file(self.release / f"{name}.parquet", query)
+    def table(self, name: str, query: str, **others: str) -> list[tuple]:
+        """Rows of a query over `released`, a table of the release, and over others under the names given; none when
+        the release does not have one of them."""
+        return self.file(
+            self.release / f"{name}.parquet",
+            query,
+            **{each: self.release / f"{table}.parquet" for each, table in others.items()},
+        )
 
-    def file(self, path: Path, query: str) -> list[tuple]:
-        """Rows of a query over `released`, a Parquet file or pattern; none when it is not there."""
-        folder = next(parent for parent in path.parents if "*" not in str(parent))
-        if not any(folder.glob(str(path.relative_to(folder)))):
+    def file(self, path: Path, query: str, **others: Path) -> list[tuple]:
+        """Rows of a query over `released`, a Parquet file or pattern, and over others; none when one is not there."""
+        files = {"released": path} | others
+        if not all(_is_there(each) for each in files.values()):
             return []
-        source = f"read_parquet('{str(path).replace(chr(39), chr(39) * 2)}', hive_partitioning = false)"
-        return self.connection.execute(f"with released as (select * from {source}) {query}").fetchall()
+        named = ", ".join(f"{name} as (select * from {_read(each)})" for name, each in files.items())
+        return self.connection.execute(f"with {named} {query}").fetchall()
+
+    def names(self) -> dict[str, str]:
+        """The id of each audience, and what people call it."""
+        found = self.table(
+            "both/audiences", "select audience_id, coalesce(name, audience_id) from released order by 1"
+        )
+        return dict(found)
+
+    @property
+    def date(self) -> str:
+        """The business day in SQL."""
+        return f"date '{self.day:%Y-%m-%d}'"
 
 
-def bars_of(rows: list[tuple]) -> tuple[Bar, ...]:
-    """Bars of (label, number, text[, low, high, mark]) on one scale from zero."""
-    shown = [(*row, *(None,) * (6 - len(row))) for row in rows[:MOST_BARS]]
-    top = max((max(each for each in (row[1], *row[3:]) if each is not None) for row in shown), default=0) or 1
+def text_of(*cells: Any) -> tuple[str, ...]:
+    """The cells of a row as text; nothing is an empty cell."""
+    return tuple("" if cell is None else str(cell) for cell in cells)
 
-    def percent(value: float | None) -> float | None:
-        return None if value is None else round(100 * max(float(value), 0) / float(top), 3)
 
-    return tuple(
-        Bar(row[0], row[2], percent(row[1]), percent(row[3]), percent(row[4]), percent(row[5]))
-        for row in shown
-    )
+def _is_there(path: Path) -> bool:
+    folder = next(parent for parent in path.parents if "*" not in str(parent))
+    return any(folder.glob(str(path.relative_to(folder))))
+
+
+def _read(path: Path) -> str:
+    quoted = str(path).replace("'", "''")
+    return f"read_parquet('{quoted}', hive_partitioning = false)"
+
+
+_NUMBER = re.compile(r"[-+<]?\s?[\d,.]*( ?(%|×|s|MB|min \d+ s))?".replace(" ?", "[ \N{NO-BREAK SPACE}]?"))

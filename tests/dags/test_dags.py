@@ -101,6 +101,37 @@ def test_tasks_and_their_order_are_those_of_the_design(dag_bag):
     assert {task.task_id: set(task.upstream_task_ids) for task in dag.tasks} == TASKS
 
 
+def test_the_form_of_the_daily_run_has_types_limits_and_help(dag_bag):
+    params = dag_bag.dags["customer_audiences"].params
+    assert {name: params.get_param(name).schema["type"] for name in params} == {
+        "day": ["null", "string"],
+        "channels": ["null", "array"],
+        "rebuild": "boolean",
+    }
+    for name in params:
+        assert params.get_param(name).schema["title"]
+        assert len(params.get_param(name).description) > 40
+
+
+def test_an_asset_is_updated_when_its_gate_holds_and_the_last_when_readers_see_the_release(dag_bag):
+    dag = dag_bag.dags["customer_audiences"]
+    assert {task.task_id: [asset.name for asset in task.outlets] for task in dag.tasks if task.outlets} == {
+        "extract.gate": ["tandem_landed"],
+        "unify.gate": ["tandem_unified"],
+        "learn.gate": ["tandem_scored"],
+        "publish.swap": ["tandem_published"],
+    }
+
+
+def test_every_task_has_an_owner_and_tells_of_its_failure(dag_bag):
+    for task in dag_bag.dags["customer_audiences"].tasks:
+        assert task.owner == "data-engineering"
+        told = task.on_failure_callback  # of a mapped task as it was given, of others as a list
+        assert [each.__name__ for each in (told if isinstance(told, list) else [told])] == [
+            "_tell_of_failure"
+        ]
+
+
 def test_nothing_runs_before_the_gate_of_the_step_before(dag_bag):
     dag = dag_bag.dags["customer_audiences"]
     for earlier, later in itertools.pairwise(STEPS):

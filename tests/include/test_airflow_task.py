@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from include import ledger, pipeline
-from include.airflow_task import call, read_connection
+from include.airflow_task import call, chosen_channels, read_connection, tell_of_failure
 from include.business_day import business_day
 from include.extract.connectors import retrying
 from include.lake import Lake
@@ -98,3 +98,39 @@ def test_a_password_is_no_part_of_how_a_connection_shows(monkeypatch):
 def test_a_missing_connection_fails_the_step():
     with pytest.raises(StepFailed, match="set AIRFLOW_CONN_NOWHERE to a URI"):
         read_connection("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("asked", "landed"),
+    [(None, ["crm", "web"]), ([], ["crm", "web"]), (["web"], ["web"]), (["web", "crm"], ["crm", "web"])],
+)
+def test_a_run_asks_the_channels_of_its_form(asked, landed):
+    assert chosen_channels({"params": {"channels": asked}}, ["crm", "web"]) == landed
+
+
+def test_a_channel_that_is_not_configured_is_refused_by_its_name():
+    with pytest.raises(AirflowFailException, match="channels: found shop, allowed: crm, web"):
+        chosen_channels({"params": {"channels": ["crm", "shop"]}}, ["crm", "web"])
+
+
+class Failed:
+    """What a task instance tells a callback."""
+
+    def __init__(self, task_id: str) -> None:
+        self.task_id = task_id
+
+    def xcom_pull(self, task_ids: str, key: str) -> str:
+        return {("open_run", "day"): DAY}[task_ids, key]
+
+
+def test_a_task_that_fails_is_told_and_its_reason_stays_in_the_log(run, tmp_path, caplog):
+    (tmp_path / "config" / "publishing.yml").write_text("notify: [{to: log}]\n")
+    tell_of_failure({"ti": Failed("stage.build"), "exception": StepFailed("ann@example.com is twice")})
+    assert "2017-12-01: stage.build failed" in caplog.text
+    assert "ann@example.com" not in caplog.text
+
+
+def test_a_gate_that_stops_tells_by_itself_alone(run, tmp_path, caplog):
+    (tmp_path / "config" / "publishing.yml").write_text("notify: [{to: log}]\n")
+    tell_of_failure({"ti": Failed("stage.gate")})
+    assert caplog.text == ""

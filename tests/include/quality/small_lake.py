@@ -136,7 +136,8 @@ ML = {
         from range({CUSTOMERS}) t(i)""",
     "segments": """select scheme || '_' || i as segment_id, scheme, date '2017-12-01' as as_of_date,
         'Segment ' || i as name, 'they buy' as description, 60::bigint as size, 0.5::double as share,
-        0.1::double as trend, 'v1' as model_version
+        0.1::double as trend, 4.0::double as mean_orders, 80.0::double as mean_spend,
+        20.0::double as mean_expected_value, 'v1' as model_version
         from range(2) t(i), (values ('behaviour'), ('rfm')) schemes(scheme)""",
     "customer_segments": f"""select {CUSTOMER} as customer_id, date '2017-12-01' as as_of_date, scheme,
         scheme || '_' || (i % 2) as segment_id, 0.1::double as distance
@@ -173,7 +174,10 @@ ML = {
         'logistic' as algorithm, 40::bigint as seed_size, 150::bigint as candidate_size, 12::bigint as features,
         0.8::double as auc, 4.0::double as lift_at_1, 3.0::double as lift_at_5, 2.5::double as lift_at_5_low,
         3.5::double as lift_at_5_high, 2.0::double as lift_at_10, 1.9::double as activity_lift_at_5,
-        'published' as verdict, 'beats activity' as reason, '[]' as curve""",
+        'published' as verdict, 'beats activity' as reason, '[
+            {"share": 0.01, "lift": 4.0, "low": 2.0, "high": 6.0, "activity_lift": 2.1},
+            {"share": 0.05, "lift": 3.0, "low": 2.5, "high": 3.5, "activity_lift": 1.9},
+            {"share": 0.1, "lift": 2.0, "low": 1.8, "high": 2.2, "activity_lift": 1.4}]' as curve""",
     "lookalike_members": f"""select 'loyal' as audience_id, {VISITOR} as visitor_id, date '2017-12-01' as as_of_date,
         1.0 / (i + 1) as score, 100.0 - i / 2 as percentile, 'narrow' as level, i % 10 = 0 as is_control,
         timestamp '2017-12-31' as expires_at from range(100, 150) t(i)""",
@@ -188,9 +192,11 @@ ML = {
         'sporty' as audience_b, 'members' as part_b, 120::bigint as people_a, 110::bigint as people_b,
         60::bigint as overlap, 60::bigint as only_a, 50::bigint as only_b, 0.5::double as share_of_a,
         0.55::double as share_of_b, 0.35::double as jaccard, 'exact' as method, 0.0::double as error,
-        false as is_held_back, null::varchar as suppressed_because, date '2017-12-01' as as_of_date""",
+        false as is_held_back, null::varchar as suppressed_because, date '2017-12-01' as as_of_date,
+        date '2017-12-01' as counted_on""",
     "reach": """select 'visitors' as unit, audience_id, part, people, 1000::bigint as population, people as
-        incremental_people, 2.5::double as mean_events, 'exact' as method, 0.0::double as error, false as is_held_back,
+        incremental_people, 2.5::double as mean_events, 55::bigint as met_2_or_more, null::bigint as met_6_or_more,
+        date '2017-12-01' as counted_on, 'exact' as method, 0.0::double as error, false as is_held_back,
         if(people is null, 'too few people', null) as suppressed_because, date '2017-12-01' as as_of_date
         from (values ('loyal', 'lookalikes', 120::bigint), ('loyal', 'members', null), ('sporty', 'members', 110))
             as sets(audience_id, part, people)""",
@@ -198,7 +204,7 @@ ML = {
 
 TABLES = {
     "cdp/customers": f"""select {CUSTOMER} as customer_id, 'p' || i || '@example.com' as email,
-        'active' as lifecycle_stage, i % 2 = 0 as consent_email,
+        'active' as lifecycle_stage, i % 2 = 0 as consent_email, ['crm'] as channels,
         'exact' as confidence_tier, timestamp '2017-11-01' as first_seen_at, timestamp '2017-11-20' as last_seen_at
         from range({CUSTOMERS}) t(i)""",
     "cdp/customer_attributes": f"""select {CUSTOMER} as customer_id, 'email' as attribute,
@@ -295,7 +301,8 @@ TABLES = {
     "dmp/placements": ML["placements"],
     "bridge/audience_overlaps": ML["audience_overlaps"],
     "bridge/reach": ML["reach"],
-    "both/audiences": """select *, 60::bigint as size, 50::bigint as min_size, 'published' as status
+    "both/audiences": """select *, 60::bigint as size, 0::bigint as lookalike_size, 50::bigint as min_size,
+        'published' as status, date '2017-12-01' as as_of_date
         from (values ('loyal', 'cdp', 'Loyal', 'd1'), ('sporty', 'dmp', 'Sporty', 'd2'))
         as t(audience_id, side, name, definition_version)""",
     "both/audience_members": f"""select 'loyal' as audience_id, {CUSTOMER} as member_id, i % 10 = 0 as is_control,
@@ -310,7 +317,8 @@ TABLES = {
         from (values ('customers', 'all', null::double), ('customers_by_size', '1', 1.0::double))
             as counted (measure, part, share)""",
     "ops/quarantine_summary": """select 'crm' as channel, 'customers' as kind, 'row' as refused, 'malformed' as reason,
-        '' as column_name, 1::bigint as rows, 1::bigint as refused_rows, 121::bigint as received_rows""",
+        '' as column_name, 1::bigint as rows, 1::bigint as refused_rows, 121::bigint as received_rows, 1 / 121 as share,
+        'crm.csv' as example_file, 7::bigint as example_row""",
     "ops/privacy_requests": """select '20171201-abc' as request_id, 'erasure' as kind, 'hash' as person,
         'landing' as place, 'Dana' as decided_by, 1::bigint as files_searched, 2::bigint as rows_found,
         2::bigint as rows_removed, 0::bigint as residue, true as is_proven, date '2017-12-01' as received_date,

@@ -1,0 +1,35 @@
+"""The fields of the form that the Airflow UI shows when a person triggers the daily DAG."""
+
+from __future__ import annotations
+
+import os
+
+from airflow.sdk import Param
+
+
+def daily_form() -> dict[str, Param]:
+    """The parameters of a daily run. None changes what a day is: a run with a form is the run of that day, later."""
+    return {
+        "day": Param(
+            os.environ.get("TANDEM_DAY"),
+            type=["null", "string"],
+            format="date",
+            title="Business day",
+            description="All data up to the end of this day (UTC) is taken in. Empty: the day before the run.",
+        ),
+        "channels": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string", "minLength": 1},
+            uniqueItems=True,
+            title="Channels",
+            description="Ask only these channels for data, one name in a line; what others have is taken in by a later "
+            "run. A channel that must deliver has to have delivered for the day before. Empty: all channels.",
+        ),
+        "rebuild": Param(
+            False,
+            type="boolean",
+            title="Rebuild",
+            description="Run every step even when nothing has changed since this day was published.",
+        ),
+    }

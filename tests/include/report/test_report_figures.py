@@ -1,0 +1,129 @@
+"""What the figures say, and what they leave out."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from include.report.activation import activation
+from include.report.audiences import audiences
+from include.report.purchases import purchases
+from include.report.sections import Absent, Chapter, Figure, Source
+from tests.include.quality.small_lake import DAY, SmallLake
+
+PERCENT = "\N{NO-BREAK SPACE}%"
+
+
+def figure(chapter: Chapter, unit: str) -> Figure:
+    (found,) = [each for each in chapter.figures if each.unit.startswith(unit)]
+    return found
+
+
+def test_who_is_not_sent_is_told_with_the_reasons(source: Source) -> None:
+    chapter = activation(source)
+    assert figure(chapter, "people").rows == (("ads", "loyal", "csv", "50", "10", "5", "2"),)
+    refused = figure(chapter, "memberships not sent")
+    assert refused.rows == (
+        ("Control", "ads", "loyal", "6"),
+        ("Consent unknown (advertising)", "ads", "loyal", "4"),
+    )
+    assert refused.title == f"The main reason for not sending: control (60{PERCENT})"
+
+
+def test_deliveries_are_told_failures_first(source: Source, small: SmallLake) -> None:
+    small.change(
+        small.lake.table("ops", "deliveries"),
+        "from old union all by name "
+        "select * replace (2 as delivery_number, 'failed' as status, '503' as reason) from old",
+    )
+    told = figure(activation(source), "rows delivered")
+    assert [(row[4], row[8]) for row in told.rows] == [("failed", "503"), ("sent", "")]
+    assert told.title == "1 of the last 2 deliveries failed"
+
+
+def test_lift_is_told_of_audiences_that_are_sent(source: Source, small: SmallLake) -> None:
+    told = figure(activation(source), "share who bought")
+    assert [row[:5] for row in told.rows] == [
+        ("loyal", outcome, "54", "6", "0.500") for outcome in ("buyers", "orders", "spend")
+    ]
+    assert told.title == "0 of 1 audience clearly buy more than those held back"
+    small.change(small.lake.table("both", "audience_lift"), "select * replace (false as is_sent) from old")
+    assert "What sending brings" in [each.title for each in activation(source).absent]
+
+
+def test_placements_that_do_not_differ_are_not_shown(source: Source, small: SmallLake) -> None:
+    def shown() -> list[str]:
+        return [row[2] for row in figure(audiences(source), "times as often as everybody").rows]
+
+    assert shown() == ["20", "news.example.com"]
+    small.change(
+        small.lake.table("dmp", "placements"),
+        "select * replace (dimension <> 'hour' as is_significant) from old",
+    )
+    assert shown() == ["news.example.com"]
+
+
+def test_reach_says_why_a_size_is_not_told(source: Source) -> None:
+    rows = {row[0]: row for row in figure(audiences(source), "people reached").rows}
+    assert rows["loyal"][2] == ""
+    assert rows["loyal"][-1] == "too few people"
+    assert rows["sporty"][2] == "110"
+
+
+def test_the_overlap_matrix_gives_the_share_of_the_row(source: Source) -> None:
+    told = figure(audiences(source), "percent of the row")
+    assert told.rows == (
+        (
+            "visitors",
+            "loyal, look-alikes",
+            "sporty",
+            "60",
+            f"50.0{PERCENT}",
+            f"55.0{PERCENT}",
+            "0",
+            str(DAY),
+        ),
+    )
+    assert re.findall(r'class="cell t4"[^>]*>(\d+)<|class="cell t3"[^>]*>(\d+)<', told.chart) == [
+        ("", "50"),
+        ("55", ""),
+    ]
+
+
+def test_a_lift_curve_is_held_against_activity_and_chance(source: Source) -> None:
+    chapter = audiences(source)
+    curve = figure(chapter, "lift, by share")
+    assert [row[1:] for row in curve.rows] == [
+        (f"1{PERCENT}", "4.00", "2.00", "6.00", "2.10"),
+        (f"5{PERCENT}", "3.00", "2.50", "3.50", "1.90"),
+        (f"10{PERCENT}", "2.00", "1.80", "2.20", "1.40"),
+    ]
+    assert [text for _, text in curve.key] == ["Loyal", "activity alone", "chance"]
+    reach = figure(chapter, "share of the hidden audience")
+    assert reach.title == f"A tenth of the visitors holds 20{PERCENT} of those like “Loyal”"
+
+
+def test_each_interest_is_told_once_in_its_clearest_window(source: Source) -> None:
+    told = figure(purchases(source), "times as many pages")
+    assert [row[:6] for row in told.rows] == [("DOG FOOD", "Pets", "28", "3.00", "2.25", "4.00")]
+    assert told.title == "After buying DOG FOOD people read 3.00 times as much about Pets elsewhere"
+
+
+def test_offers_to_few_people_are_not_told(source: Source) -> None:
+    (told,) = [each for each in purchases(source).figures if each.title.endswith("may be offered CAT FOOD")]
+    assert [row[:4] for row in told.rows] == [("DOG FOOD", "CAT FOOD", "Pets", "70")]
+
+
+def test_a_trigger_that_shows_nothing_is_not_told(source: Source) -> None:
+    told = figure(purchases(source), "times as many orders")
+    assert [row[0] for row in told.rows] == ["price drop"]
+
+
+@pytest.mark.parametrize("chapter", [activation, audiences, purchases])
+def test_without_tables_each_figure_says_why_it_is_missing(source: Source, small: SmallLake, chapter) -> None:
+    for path in (small.lake.root / "tables").rglob("*.parquet"):
+        path.unlink()
+    parts = chapter(source).parts
+    assert len(parts) >= 4
+    assert all(isinstance(part, Absent) and part.why.endswith(".") for part in parts)

@@ -1,0 +1,115 @@
+"""The pages inside the Airflow UI are for who is logged in and may see the DAG, and show nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from fastapi.testclient import TestClient
+
+from include.lake import Lake
+from include.settings import settings
+
+DAY = date(2017, 12, 1)
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, airflow_database: None) -> Iterator[TestClient]:
+    """The pages as the API server mounts them, over a lake with a report and what two gates found."""
+    from airflow.api_fastapi.app import init_auth_manager
+    from fastapi import FastAPI
+
+    from include.airflow_plugins.tandem import TandemPlugin
+
+    monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "s" * 64)
+    monkeypatch.setenv("TANDEM_DATA", str(tmp_path))
+    settings.cache_clear()
+    lake = Lake(tmp_path)
+    (tmp_path / "published/releases/2017-12-01_ab/report").mkdir(parents=True)
+    lake.current.symlink_to("releases/2017-12-01_ab")
+    (lake.current / "report/index.html").write_text("the report")
+    lake.quality_page(DAY, "index").parent.mkdir(parents=True)
+    for step in ("index", "stage"):
+        lake.quality_page(DAY, step).write_text(f"what {step} found")
+    (tmp_path / "secret.html").write_text("secret")
+    init_auth_manager()
+    server = FastAPI()
+    for entry in TandemPlugin().fastapi_apps:
+        server.mount(entry["url_prefix"], entry["app"])
+    yield TestClient(server)
+    settings.cache_clear()
+
+
+@pytest.fixture
+def reader(client: TestClient) -> TestClient:
+    """A client with the cookie that the login of the UI gives to somebody who may only look."""
+    from airflow.api_fastapi.app import get_auth_manager
+
+    token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="ann", role="viewer"))
+    client.cookies.set("_token", token)
+    return client
+
+
+PATHS = ["/tandem/report", "/tandem/quality", "/tandem/quality/2017-12-01/stage.html"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_without_a_login_nothing_is_shown(client: TestClient, path: str) -> None:
+    for cookie in (None, "not.a.token"):
+        if cookie:
+            client.cookies.set("_token", cookie)
+        answer = client.get(path, follow_redirects=False)
+        assert answer.status_code in (401, 403)
+        assert "found" not in answer.text.replace("Not Found", "")
+        assert "the report" not in answer.text
+
+
+def test_who_may_not_see_the_dag_sees_no_page(reader: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.api_fastapi.app import get_auth_manager
+
+    asked = []
+    monkeypatch.setattr(
+        type(get_auth_manager()), "is_authorized_dag", lambda _, **about: asked.append(about["details"].id)
+    )
+    assert reader.get("/tandem/report").status_code == 403
+    assert asked == ["customer_audiences"]
+
+
+def test_a_reader_sees_the_report_and_the_gates(reader: TestClient) -> None:
+    report = reader.get("/tandem/report")
+    assert (report.status_code, report.text) == (200, "the report")
+    assert "frame-ancestors 'self'" in report.headers["content-security-policy"]
+    assert reader.get("/tandem/quality").text == "what index found"
+    assert reader.get("/tandem/quality", params={"task": "stage.gate"}).text == "what stage found"
+    assert reader.get("/tandem/quality", params={"task": "open_run"}).text == "what index found"
+    assert reader.get("/tandem/quality", params={"run": "manual__unknown"}).text == "what index found"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/tandem/quality/2017-12-01/..%2f..%2fsecret.html",
+        "/tandem/quality/2017-12-01/%2e%2e/%2e%2e/secret.html",
+        "/tandem/quality/..%2f..%2f/secret.html",
+        "/tandem/quality/2017-12-01/secret.html",
+        "/tandem/quality/2017-12-01%2f..%2f../secret.html",
+        "/tandem/../secret.html",
+    ],
+)
+def test_no_path_leads_out_of_the_pages(reader: TestClient, path: str) -> None:
+    answer = reader.get(path)
+    assert answer.status_code in (404, 422)
+    assert "secret" not in answer.text.replace("secret.html", "")
+
+
+def test_what_is_not_there_yet_is_said(reader: TestClient) -> None:
+    answer = reader.get("/tandem/quality/2017-12-02/stage.html")
+    assert (answer.status_code, answer.json()["detail"]) == (
+        404,
+        "The gate of stage has not stood on 2017-12-02 yet.",
+    )
+    Lake(settings().data).current.unlink()
+    assert reader.get("/tandem/report").json()["detail"] == "Nothing is published yet: run the DAG first."
