@@ -1009,10 +1009,12 @@ class Key(Model):
 
 class Requests(Model):
     """When a privacy request waits for a person: it comes to more than `approve_above_customers` customers, or to more
-    than `approve_above_likely_records` records that only likeness links."""
+    than `approve_above_likely_records` records that only likeness links; and erasures when more than
+    `approve_above_erasures` come at once."""
 
     approve_above_customers: StrictInt = Field(default=1, ge=0)
     approve_above_likely_records: StrictInt = Field(default=5, ge=0)
+    approve_above_erasures: StrictInt = Field(default=100, ge=0)
 
 
 class Retention(Model):
