@@ -9,7 +9,7 @@ PORT   ?= 8080
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run check plan replay ui test faults lint bench report clean
+.PHONY: help demo run check plan replay ui test faults lint audit bench report clean
 
 help: ## what can be done
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ lint: $(READY) ## ruff for Python, sqlfluff for SQL
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests
+
+audit: $(READY) ## known vulnerabilities of the packages in the lock; says so when there is no network to ask
+	@$(VENV)/bin/python -m tests.audit
 
 bench: $(READY) ## measure against the alternatives and write docs/benchmarks.md [SIZE=small|medium|large]
 	@$(VENV)/bin/python -m include.benchmark $(if $(SIZE),--size "$(SIZE)")

@@ -84,8 +84,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     request.add_argument("--purpose", help="of an objection")
     request.add_argument("--reason", default="")
-    request.add_argument("--approve", help="a request that waits")
-    request.add_argument("--refuse", help="a request that waits")
+    request.add_argument("--approve", help="a request that waits, or all")
+    request.add_argument("--refuse", help="a request that waits, or all")
     request.add_argument("--by", default="", help="who decides")
     options = parser.parse_args(arguments)
     if options.command == "privacy" and not options.date:
@@ -172,8 +172,10 @@ def _work_off_requests(config: Path, data: Path, options: argparse.Namespace) ->
     if not pseudonym_key():
         os.environ["TANDEM_PSEUDONYM_KEY"] = AirflowHome(data).environment(config)["TANDEM_PSEUDONYM_KEY"]
     value = sys.stdin.readline().strip() if options.id == "-" else options.id or ""
-    if options.approve or options.refuse:
-        decide(Lake(data), options.approve or options.refuse, options.by, approve=bool(options.approve))
+    decided = options.approve or options.refuse
+    waiting = [each.request_id for each in requests(Lake(data)) if each.status == "waiting"]
+    for request_id in (waiting if decided == "all" else [decided]) if decided else []:
+        decide(Lake(data), request_id, options.by, approve=bool(options.approve))
     pipeline.receive_requests(
         options.date, options.kind or "", options.id_type, value, options.purpose or "", options.reason
     )

@@ -121,11 +121,14 @@ def read_connection(connection_id: str) -> Connection:
 def _adopt_pseudonym_key() -> None:
     """Take the key from the Airflow connection when the environment does not hold it.
 
-    The connection is called `tandem_pseudonym_key`; the key is its password.
+    The connection is called `tandem_pseudonym_key`; the key is its password, its extra has those of earlier epochs.
     """
     if os.environ.get("TANDEM_PSEUDONYM_KEY"):
         return
     try:
-        os.environ["TANDEM_PSEUDONYM_KEY"] = BaseHook.get_connection("tandem_pseudonym_key").password or ""
+        found = BaseHook.get_connection("tandem_pseudonym_key")
     except AirflowNotFoundException:
         return  # the first task says that there is no key, and how to give one
+    os.environ["TANDEM_PSEUDONYM_KEY"] = found.password or ""
+    for epoch, key in found.extra_dejson.items():
+        os.environ[f"TANDEM_PSEUDONYM_KEY_{epoch}"] = str(key)

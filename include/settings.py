@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -71,6 +72,13 @@ def _machine_memory() -> int:
 def pseudonym_key() -> bytes:
     """The secret that makes visitor ids: `TANDEM_PSEUDONYM_KEY`, or empty when none is set."""
     return os.environ.get("TANDEM_PSEUDONYM_KEY", "").encode()
+
+
+def earlier_keys() -> dict[int, bytes]:
+    """The pseudonym keys of earlier epochs that are kept, by epoch: `TANDEM_PSEUDONYM_KEY_<epoch>`. Only an erasure
+    and an access request read them, to find the visitors of then."""
+    found = {re.fullmatch(r"TANDEM_PSEUDONYM_KEY_(\d+)", name): value for name, value in os.environ.items()}
+    return {int(name[1]): value.encode() for name, value in found.items() if name and value}
 
 
 def erasure_key() -> bytes:

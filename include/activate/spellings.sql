@@ -16,6 +16,9 @@ create or replace temp macro spell_without_punctuation(value) as regexp_replace(
 -- Digits only, without leading zeros: 447… and not +447… (Meta, TikTok).
 create or replace temp macro spell_digits(value) as regexp_replace(regexp_replace(value, '\D', '', 'g'), '^0+', '');
 
+-- The five digits of a ZIP+4 (Meta).
+create or replace temp macro spell_before_dash(value) as split_part(value, '-', 1);
+
 -- name+tag@ is name@.
 create or replace temp macro spell_without_tag(value) as regexp_replace(value, '\+[^@]*@', '@');
 

@@ -193,6 +193,10 @@ class FileSource(Model):
     for csv, jsonl, json and text. `null_values` are the texts that mean "no value". `records` is where the rows of
     a json document are, keys with dots between them; without it the document itself is the array. `connection` is
     the Airflow connection with the keys to the object storage; without it its client looks for them as usual.
+
+    A file that unfolds to more than `max_expansion` times its size (64 MB it always may), or has more than `max_fields`
+    columns, is refused; a JSON object that is nested more than `max_depth` deep, or has more than `max_fields` keys of
+    its own, is quarantined.
     """
 
     connector: Literal["file"] = "file"
@@ -207,6 +211,9 @@ class FileSource(Model):
     records: str | None = Field(default=None, min_length=1)
     encoding: str = "utf-8"
     compression: Literal["auto", "none", "gzip", "zstd"] = "auto"
+    max_expansion: StrictInt = Field(default=200, ge=1)
+    max_depth: StrictInt = Field(default=500, ge=1)
+    max_fields: StrictInt = Field(default=10_000, ge=1)
 
     @property
     def is_remote(self) -> bool:
@@ -1002,10 +1009,12 @@ class Key(Model):
 
 class Requests(Model):
     """When a privacy request waits for a person: it comes to more than `approve_above_customers` customers, or to more
-    than `approve_above_likely_records` records that only likeness links."""
+    than `approve_above_likely_records` records that only likeness links; and erasures when more than
+    `approve_above_erasures` come at once."""
 
     approve_above_customers: StrictInt = Field(default=1, ge=0)
     approve_above_likely_records: StrictInt = Field(default=5, ge=0)
+    approve_above_erasures: StrictInt = Field(default=100, ge=0)
 
 
 class Retention(Model):

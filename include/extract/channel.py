@@ -83,7 +83,7 @@ def extract_channel(
             part_folder.mkdir()
             if fingerprint is None:
                 path = delivery.fetch(part_folder)
-                fingerprint = hash_file(path)
+                fingerprint = _hash(channel, path)
             delivered_on = _delivered_on(receipts, delivery, day, fingerprint, spec_hash)
             if delivered_on is None:
                 continue
@@ -127,6 +127,15 @@ def extract_channel(
         erased=sum(receipt.erased for receipt in landed),
         skipped_files=len(deliveries) - len(landed),
     )
+
+
+def _hash(channel: Channel, path: Path) -> str:
+    try:
+        return hash_file(path)
+    except OSError as error:
+        raise StepFailed(
+            f"channel {channel.name}: {path} cannot be read ({error.strerror}): let the account of the pipeline read it"
+        ) from error
 
 
 def _delivered_on(
@@ -199,26 +208,29 @@ def open_source(connection: duckdb.DuckDBPyConnection, channel: Channel, file: S
 
 def _open_rows(connection: duckdb.DuckDBPyConnection, channel: Channel, file: SourceFile) -> Source:
     held_as = file.stored_as or file.format
-    if held_as == "parquet":
-        return open_parquet(connection, file)
     layout = channel.source
-    if channel.required and _is_empty(file.path, layout.encoding):
+    if held_as == "parquet":
+        return open_parquet(connection, file, getattr(layout, "max_expansion", None))
+    if channel.required and _is_empty(file.path, layout):
         raise StepFailed(f"{file.path} is empty; set required: false if the day may be without data")
     if held_as == "csv":
         return open_csv(connection, file, dialect_of(layout))
     if held_as == "json":
-        return open_json_document(file, layout.encoding, layout.records)
-    return open_json_lines(file, layout.encoding)
+        return open_json_document(file, layout)
+    return open_json_lines(file, layout)
 
 
 def dialect_of(layout: FileSource) -> Dialect:
     """How the CSV files of a source are written."""
     escape = layout.quote if layout.escape in ('"', layout.quote) else layout.escape
-    return Dialect(layout.delimiter, layout.quote, escape, layout.encoding, layout.header)
+    return Dialect(
+        layout.delimiter, layout.quote, escape, layout.encoding, layout.header, layout.max_expansion,
+        layout.max_fields,
+    )  # fmt: skip
 
 
-def _is_empty(path: Path, encoding: str) -> bool:
-    with open_text(path, encoding) as stream:
+def _is_empty(path: Path, layout: FileSource) -> bool:
+    with open_text(path, layout.encoding, layout.max_expansion) as stream:
         return not stream.read(1)
 
 

@@ -6,11 +6,62 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from include.lake import Lake, earlier_days, replacing
 from include.ledger import StepFailed
+from include.settings import earlier_keys, erasure_key, pseudonym_key
+
+
+@dataclass(frozen=True)
+class KeysAtHand:
+    """The `keys` under which a person's visitors can be looked for, that of today first, and the `lost` epochs: those
+    of which something is held still, and whose key is not there."""
+
+    keys: tuple[bytes, ...]
+    lost: tuple[int, ...] = ()
+
+
+def keys_at_hand(lake: Lake) -> KeysAtHand:
+    """The key of today, that of the tombstones, which may be an older one, and those that are kept of earlier epochs.
+
+    Raises StepFailed when one that is given for an epoch is not the key of it.
+    """
+    known, earlier = _known(lake), earlier_keys()
+    for epoch, given in sorted(earlier.items()):
+        if known.get(str(epoch)) != fingerprint(given):
+            raise StepFailed(
+                f"privacy: TANDEM_PSEUDONYM_KEY_{epoch} is not the key of epoch {epoch}, of which the lake remembers "
+                f"{', '.join(sorted(known)) or 'none'}: give that key, or none"
+            )
+    marks = {fingerprint(each): each for each in (pseudonym_key(), erasure_key(), *earlier.values())}
+    keys = dict.fromkeys((pseudonym_key(), *(marks[mark] for mark in known.values() if mark in marks)))
+    missing = [int(epoch) for epoch, mark in known.items() if mark not in marks]
+    held = _epochs_held(lake) if missing else set()
+    lost = sorted(epoch for epoch in missing if epoch in held or None in held)
+    return KeysAtHand(tuple(keys), tuple(lost))
+
+
+def _epochs_held(lake: Lake) -> set[int | None]:
+    """The epochs of the days of which something that names visitors is kept; None of a day that nothing is known of."""
+    folders = [
+        path for area in ("ml", "audiences", "activation") for path in (lake.root / area).glob("date=*")
+    ]
+    days = {path.name.removeprefix("date=") for path in folders}
+    days |= {path.name.partition("_")[0] for path in (lake.published / "releases").glob("*_*")}
+    return {_epoch_of(lake, day) for day in days}
+
+
+def _path(lake: Lake) -> Path:
+    return lake.root / "privacy" / "key_epochs.json"
+
+
+def _known(lake: Lake) -> dict[str, str]:
+    """The fingerprint of the key of each epoch that has run, by its number."""
+    path = _path(lake)
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def fingerprint(key: bytes) -> str:
@@ -42,8 +93,7 @@ def hold_key_to_its_epoch(lake: Lake, key: bytes, epoch: int) -> None:
     Raises StepFailed when the key of a known epoch has changed, when a new epoch has the key of an older one (its
     visitors could be matched with theirs), and when the epoch is older than one that ran before.
     """
-    path = lake.root / "privacy" / "key_epochs.json"
-    known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    path, known = _path(lake), _known(lake)
     mark = fingerprint(key)
     epochs = sorted(int(number) for number in known)
     if known.get(str(epoch), mark) != mark:

@@ -21,6 +21,7 @@ from include.quality.page import write_index, write_page
 from include.quality.placeholders import placeholders
 from include.quality.samples import PERSONAL_COLUMNS, pseudonymised, sample_query, write_samples
 from include.quality.suites import UNEXPECTED_ROWS, Asset, Expectation, load_suite
+from include.quality.trend import trends_of
 
 if TYPE_CHECKING:
     from include.config import Configuration
@@ -132,7 +133,7 @@ def run_gate(
     result = GateResult(step, day, tuple(results), page, round(seconds, 3))
     _write_results(lake, result)
     write_samples(lake, result)
-    write_page(page, result)
+    write_page(page, result, trends_of(lake, result))
     write_index(page.parent, day)
     if result.failed:
         raise GateStopped(result, _failure(result))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include.lake import Lake, replacing
 from include.ledger import STEPS
+from include.quality.trend import HEIGHT, WIDTH, Key, Trend, key_of
 
 if TYPE_CHECKING:
     from include.quality.gate import GateResult
@@ -18,12 +20,15 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).with_name("templates")
 
 
-def write_page(path: Path, result: GateResult) -> None:
-    """Write the page of a gate: what does not hold first, then everything that was checked."""
+def write_page(path: Path, result: GateResult, trends: Mapping[Key, Trend]) -> None:
+    """Write the page of a gate: what does not hold first, then everything that was checked, each with its trend."""
     ordered = sorted(
         result.results, key=lambda each: (each.success, each.severity != "stop", each.asset, each.expectation)
     )
-    _write(path, "gate.html", result=result, results=ordered)
+    _write(
+        path, "gate.html", result=result, trends=trends, width=WIDTH, height=HEIGHT,
+        results=[(each, key_of(each)) for each in ordered],
+    )  # fmt: skip
 
 
 def write_index(folder: Path, day: date) -> None:

@@ -28,8 +28,8 @@ def find_files(channel: Channel, day: date, settings: Settings) -> list[Delivery
 
     A file is named by its path below the configuration's folder, or below its bucket.
     Raises StepFailed when the channel is required and the file of `day` (without `{date}`: any file) is
-    missing, or when a file's name holds a date that does not exist; SourceUnreachable when the object storage does
-    not answer.
+    missing, when what has the name of a file is none or a link to elsewhere, or when a file's name holds a date that
+    does not exist; SourceUnreachable when the object storage does not answer.
     """
     if channel.source.is_remote:
         from include.extract.connectors.storage import find_objects
@@ -39,7 +39,10 @@ def find_files(channel: Channel, day: date, settings: Settings) -> list[Delivery
     else:
         base, pattern = _split_base(channel.source.path, settings)
         root = str(base) + "/" if base else ""
-        found = _find_local(base, root, pattern, channel.source.format)
+        try:
+            found = list(_find_local(base, root, pattern, channel.source.format))
+        except StepFailed as failure:
+            raise StepFailed(f"channel {channel.name}: {failure}") from None
     expression = re.compile(_expression(pattern))
     dated = "{date}" in pattern
     files = []
@@ -65,11 +68,28 @@ def glob_prefix(pattern: str) -> str:
 
 def _find_local(base: Path | None, root: str, pattern: str, file_format: str) -> Iterator[Delivery]:
     anywhere = glob.escape(root) + pattern.replace("{date}", DATE_GLOB)
+    # Whoever may put a file there could put a link to any other file of this machine there as well.
+    inside = Path(root + glob_prefix(pattern).rpartition("/")[0]).resolve()
+    names_files = pattern.rpartition("/")[2].strip("*") != ""
     for match in glob.iglob(anywhere, recursive=True):  # noqa: PTH207, the root is escaped
         path = Path(match)
-        if path.is_file():
-            name = path.relative_to(base).as_posix() if base else path.as_posix()
-            yield Delivery(name, None, file_format, lambda _, path=path: path)
+        if path.is_dir() and not names_files:
+            continue
+        _check_is_file(path, inside)
+        name = path.relative_to(base).as_posix() if base else path.as_posix()
+        yield Delivery(name, None, file_format, lambda _, path=path: path)
+
+
+def _check_is_file(path: Path, inside: Path) -> None:
+    """Raises StepFailed for a folder, a link that leads nowhere or out of the channel's folder, or a device."""
+    if path.is_dir():
+        raise StepFailed(f"{path} is a folder: to read the files in it, end path in /*")
+    if not path.exists():
+        raise StepFailed(f"{path} is a link that leads nowhere: deliver the file, or remove the link")
+    if not path.resolve().is_relative_to(inside):
+        raise StepFailed(f"{path} is a link to a file outside of {inside}: deliver the file itself")
+    if not path.is_file():
+        raise StepFailed(f"{path} is no file but a pipe or a device: deliver a file")
 
 
 def partitions_of(name: str) -> dict[str, str | None]:

@@ -219,7 +219,7 @@ def _find_cuts(data: bytes, start: int) -> Cuts:
     places = np.flatnonzero(np.frombuffer(data.translate(SIGNS), dtype=bool)[start:])
     signs = np.frombuffer(data, dtype=np.uint8)[start:][places]
     is_quote = signs == QUOTE
-    is_quote[_escaped(places, signs)] = False
+    is_quote[escaped(places, signs)] = False
     quotes = np.cumsum(is_quote, dtype=np.int32)
     is_newline = signs == NEWLINE
     if (quotes[is_newline] & 1).any():
@@ -235,7 +235,7 @@ def _find_cuts(data: bytes, start: int) -> Cuts:
     return Cuts(commas, int(places[stop]) + start, bool(signs[stop] == CLOSE_LIST))
 
 
-def _escaped(places: np.ndarray, signs: np.ndarray) -> np.ndarray:
+def escaped(places: np.ndarray, signs: np.ndarray) -> np.ndarray:
     """The indexes of the signs that have an odd number of backslashes right before them."""
     slashes = np.flatnonzero(signs == BACKSLASH)
     if not len(slashes):

@@ -17,7 +17,15 @@ from typing import BinaryIO
 
 import numpy as np
 
-from include.extract.formats.lines import BLANK, GOOD, MALFORMED, Block, open_text, read_blocks
+from include.extract.formats.lines import (
+    BLANK,
+    GOOD,
+    MALFORMED,
+    MAX_EXPANSION,
+    Block,
+    open_text,
+    read_blocks,
+)
 from include.ledger import StepFailed
 
 MAX_RECORD_BYTES = 1 << 20  # an open quote that is not closed within this much text was never meant as one
@@ -31,13 +39,16 @@ class Dialect:
     """How a CSV file is written; `quote` is empty when nothing is quoted, `escape` is the sign that makes a quote
     inside a quoted field an ordinary one (by default the quote itself, written twice). Where the `delimiter` has
     several signs, `stand_in` is the one that takes its place in patterns; `line_end` is LF, with or without CR before
-    it, or CR alone."""
+    it, or CR alone. A packed file unfolds to no more than `max_expansion` times its size, and no file has more than
+    `max_fields` columns."""
 
     delimiter: str = ","
     quote: str = '"'
     escape: str = '"'
     encoding: str = "utf-8"
     has_header: bool = True
+    max_expansion: int = MAX_EXPANSION
+    max_fields: int = 10_000
     stand_in: str = ""
     line_end: str = "\n"
 
@@ -80,7 +91,7 @@ class Scan:
 @contextmanager
 def open_lines(path: Path, dialect: Dialect) -> Iterator[BinaryIO]:
     """The file as UTF-8 text whose lines end in LF. Raises StepFailed as `open_text` does."""
-    with open_text(path, dialect.encoding) as stream:
+    with open_text(path, dialect.encoding, dialect.max_expansion) as stream:
         yield stream if dialect.line_end == "\n" else io.BufferedReader(_WithNewlines(stream), 1 << 20)
 
 
@@ -91,7 +102,7 @@ def settle(path: Path, dialect: Dialect) -> Dialect:
     Raises StepFailed when the delimiter has several signs and the file holds every sign that could stand for it.
     """
     free = set(STAND_INS) if len(dialect.delimiter) > 1 else set()
-    with open_text(path, dialect.encoding) as stream:
+    with open_text(path, dialect.encoding, dialect.max_expansion) as stream:
         data = stream.read(FIRST_LOOK_BYTES)
         has_cr_only = b"\r" in data and b"\n" not in data
         while data and (free or has_cr_only):
@@ -110,7 +121,7 @@ def read_header(path: Path, dialect: Dialect) -> tuple[tuple[str, ...], int]:
     columns are `column_1`, `column_2` and so on.
 
     A name that comes again gets `_2`, `_3`; a missing name is `column_<position>`.
-    Raises StepFailed when there is no line or it cannot be read as a header.
+    Raises StepFailed when there is no line, or it cannot be read as a header or has too many columns.
     """
     with open_lines(path, dialect) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="")
@@ -123,6 +134,11 @@ def read_header(path: Path, dialect: Dialect) -> tuple[tuple[str, ...], int]:
         )  # fmt: skip
         try:
             for row in reader:
+                if len(row) > dialect.max_fields:
+                    raise StepFailed(
+                        f"{path} has {len(row):,} columns: is delimiter {dialect.delimiter!r} right? If so, raise "
+                        f"max_fields in its source, which is {dialect.max_fields:,}"
+                    )
                 row = [name.replace(dialect.sign, dialect.delimiter) for name in row]
                 if any(name.strip() for name in row):
                     names = _distinct(row) if dialect.has_header else _distinct([""] * len(row))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,10 +26,23 @@ from include.ledger import StepFailed
 BLOCK_BYTES = 8 << 20
 MAX_LINE_BYTES = 16 << 20  # DuckDB refuses longer JSON objects too
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+# What is no text, and what to do about it.
+FOREIGN = {
+    re.compile(
+        rb"PK(\x03\x04|\x05\x06)"
+    ): "a zip archive or a spreadsheet: deliver the file in it, by gzip if packed",
+    re.compile(rb"\x1f\x8b|\x28\xb5\x2f\xfd"): "packed twice: pack it once",
+    re.compile(
+        rb"BZh[1-9]1AY&SY|\xfd7zXZ\x00|7z\xbc\xaf"
+    ): "packed by bzip2, xz or 7-Zip: pack it by gzip or zstd",
+    re.compile(rb".{257}ustar", re.DOTALL): "a tar archive: deliver the files in it",
+    re.compile(rb"PAR1"): "a Parquet file: say format: parquet",
+}
+MAX_EXPANSION, FREE_BYTES = 200, 64 << 20
 NEWLINE, SPACE = 10, 32
 
-GOOD, BLANK, ENCODING, MALFORMED = 0, 1, 2, 3
-REASONS = {ENCODING: "encoding", MALFORMED: "malformed"}
+GOOD, BLANK, ENCODING, MALFORMED, OVERSIZED = 0, 1, 2, 3, 4
+REASONS = {ENCODING: "encoding", MALFORMED: "malformed", OVERSIZED: "oversized"}
 SCHEMA = pa.schema([("source_row", pa.int64()), ("line", pa.large_string())])
 REJECT_SCHEMA = pa.schema([("raw", pa.large_string()), ("reason", pa.string()), ("source_row", pa.int64())])
 
@@ -36,7 +50,7 @@ REJECT_SCHEMA = pa.schema([("raw", pa.large_string()), ("reason", pa.string()), 
 @dataclass
 class Block:
     """Consecutive lines: line `i` is `data[offsets[i]:offsets[i + 1]]` with its line end, its number in the
-    file (from 1) is `rows[i]` and its state `status[i]` one of GOOD, BLANK, ENCODING, MALFORMED."""
+    file (from 1) is `rows[i]` and its state `status[i]` one of GOOD, BLANK, ENCODING, MALFORMED, OVERSIZED."""
 
     data: bytes | bytearray
     offsets: np.ndarray
@@ -90,22 +104,26 @@ class Tally:
 
 
 @contextmanager
-def open_text(path: Path, encoding: str) -> Iterator[BinaryIO]:
+def open_text(path: Path, encoding: str, max_expansion: int = MAX_EXPANSION) -> Iterator[BinaryIO]:
     """Open a file as a stream of UTF-8 bytes, unpacked if its first bytes say gzip or zstd, whatever its name
     says, and without a byte order mark.
 
     Bytes that the encoding does not know pass through as they are and show as invalid UTF-8 later on.
-    Raises StepFailed when packed data is cut off or damaged, or the encoding cannot be read at all.
+    Raises StepFailed when packed data is cut off or damaged or unfolds to more than `max_expansion` times its size
+    (64 MB it may always), when what is there is no text, or the encoding cannot be read at all.
     """
     with path.open("rb") as plain:
         packing = packing_of(path)
         stream = plain
         if packing == "gzip":
-            stream = io.BufferedReader(gzip.GzipFile(fileobj=plain), 1 << 20)
+            stream = _unpacked(gzip.GzipFile(fileobj=plain), path, max_expansion)
         elif packing == "zstd":
-            stream = io.BufferedReader(pa.input_stream(plain, compression="zstd"), 1 << 20)
+            stream = _unpacked(pa.input_stream(plain, compression="zstd"), path, max_expansion)
         try:
-            start = stream.peek(4)[:4]
+            start = stream.peek(512)
+            foreign = next((what for magic, what in FOREIGN.items() if magic.match(start)), None)
+            if foreign is not None:
+                raise StepFailed(f"{path} is {foreign}")
             name = _encoding(encoding, start)
             if name is not None:
                 yield io.BufferedReader(_Recoded(stream, name))
@@ -211,6 +229,44 @@ def _encoding(declared: str, start: bytes) -> str | None:
 def is_utf8(encoding: str) -> bool:
     """Whether text of this encoding is read as it is; any other is recoded on the way."""
     return codecs.lookup(encoding or "utf-8").name in ("utf-8", "utf-8-sig", "ascii")
+
+
+def unfolds_too_far(size: int, packed: int, max_expansion: int) -> bool:
+    """Whether so many bytes, or rows, are more than a file of `packed` bytes may become."""
+    return size > max(FREE_BYTES, max_expansion * packed)
+
+
+def refuse_expansion(path: Path, max_expansion: int) -> StepFailed:
+    """What to raise for a file that does."""
+    return StepFailed(
+        f"{path} unfolds to more than {max_expansion} times its size, which no data of a company does: look at it, and "
+        f"raise max_expansion in its source if it is right"
+    )
+
+
+def _unpacked(stream: BinaryIO, path: Path, max_expansion: int) -> BinaryIO:
+    return io.BufferedReader(_Bounded(stream, path, max_expansion), 1 << 20)
+
+
+class _Bounded(io.RawIOBase):
+    """Unpacked bytes, as long as they are no more than the file that they come from may become."""
+
+    def __init__(self, stream: BinaryIO, path: Path, max_expansion: int) -> None:
+        self._stream = stream
+        self._path = path
+        self._packed = path.stat().st_size
+        self._max_expansion = max_expansion
+        self._size = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: bytearray | memoryview) -> int:
+        size = self._stream.readinto(target)
+        self._size += size
+        if unfolds_too_far(self._size, self._packed, self._max_expansion):
+            raise refuse_expansion(self._path, self._max_expansion)
+        return size
 
 
 class _Recoded(io.RawIOBase):

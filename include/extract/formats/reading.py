@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import duckdb
 import numpy as np
@@ -22,9 +22,24 @@ import pyarrow as pa
 
 from include.extract.formats.arrays import read_elements
 from include.extract.formats.delimited import Dialect, Scan, open_lines, scan, settle, split_records
-from include.extract.formats.lines import BLANK, GOOD, SCHEMA, Block, Tally, is_utf8, open_text, read_blocks
+from include.extract.formats.lines import (
+    BLANK,
+    GOOD,
+    SCHEMA,
+    Block,
+    Tally,
+    is_utf8,
+    open_text,
+    read_blocks,
+    refuse_expansion,
+    unfolds_too_far,
+)
+from include.extract.formats.nesting import without_oversized
 from include.extract.sql import identifier, literal
 from include.ledger import StepFailed
+
+if TYPE_CHECKING:
+    from include.config.schema import FileSource
 
 SOURCE, LINES, STARTS = (
     "tandem_source",
@@ -153,18 +168,18 @@ def _with_key(query: str, name: str, value: str) -> str:
     """
 
 
-def open_json_lines(file: SourceFile, encoding: str) -> Source:
+def open_json_lines(file: SourceFile, layout: FileSource) -> Source:
     """JSON lines: one row per line that is not blank."""
-    return _open_json(file, encoding, read_blocks)
+    return _open_json(file, layout, read_blocks)
 
 
-def open_json_document(file: SourceFile, encoding: str, records: str | None) -> Source:
+def open_json_document(file: SourceFile, layout: FileSource) -> Source:
     """A JSON document: one row per element of the array at `records`, or of the document itself; its row number is
     its position."""
-    return _open_json(file, encoding, partial(read_elements, path=file.path, records=records))
+    return _open_json(file, layout, partial(read_elements, path=file.path, records=layout.records))
 
 
-def _open_json(file: SourceFile, encoding: str, split: Callable[[BinaryIO], Iterator[Block]]) -> Source:
+def _open_json(file: SourceFile, layout: FileSource, split: Callable[[BinaryIO], Iterator[Block]]) -> Source:
     """Rows of JSON text, in whichever way a file is split into them.
 
     Only lines known to be objects may be parsed further: `try` would catch the others too, but takes every block
@@ -177,10 +192,21 @@ def _open_json(file: SourceFile, encoding: str, split: Callable[[BinaryIO], Iter
         "tandem_is_object": f"""(starts_with(tandem_line, '{{') or starts_with(ltrim(tandem_line, {WHITE_SPACE}), '{{'))
             and json_valid(tandem_line)""",
     }
-    opened = partial(open_text, file.path, encoding)
-    stream = partial(_stream, opened, tally, failures, split)
+    opened = partial(open_text, file.path, layout.encoding, layout.max_expansion)
+
+    def elements(stream: BinaryIO) -> Iterator[Block]:
+        blocks = split(stream)
+        return (
+            blocks
+            if file.format == "text"
+            else without_oversized(blocks, layout.max_depth, layout.max_fields)
+        )
+
+    stream = partial(_stream, opened, tally, failures, elements)
     sample = partial(stream, blocks=SAMPLE_BLOCKS)
-    return Source(query, {}, stream, tally, failures, sample, derived, is_recoded=not is_utf8(encoding))
+    return Source(
+        query, {}, stream, tally, failures, sample, derived, is_recoded=not is_utf8(layout.encoding)
+    )
 
 
 def open_csv(connection: duckdb.DuckDBPyConnection, file: SourceFile, dialect: Dialect) -> Source:
@@ -201,17 +227,25 @@ def open_csv(connection: duckdb.DuckDBPyConnection, file: SourceFile, dialect: D
     return _damaged_csv(file, dialect, look)
 
 
-def open_parquet(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> Source:
-    """Parquet, with its own types. Raises StepFailed when it cannot be read."""
+def open_parquet(
+    connection: duckdb.DuckDBPyConnection, file: SourceFile, max_expansion: int | None = None
+) -> Source:
+    """Parquet, with its own types. Raises StepFailed when it cannot be read or unfolds too far."""
     relation = f"read_parquet({literal(str(file.path))}, file_row_number = true, hive_partitioning = false)"
     try:
         described = connection.execute(
             f"describe select * exclude (file_row_number) from {relation}"
         ).fetchall()
-        footer = f"select num_rows from parquet_file_metadata({literal(str(file.path))})"
-        (received,) = connection.execute(footer).fetchone()
+        path = literal(str(file.path))
+        (received,) = connection.execute(f"select num_rows from parquet_file_metadata({path})").fetchone()
+        sizes = f"select coalesce(sum(total_uncompressed_size), 0) from parquet_metadata({path})"
+        (size,) = connection.execute(sizes).fetchone()
     except duckdb.Error as error:
         raise StepFailed(f"{file.path} is no readable Parquet file ({_first_line(error)})") from error
+    # A column that is the same in all rows takes no bytes at all, so the rows count as well.
+    packed = file.path.stat().st_size
+    if max_expansion is not None and unfolds_too_far(max(size, received), packed, max_expansion):
+        raise refuse_expansion(file.path, max_expansion)
     columns = {name: kind for name, kind, *_ in described}
     names = ", ".join(identifier(name) for name in columns)
     query = f"""

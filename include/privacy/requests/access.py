@@ -13,13 +13,13 @@ from jinja2 import Environment, FileSystemLoader
 
 from include.extract.kinds import kinds
 from include.lake import Lake, replacing
+from include.privacy.epochs import keys_at_hand
 from include.privacy.requests.landed import UNION, find_records, mark_landed
 from include.privacy.requests.ownership import landed_files, own_people, refused_files
 from include.privacy.requests.people import find_people, find_values
 from include.privacy.requests.proofs import Proof
 from include.privacy.requests.queue import Request
 from include.privacy.requests.search import ROW, mark, parquet
-from include.settings import pseudonym_key
 
 if TYPE_CHECKING:
     from include.config import Configuration
@@ -42,7 +42,7 @@ def answer(
     """Write `answer.html` and `answer.json` of what is held of a person, readable by their owner alone: published rows,
     rows as they landed, rows in quarantine. Nothing else is changed. Returns how many rows came from where."""
     find_people(connection, lake, [request], configuration.normalisation)
-    find_values(connection, lake, pseudonym_key())
+    find_values(connection, lake, keys_at_hand(lake).keys)
     own_people(connection, lake)
     find_records(connection, lake)
     found: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
@@ -64,10 +64,12 @@ def answer(
     ).fetchall()
     tables = {name: rows for place in found.values() for name, rows in sorted(place.items()) if rows}
     _write(lake, configuration, request, day, identifiers, tables)
+    lost = ", ".join(map(str, keys_at_hand(lake).lost))
     return [
         Proof(
             request.request_id, request.kind, request.person, place, request.decided_by, files[place],
             sum(len(rows) for rows in found[place].values()), 0, 0, request.received_on, day,
+            lost,
         )
         for place in files
     ]  # fmt: skip

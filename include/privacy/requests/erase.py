@@ -21,6 +21,7 @@ from include.extract.landing import PARQUET
 from include.extract.sql import literal
 from include.lake import Lake
 from include.ledger import StepFailed
+from include.privacy.epochs import keys_at_hand
 from include.privacy.requests.landed import UNION, erase_landed, erase_quarantined, find_records
 from include.privacy.requests.ownership import own_people
 from include.privacy.requests.people import find_people, find_values
@@ -40,7 +41,7 @@ from include.privacy.requests.search import (
     tokens_of,
 )
 from include.privacy.requests.tombstones import place_tombstones
-from include.settings import erasure_key, pseudonym_key
+from include.settings import erasure_key
 
 if TYPE_CHECKING:
     from include.config import Configuration
@@ -93,6 +94,7 @@ def erase_people(
             f"privacy: {sum(rows.values())} rows or files in {place} hold erased people still; run the request again, "
             "or mend places.yml"
         )
+    lost = ", ".join(map(str, keys_at_hand(lake).lost))
     return [
         Proof(
             request.request_id,
@@ -106,6 +108,7 @@ def erase_people(
             residue.get(place, Counter())[request.request_id],
             request.received_on,
             day,
+            lost,
         )
         for request in requests
         for place, done in erased.items()
@@ -167,7 +170,7 @@ def _know(
             )
         return
     find_people(connection, lake, requests, configuration.normalisation)
-    find_values(connection, lake, pseudonym_key())
+    find_values(connection, lake, keys_at_hand(lake).keys)
     own_people(connection, lake)
     find_records(connection, lake)
     shutil.rmtree(folder, ignore_errors=True)

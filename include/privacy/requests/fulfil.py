@@ -12,7 +12,7 @@ from include.lake import Lake
 from include.privacy.requests.access import answer
 from include.privacy.requests.erase import erase_people, forget_known
 from include.privacy.requests.objection import object_to
-from include.privacy.requests.people import find_people
+from include.privacy.requests.people import Found, find_people
 from include.privacy.requests.proofs import Proof, keep_proofs
 from include.privacy.requests.queue import Request, keep, requests, take_in
 from include.privacy.requests.tombstones import lift_tombstones
@@ -21,6 +21,7 @@ from include.settings import Settings, erasure_key, pseudonym_key
 
 if TYPE_CHECKING:
     from include.config import Configuration
+    from include.config.schema import Requests
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,18 @@ class Fulfilled:
 
     def __str__(self) -> str:
         rows = sum(proof.rows_removed for proof in self.proofs)
-        return f"{len(self.done):,} requests done, {len(self.waiting):,} wait for approval; {rows:,} rows removed"
+        lost = next((proof.lost_epochs for proof in self.proofs if proof.lost_epochs), "")
+        unsearched = (
+            f"; visitors of key epoch {lost} could not be looked for: its key is gone" if lost else ""
+        )
+        waiting = f"{len(self.waiting):,} wait for approval"
+        return f"{len(self.done):,} requests done, {waiting}; {rows:,} rows removed{unsearched}"
 
 
 def examine(lake: Lake, configuration: Configuration, settings: Settings, day: date) -> list[Request]:
     """Take in what is new in the queue and find out whom it is about. A request that comes to more customers, or to
-    more records that are linked by likeness only, than `privacy.yml` allows without a person's word waits for one.
+    more records that are linked by likeness only, than `privacy.yml` allows without a person's word waits for one, and
+    so do erasures when more come at once.
 
     Returns every open request.
     """
@@ -48,23 +55,31 @@ def examine(lake: Lake, configuration: Configuration, settings: Settings, day: d
         limits = configuration.privacy.requests
         with scratch_engine(lake, settings, "privacy") as (connection, _):
             found = find_people(connection, lake, new, configuration.normalisation)
+        erasures = sum(request.kind == "erasure" for request in new)
         for request in new:
             each = found[request.request_id]
-            many = (
-                each.customers > limits.approve_above_customers
-                or each.likely_records > limits.approve_above_likely_records
+            why = _why_it_waits(limits, each, erasures if request.kind == "erasure" else 0)
+            examined = replace(
+                request,
+                customers=each.customers,
+                likely_records=each.likely_records,
+                waits_because=why,
+                status="waiting" if why else "approved",
+                decided_by="" if why else "rule",
             )
-            keep(
-                lake,
-                replace(
-                    request,
-                    customers=each.customers,
-                    likely_records=each.likely_records,
-                    status="waiting" if many else "approved",
-                    decided_by="" if many else "rule",
-                ),
-            )
+            keep(lake, examined)
     return [each for each in requests(lake) if each.is_open]
+
+
+def _why_it_waits(limits: Requests, found: Found, erasures: int) -> str:
+    """What of a request is more than a rule may decide; empty when nothing is."""
+    if erasures > limits.approve_above_erasures:
+        return f"it is one of {erasures:,} erasures at once"
+    if found.customers > limits.approve_above_customers:
+        return "it comes to several customers"
+    if found.likely_records > limits.approve_above_likely_records:
+        return "many records are linked by likeness only"
+    return ""
 
 
 def fulfil(lake: Lake, configuration: Configuration, settings: Settings, day: date) -> Fulfilled:

@@ -53,7 +53,7 @@ class Identifier:
 class Request:
     """A request and how far it is. `person` is a keyed hash of its identifiers, all that remains of them when it is
     closed; `customers` and `likely_records` are what it came to: customers, and records of them that are linked by
-    likeness only."""
+    likeness only. `waits_because` says why it needs a person's word."""
 
     request_id: str
     kind: str
@@ -65,14 +65,15 @@ class Request:
     status: str = "received"
     customers: int | None = None
     likely_records: int | None = None
+    waits_because: str = ""
     decided_by: str = ""
     done_on: date | None = None
 
     def __str__(self) -> str:
         """One line without an identifier."""
         return (
-            f"{self.request_id}: {self.kind}, {self.status}; {self.customers or 0:,} customers, "
-            f"{self.likely_records or 0:,} of their records linked by likeness only"
+            f"{self.request_id}: {self.kind}, {self.status}{self.waits_because and f', because {self.waits_because}'}; "
+            f"{self.customers or 0:,} customers, {self.likely_records or 0:,} of their records linked by likeness only"
         )
 
     @property
@@ -190,10 +191,11 @@ def take_in(lake: Lake, key: bytes, received_on: date) -> list[Request]:
 
 def add(lake: Lake, request: Request) -> Request:
     """Put a request into the queue unless it is there; returns the one that is."""
-    known = next((each for each in requests(lake) if each.request_id == request.request_id), None)
-    if known is None:
-        keep(lake, request)
-    return known or request
+    path = folder_of(lake) / f"{request.request_id}.json"
+    if path.exists():
+        return _request(path, _read(path))
+    keep(lake, request)
+    return request
 
 
 def requests(lake: Lake) -> list[Request]:
@@ -204,10 +206,11 @@ def requests(lake: Lake) -> list[Request]:
 
 def decide(lake: Lake, request_id: str, by: str, approve: bool) -> Request:
     """Approve or refuse a request that waits. Raises RequestRefused when it does not, or nobody is named."""
-    found = next((each for each in requests(lake) if each.request_id == request_id), None)
-    if found is None:
+    path = folder_of(lake) / f"{request_id}.json"
+    if path.parent != folder_of(lake) or not path.exists():
         waiting = [each.request_id for each in requests(lake) if each.status == "waiting"]
         raise RequestRefused(f"privacy request: found {request_id!r}, waiting are {waiting}")
+    found = _request(path, _read(path))
     if found.status != "waiting":
         raise RequestRefused(
             f"privacy request {request_id} is {found.status}, and not waiting for a decision"

@@ -47,6 +47,15 @@ def spelled(connection: duckdb.DuckDBPyConnection, steps: Column, value: str | N
             "meta_custom_audience", "PHONE", "+16505551234",
             "6069d14bf122fdfd931dc7beb58e5dfbba395b1faf05bdcd42d12358d63d8599",
         ),
+        # Segment's tests of its destination for Meta, and Meta's own normaliser for what follows a dash.
+        (
+            "meta_custom_audience", "ZIP", " 94102-1234 ",
+            "8137c19c8f35f6b6a1cce99753226e1c7211eaaebd68528b789f973b0be95e31",
+        ),
+        (
+            "meta_custom_audience", "COUNTRY", "US",
+            "79adb2a2fce5c6ba215fe5f27f532d4e7edbac4b6a5e09e1ef3a08084a904621",
+        ),
         (
             "linkedin_dmp_segment", "SHA256_EMAIL", "user@example.com",
             "b4c9a289323b21a01c3e940f150eb9b8c542587f1abfd8f0e1cc1ffc5e475514",

@@ -84,18 +84,6 @@ def test_typed_columns_keep_their_values(desk):
     assert landed[1]["total"] == 19.99
 
 
-def test_a_file_that_is_no_parquet_fails_and_is_named(broker):
-    broker.deliver("traits.parquet", b"PAR1" + bytes(500))
-    with pytest.raises(StepFailed, match=r"channel broker: .*traits.parquet is no readable Parquet file"):
-        broker.extract()
-
-
-def test_an_empty_file_is_no_parquet(broker):
-    broker.deliver("traits.parquet", b"")
-    with pytest.raises(StepFailed, match=r"channel broker: .*traits.parquet"):
-        broker.extract()
-
-
 def test_a_missing_column_fails_with_the_nearest_one_present(broker):
     deliver(broker, {"cookies": ["a"], "seen_at": SEEN[:1], "age": [34]})
     with pytest.raises(

@@ -15,6 +15,8 @@ import pytest
 from include.config import load_configuration
 from include.extract import extract_channel
 from include.ledger import StepFailed
+from include.privacy.epochs import hold_key_to_its_epoch
+from include.privacy.pseudonym import visitor_id
 from include.privacy.requests import erase
 from include.privacy.requests.places import places, unknown_files
 from include.privacy.requests.queue import RequestRefused, decide, requests
@@ -23,8 +25,10 @@ from tests.include.privacy.people import (
     ANN,
     ANNS_VALUES,
     BOB,
+    CARD,
     CHANNELS,
     COOKIE,
+    CYD,
     DAY,
     EMAIL,
     FILES,
@@ -229,6 +233,76 @@ def test_an_erasure_that_was_killed_goes_on_and_readers_keep_what_they_have_open
     assert not old.exists()
     assert verify_release(new) == ()
     assert shop.rows(f"select release_id from read_parquet('{new}/ops/releases.parquet')") == [(new.name,)]
+
+
+@pytest.fixture
+def rotated(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """The shop on its second day, under the key of the second epoch; what the first left is all there."""
+    hold_key_to_its_epoch(shop.lake, b"a key for the tests alone", 1)
+    for day, epoch in ((DAY, 1), (NEXT_DAY, 2)):
+        run = shop.lake.run_file(day, "run.json")
+        run.parent.mkdir(parents=True, exist_ok=True)
+        run.write_text(json.dumps({"dbt": {"key_epoch": epoch}}))
+    monkeypatch.setenv("TANDEM_PSEUDONYM_KEY", "the key of the second epoch")
+    hold_key_to_its_epoch(shop.lake, b"the key of the second epoch", 2)
+    shop.resolve(NEXT_DAY)
+    shop.spread(NEXT_DAY)
+    shop.publish(NEXT_DAY)
+    return shop
+
+
+def visitors_of_ann(shop: Shop) -> set[str]:
+    """Which of Ann's visitor ids, of the first or the second epoch, are held in any release."""
+    ids = {
+        visitor_id(key, "anonymous_id", COOKIE[ANN]): epoch
+        for epoch, key in (
+            ("first", b"a key for the tests alone"),
+            ("second", b"the key of the second epoch"),
+        )
+    }
+    files = (shop.lake.data / "published" / "releases").rglob("*.parquet")
+    return {ids[each] for found in find_secrets(frozenset(ids), files).values() for each in found}
+
+
+def test_an_erasure_finds_the_visitors_of_every_epoch_whose_key_is_kept(
+    rotated: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert visitors_of_ann(rotated) == {"first", "second"}
+    monkeypatch.setenv("TANDEM_PSEUDONYM_KEY_1", "a key for the tests alone")
+    rotated.ask("erasure", "email", EMAIL, day=NEXT_DAY)
+    done = rotated.fulfil(NEXT_DAY)
+    assert visitors_of_ann(rotated) == set()
+    assert {proof.lost_epochs for proof in done.proofs} == {""}
+
+
+def test_the_proof_says_of_which_epoch_the_key_is_gone(rotated: Shop) -> None:
+    rotated.ask("erasure", "email", EMAIL, day=NEXT_DAY)
+    done = rotated.fulfil(NEXT_DAY)
+    assert visitors_of_ann(rotated) == {"first"}  # nobody without the key can know that it is she
+    assert {proof.lost_epochs for proof in done.proofs} == {"1"}
+    assert "visitors of key epoch 1 could not be looked for: its key is gone" in str(done)
+
+
+def test_a_key_that_is_not_the_one_of_its_epoch_is_refused(
+    rotated: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TANDEM_PSEUDONYM_KEY_1", "some other key")
+    rotated.ask("erasure", "email", EMAIL, day=NEXT_DAY)
+    with pytest.raises(StepFailed, match="TANDEM_PSEUDONYM_KEY_1 is not the key of epoch 1"):
+        rotated.fulfil(NEXT_DAY)
+
+
+def test_many_erasures_at_once_wait_for_a_person(shop: Shop) -> None:
+    shop = limited(shop, approve_above_erasures=1)
+    asked = [shop.ask("erasure", "loyalty_number", CARD[name]) for name in (BOB, CYD)]
+    shop.ask("access", "email", EMAIL)
+    done = shop.fulfil()
+    assert [each.kind for each in done.done] == ["access"]
+    assert {each.waits_because for each in done.waiting} == {"it is one of 2 erasures at once"}
+    for each in asked:
+        decide(shop.lake, each.request_id, "Dana", approve=True)
+    assert len(shop.fulfil().done) == 2
+    assert shop.landed("customers", "record_id") == [("C1",), ("C9",)]
 
 
 def test_a_file_that_the_index_does_not_know_stops_an_erasure(shop: Shop) -> None:

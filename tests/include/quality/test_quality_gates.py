@@ -1315,6 +1315,27 @@ def test_pages_are_self_contained_and_the_index_leads_to_every_gate(
     assert "customers without a score drop out of every audience that asks for one" in page
 
 
+def test_a_page_shows_what_each_expectation_found_on_the_days_before(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    gate("resolve", small, configuration)
+    assert "<svg" not in small.lake.quality_page(DAY, "resolve").read_text()
+    kept = small.lake.ops(DAY, "quality_resolve")
+    rows = pq.read_table(kept)["unexpected_count"].to_pylist().count(0)
+    for day, broken in ((date(2017, 11, 29), 7), (date(2017, 11, 30), 4)):
+        small.write(
+            small.lake.ops(day, "quality_resolve"),
+            f"""select * replace (date '{day}' as as_of_date, unexpected_count = 0 and success as success,
+            if(unexpected_count = 0, {broken}, unexpected_count) as unexpected_count)
+            from read_parquet('{kept}', hive_partitioning = false)""",
+        )
+    gate("resolve", small, configuration)
+    page = small.lake.quality_page(DAY, "resolve").read_text()
+    assert rows > 3
+    assert page.count('aria-label="3 runs, from 0 to 7"') == rows
+    assert 'points="3.0,3.0 60.0,10.7 117.0,21.0 "' in page
+
+
 def test_a_later_day_that_was_run_is_not_the_future(small: SmallLake, configuration: Configuration) -> None:
     small.write(
         small.lake.landing("events", "web", date(2017, 12, 2)) / "part.parquet", "select 0 as i where false"

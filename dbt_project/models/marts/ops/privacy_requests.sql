@@ -21,7 +21,8 @@ final as (
         rows_found,
         rows_removed,
         residue,
-        residue = 0 as is_proven,
+        coalesce(lost_epochs, '') as lost_epochs,
+        residue = 0 and coalesce(lost_epochs, '') = '' as is_proven,
         received_on as received_date,
         done_on as done_date,
     from proofs

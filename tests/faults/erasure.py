@@ -1,0 +1,93 @@
+"""Compares the run after an erasure with the run of a company that never took the person in.
+
+    python -m tests.faults.erasure [--folder F]
+
+A small company runs a day, erases one of its customers, who has bought and browsed, and runs the day again. Another one
+has the same sources and no memory: nothing of the person ever lands there. Both must publish the same values in every
+table, but for what is about the run and the request themselves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from include.config import load_configuration
+from include.demo import prepare
+from include.lake import Lake
+from include.privacy.requests.tombstones import tombstones_path
+from include.settings import DEMO_CONFIG
+from tests.company import table_digests
+from tests.faults.flow import Task, run_tasks, tasks_of
+
+HOUSEHOLDS, STRANGERS = 60, 150
+DAY = date(2017, 12, 1)
+# What is of the run and of the request: how long it took, what was received, what was done for whom.
+ABOUT_THE_RUN = {"ops.run_costs", "ops.quality_results", "ops.releases", "ops.privacy_requests"}
+
+
+def main() -> int:
+    """Returns the exit code: 1 when the two publish other values, or nothing was erased."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.erasure", description=__doc__)
+    parser.add_argument("--folder", help="where to work; a temporary one when not given")
+    options = parser.parse_args()
+    folder = Path(options.folder or tempfile.mkdtemp(prefix="tandem-erasure-"))
+    config, erased, never = folder / "config", Lake(folder / "data"), Lake(folder / "never" / "data")
+    shutil.copytree(DEMO_CONFIG, config)
+    prepare(erased.data / "demo", households=HOUSEHOLDS, strangers=STRANGERS, days=1)
+    shutil.copytree(erased.data, never.data)
+    tasks = tasks_of(list(load_configuration(config).channels))
+    _run(tasks, config, erased)
+    before, email = table_digests(erased.current), _somebody(erased)
+    _run([Task("receive_requests", ("erasure", "email", email)), Task("fulfil_requests")], config, erased)
+    _run(tasks, config, erased)
+    # By the tombstones alone, which are hashes, nothing of the person lands in the first run either.
+    tombstones_path(never).parent.mkdir(parents=True)
+    shutil.copyfile(tombstones_path(erased), tombstones_path(never))
+    _run(tasks, config, never)
+    after, expected = table_digests(erased.current), table_digests(never.current)
+    different = sorted(
+        name for name in after.keys() | expected.keys() if after.get(name) != expected.get(name)
+    )
+    different = [name for name in different if name not in ABOUT_THE_RUN]
+    changed = sum(before[name] != after.get(name) for name in before if name not in ABOUT_THE_RUN)
+    for name in different:
+        print(f"PROBLEM: {name} differs")
+    print(
+        f"{len(after)} tables, {changed} changed by the erasure, {len(different)} differ from never having been"
+    )
+    return int(bool(different) or not changed)
+
+
+def _somebody(lake: Lake) -> str:
+    """The e-mail address of the customer with the most records of those that have bought and browsed."""
+    customers = f"read_parquet('{lake.current}/cdp/customers.parquet')"
+    timeline = f"read_parquet('{lake.current}/cdp/customer_timeline.parquet')"
+    (email,) = duckdb.sql(
+        f"""
+        select email
+        from {customers} inner join {timeline} as timeline using (customer_id)
+        where email is not null
+        group by customer_id, email
+        order by count(distinct timeline.channel) desc, count(*) desc, customer_id
+        limit 1
+        """
+    ).fetchone()
+    return email
+
+
+def _run(tasks: list[Task], config: Path, lake: Lake) -> None:
+    outcome = run_tasks(tasks, config, lake.data, DAY)
+    if outcome.code:
+        raise SystemExit(f"{tasks[len(outcome.seconds) - 1]} failed: {outcome.said}")
+    print(f"{tasks[0]} to {tasks[-1]}: {sum(outcome.seconds):.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
