@@ -42,6 +42,7 @@ class Chart(_Described):
     series: str = ""
     grain: Literal["day", "week", "month", ""] = ""
     columns: tuple[str, ...] = ()
+    percent: tuple[str, ...] = ()  # of the columns, those that are shares under another name
     column: str = ""
     bins: int = 20
     where: str = ""
@@ -54,7 +55,7 @@ class Chart(_Described):
             raise ValueError(f"chart {self.title!r}: no dataset {self.dataset!r}")
         ordered = self.order.lstrip("-")
         known = {column.name for column in source.columns}
-        used = {*self.by, *self.columns, *filter(None, (self.series, self.column, ordered))}
+        used = {*self.by, *self.columns, *self.percent, *filter(None, (self.series, self.column, ordered))}
         if used - known:
             raise ValueError(f"chart {self.title!r}: {self.dataset} has no column {sorted(used - known)}")
         measured = {metric.name for metric in source.metrics}

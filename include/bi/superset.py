@@ -6,6 +6,7 @@ The format is Superset's own of exported assets, version 1.0.0 (`superset/comman
 from __future__ import annotations
 
 import io
+import json
 import uuid
 import zipfile
 from pathlib import Path
@@ -20,7 +21,7 @@ from include.lake import replacing
 ROOT, VERSION = "tandem", "1.0.0"
 NAMES = uuid.UUID("7c9d1f5e-6f0a-5b7e-9c36-2d1a0b8e4f71")  # of what this project names; any, but always the same
 COLUMNS = 12  # of Superset's grid
-HEIGHTS = {"number": 18, "table": 54, "histogram": 50, "bar": 50, "lines": 50, "heatmap": 54}
+HEIGHTS = {"number": 14, "table": 54, "histogram": 50, "bar": 50, "lines": 50, "heatmap": 54}
 TYPES = {"varchar": "STRING", "timestamp": "TIMESTAMP", "date": "DATE", "boolean": "BOOLEAN", "bigint": "BIGINT"}
 NO_DATE = (1980, 1, 1, 0, 0, 0)  # a ZIP has to say one
 
@@ -82,6 +83,7 @@ def _dataset(source: Dataset) -> dict[str, Any]:
         "columns": [
             {
                 "column_name": column.name,
+                "verbose_name": column.name.replace("_", " ").capitalize(),
                 "type": TYPES.get(column.type, "DOUBLE" if column.type == "double" else column.type.upper()),
                 "description": column.description,
                 "is_dttm": column.is_time,
@@ -116,7 +118,9 @@ def _chart(slug: str, chart: Chart) -> dict[str, Any]:
         "slice_name": chart.title,
         "viz_type": kind,
         "params": parameters,
-        "cache_timeout": 0,
+        "description": " ".join(
+            metric.description for metric in chart.source.metrics if metric.name in chart.measures
+        ),
         "uuid": _id_of("chart", slug, chart.title),
         "dataset_uuid": _id_of("dataset", chart.dataset),
         "version": VERSION,
@@ -139,8 +143,6 @@ def _drawn(chart: Chart) -> tuple[str, dict[str, Any]]:
             "metric": chart.metric,
             "y_axis_format": measured,
             "header_font_size": 0.4,
-            "subheader": next(each.description for each in chart.source.metrics if each.name == chart.metric),
-            "subheader_font_size": 0.125,
         }
     if chart.kind == "bar":
         return "echarts_timeseries_bar", {
@@ -174,7 +176,7 @@ def _drawn(chart: Chart) -> tuple[str, dict[str, Any]]:
             "x_axis": chart.by[0],
             "groupby": chart.series,
             "metric": metrics[0],
-            "linear_color_scheme": "blue_white_yellow",
+            "linear_color_scheme": "schemeBlues",
             "normalize_across": "heatmap",
             "sort_x_axis": "alpha_asc",
             "sort_y_axis": "alpha_asc",
@@ -184,8 +186,8 @@ def _drawn(chart: Chart) -> tuple[str, dict[str, Any]]:
             "bottom_margin": "auto",
             "value_bounds": [None, None],
             "y_axis_format": measured,
-            "xscale_interval": -1,
-            "yscale_interval": -1,
+            "xscale_interval": 1,
+            "yscale_interval": 1,
         }
     if chart.kind == "histogram":
         return "histogram_v2", {
@@ -195,8 +197,8 @@ def _drawn(chart: Chart) -> tuple[str, dict[str, Any]]:
             "normalize": False,
             "show_legend": False,
             "show_value": False,
-            "x_axis_title": chart.column.replace("_", " "),
-            "y_axis_title": "rows",
+            "x_axis_title": chart.column.replace("_", " ").capitalize(),
+            "y_axis_title": "Rows",
             "row_limit": 0,
         }
     return "table", _table(chart, formats)
@@ -205,13 +207,17 @@ def _drawn(chart: Chart) -> tuple[str, dict[str, Any]]:
 def _table(chart: Chart, formats: dict[str, str]) -> dict[str, Any]:
     name, ascending = chart.order.lstrip("-"), not chart.order.startswith("-")
     types = {column.name: column.type for column in chart.source.columns}
-    shares = {each for each in chart.columns if types[each] == "double" and "share" in each}
+    shares = {each for each in chart.columns if "share" in each} | set(chart.percent)
     numbers = {each: ".1%" if each in shares else ",.2~f" for each in chart.columns if types[each] == "double"}
     configured = {each: {"d3NumberFormat": form} for each, form in (numbers | formats).items()}
-    common = {"column_config": configured, "include_search": True, "page_length": 20, "show_cell_bars": False}
+    common = {
+        "column_config": configured,
+        "table_timestamp_format": "%Y-%m-%d",
+        "include_search": True,
+        "page_length": 10,
+        "show_cell_bars": False,
+    }
     if chart.columns:
-        import json
-
         order = [json.dumps([name, ascending])] if name else []
         return {"query_mode": "raw", "all_columns": list(chart.columns), "order_by_cols": order, **common}
     return {
@@ -296,7 +302,13 @@ def _placed(slug: str, chart: Chart, width: int, row_id: str) -> dict[str, Any]:
         "type": "CHART",
         "children": [],
         "parents": ["ROOT_ID", "GRID_ID", row_id],
-        "meta": {"uuid": identity, "sliceName": chart.title, "width": width, "height": HEIGHTS[chart.kind]},
+        "meta": {
+            "uuid": identity,
+            "chartId": int(identity[:8], 16),  # Superset puts its own there, by the uuid
+            "sliceName": chart.title,
+            "width": width,
+            "height": HEIGHTS[chart.kind],
+        },
     }
 
 
