@@ -1,4 +1,4 @@
-"""`python -m include.bi ZIP [--uri URI]`: write what `superset import-dashboards` reads."""
+"""`python -m include.bi ZIP [--uri URI]`: write the dashboards as Superset imports them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from include.bi.superset import write_bundle
+from include.bi.bundle import write_bundle
 
 URI = "postgresql+psycopg2://tandem_bi@postgres/bi"
 
@@ -15,7 +15,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m include.bi", description=__doc__)
     parser.add_argument("path", type=Path, help="the ZIP to write")
     parser.add_argument(
-        "--uri", default=URI, help="where the published tables are, as SQLAlchemy names it, without a password"
+        "--uri",
+        default=URI,
+        help="where the published tables are, as SQLAlchemy names it, without a password",
     )
     options = parser.parse_args(arguments)
     sys.stdout.write(f"{write_bundle(options.path, options.uri)}\n")

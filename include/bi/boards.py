@@ -86,7 +86,9 @@ class Chart(_Described):
         ]
         where = f" where {self.where}" if self.where else ""
         group = f" group by {', '.join(dimensions)}" if dimensions else ""
-        return f"select {', '.join([*dimensions, *plain, *measured])} from {self.source.relation}{where}{group}"
+        return (
+            f"select {', '.join([*dimensions, *plain, *measured])} from {self.source.relation}{where}{group}"
+        )
 
 
 class Section(_Described):
@@ -115,7 +117,7 @@ class Board(_Described):
 
 
 def boards(folder: Path = BOARDS) -> dict[str, Board]:
-    """Every dashboard by its short name. Raises ValueError for what names no dataset, column or metric that is there."""
+    """Every dashboard by its short name. Raises ValueError for what names nothing that is there."""
     return {
         path.stem: Board.model_validate(YAML(typ="safe").load(path)) for path in sorted(folder.glob("*.yml"))
     }

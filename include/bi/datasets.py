@@ -62,7 +62,11 @@ class Dataset:
     @property
     def reads(self) -> frozenset[str]:
         """The published tables behind it."""
-        return frozenset(re.findall(r"\b(?:from|join) \w+\.(\w+)", self.sql)) if self.sql else frozenset({self.name})
+        return (
+            frozenset(re.findall(r"\b(?:from|join) \w+\.(\w+)", self.sql))
+            if self.sql
+            else frozenset({self.name})
+        )
 
 
 @cache

@@ -19,15 +19,23 @@ from include.bi.datasets import Dataset, datasets
 from include.lake import replacing
 
 ROOT, VERSION = "tandem", "1.0.0"
-NAMES = uuid.UUID("7c9d1f5e-6f0a-5b7e-9c36-2d1a0b8e4f71")  # of what this project names; any, but always the same
+NAMES = uuid.UUID(
+    "7c9d1f5e-6f0a-5b7e-9c36-2d1a0b8e4f71"
+)  # of what this project names; any, but always the same
 COLUMNS = 12  # of Superset's grid
 HEIGHTS = {"number": 14, "table": 54, "histogram": 50, "bar": 50, "lines": 50, "heatmap": 54}
-TYPES = {"varchar": "STRING", "timestamp": "TIMESTAMP", "date": "DATE", "boolean": "BOOLEAN", "bigint": "BIGINT"}
+TYPES = {
+    "varchar": "STRING",
+    "timestamp": "TIMESTAMP",
+    "date": "DATE",
+    "boolean": "BOOLEAN",
+    "bigint": "BIGINT",
+}
 NO_DATE = (1980, 1, 1, 0, 0, 0)  # a ZIP has to say one
 
 
 def write_bundle(path: Path, uri: str) -> Path:
-    """Write the ZIP that `superset import-dashboards` reads. `uri` is SQLAlchemy's, without a password: Superset asks
+    """Write the ZIP that `provision.py` brings to Superset. `uri` is SQLAlchemy's, without a password: Superset asks
     its own configuration for that."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as bundle:
@@ -44,7 +52,7 @@ def bundle_files(uri: str) -> dict[str, dict[str, Any]]:
         | {each.dataset for board in shown.values() for each in board.filters}
     )
     files = {
-        "metadata.yaml": {"version": VERSION, "type": "Dashboard", "timestamp": "1980-01-01T00:00:00+00:00"},
+        "metadata.yaml": {"version": VERSION, "type": "assets", "timestamp": "1980-01-01T00:00:00+00:00"},
         "databases/tandem.yaml": _database(uri),
     }
     for name in used:
@@ -208,7 +216,9 @@ def _table(chart: Chart, formats: dict[str, str]) -> dict[str, Any]:
     name, ascending = chart.order.lstrip("-"), not chart.order.startswith("-")
     types = {column.name: column.type for column in chart.source.columns}
     shares = {each for each in chart.columns if "share" in each} | set(chart.percent)
-    numbers = {each: ".1%" if each in shares else ",.2~f" for each in chart.columns if types[each] == "double"}
+    numbers = {
+        each: ".1%" if each in shares else ",.2~f" for each in chart.columns if types[each] == "double"
+    }
     configured = {each: {"d3NumberFormat": form} for each, form in (numbers | formats).items()}
     common = {
         "column_config": configured,
@@ -278,7 +288,11 @@ def _position(slug: str, board: Board) -> dict[str, Any]:
             "type": "HEADER",
             "children": [],
             "parents": ["ROOT_ID", "GRID_ID"],
-            "meta": {"text": section.title, "headerSize": "MEDIUM_HEADER", "background": "BACKGROUND_TRANSPARENT"},
+            "meta": {
+                "text": section.title,
+                "headerSize": "MEDIUM_HEADER",
+                "background": "BACKGROUND_TRANSPARENT",
+            },
         }
         for row_number, row in enumerate(section.rows):
             row_id = f"ROW-{slug}-{section_number}-{row_number}"
