@@ -17,5 +17,9 @@ def status_of(component: str, api: str) -> str:
 
 
 if __name__ == "__main__":
-    found = status_of(sys.argv[1], os.environ.get("AIRFLOW_API", API))
+    address = os.environ.get("AIRFLOW_API", API)
+    try:
+        found = status_of(sys.argv[1], address)
+    except OSError as error:
+        sys.exit(f"{address} does not answer: {error}")
     sys.exit(0 if found == "healthy" else f"{sys.argv[1]} is {found}")

@@ -23,7 +23,7 @@ NAMES = uuid.UUID(
     "7c9d1f5e-6f0a-5b7e-9c36-2d1a0b8e4f71"
 )  # of what this project names; any, but always the same
 COLUMNS = 12  # of Superset's grid
-HEIGHTS = {"number": 14, "table": 54, "histogram": 50, "bar": 50, "lines": 50, "heatmap": 54}
+HEIGHTS = {"number": 18, "table": 54, "histogram": 50, "bar": 50, "lines": 50, "heatmap": 54}
 TYPES = {
     "varchar": "STRING",
     "timestamp": "TIMESTAMP",
