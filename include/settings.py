@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +11,14 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 DEMO_CONFIG = PROJECT / "include" / "demo" / "config"
 DEFAULT_CONFIG = PROJECT / "include" / "config"
+
+
+TARGETS = ("duckdb", "spark")
+
+
+class SettingsError(Exception):
+    """A variable of the environment that cannot be used. The message is one line: which, what was found, what is
+    allowed."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +46,25 @@ def settings() -> Settings:
     """Read `TANDEM_CONFIG`, `TANDEM_DATA`, `TANDEM_TARGET`, `TANDEM_THREADS`, `TANDEM_MEMORY_LIMIT`,
     `TANDEM_PARSED`, `TANDEM_SPARK_MASTER`.
 
-    Relative paths are relative to the project folder.
+    Relative paths are relative to the project folder. Raises SettingsError.
     """
     parsed = os.environ.get("TANDEM_PARSED", "")
     return Settings(
         config=(PROJECT / os.environ.get("TANDEM_CONFIG", str(DEMO_CONFIG))).resolve(),
         data=(PROJECT / os.environ.get("TANDEM_DATA", "data")).resolve(),
-        target=os.environ.get("TANDEM_TARGET", "duckdb"),
-        threads=int(os.environ.get("TANDEM_THREADS", "2")),
-        memory_limit=os.environ.get("TANDEM_MEMORY_LIMIT", "1200MB"),
+        target=_read("TANDEM_TARGET", "duckdb", "|".join(TARGETS), " or ".join(TARGETS)),
+        threads=int(_read("TANDEM_THREADS", "2", r"[1-9]\d{0,3}", "a whole number from 1")),
+        memory_limit=_read("TANDEM_MEMORY_LIMIT", "1200MB", r"\d+(\.\d+)?\s*[KMGT]i?B", "a size like 1200MB"),
         parsed=(PROJECT / parsed).resolve() if parsed else None,
         spark_master=os.environ.get("TANDEM_SPARK_MASTER", ""),
     )
+
+
+def _read(name: str, default: str, pattern: str, allowed: str) -> str:
+    found = os.environ.get(name, default)
+    if not re.fullmatch(pattern, found, flags=re.IGNORECASE):
+        raise SettingsError(f"{name}: found {found!r}, allowed: {allowed}")
+    return found
 
 
 def pseudonym_key() -> bytes:
