@@ -44,13 +44,15 @@ APPROVE, REFUSE = "Approve", "Refuse"
     tags=["tandem", "privacy"],
     default_args={"owner": "data-protection", "retries": 0},
     params={
-        "kind": Param("", type="string", enum=KINDS, title="Request",
+        "kind": Param("", type=["null", "string"], enum=KINDS, title="Request",
                       description="What the person asks for. Empty: only the queue is worked off."),
         "id_type": Param("email", type="string", enum=ID_TYPES, title="Known by",
                          description="The sort of identifier; everything that belongs to it is found through it."),
-        "id_value": Param("", type="string", title="Identifier", description="In any spelling."),
-        "purpose": Param("", type="string", title="Purpose", description="Of an objection: advertising, for example."),
-        "reason": Param("", type="string", title="Reason", description="For your own files; no personal data."),
+        "id_value": Param("", type=["null", "string"], title="Identifier", description="In any spelling."),
+        "purpose": Param("", type=["null", "string"], title="Purpose",
+                         description="Of an objection: advertising, for example."),
+        "reason": Param("", type=["null", "string"], title="Reason",
+                        description="For your own files; no personal data."),
         "day": Param(os.environ.get("TANDEM_DAY"), type=["null", "string"], format="date", title="Received on",
                      description="The day of the request, and the business day of what is done. Empty: yesterday."),
     },
@@ -62,7 +64,7 @@ def privacy_requests():
 
         day, form = day_of(context), context["params"]
         names = ("kind", "id_type", "id_value", "purpose", "reason")
-        waiting = call("receive_requests", day, *(form[name] for name in names))
+        waiting = call("receive_requests", day, *(form[name] or "" for name in names))
         forget_form(context)
         return waiting
 

@@ -63,6 +63,8 @@ class AirflowHome:
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__API_AUTH__JWT_SECRET": keys["jwt"],
+            # After 5 seconds, the default, a task of a busy machine gives up before the API server has answered.
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "TANDEM_CONFIG": str(config),
             "TANDEM_DATA": str(self.data),

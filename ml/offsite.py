@@ -21,7 +21,6 @@ import pandas as pd
 import pyarrow as pa
 
 from include.lake import Lake
-from ml.disclosure import decide, figures_of, read_told, write_told
 from ml.evaluation import exact
 from ml.offsite_effects import FEWEST_PEOPLE, Effects, compare
 from ml.offsite_matching import Matched, Matching, Shop, read_shop
@@ -33,7 +32,6 @@ from ml.threads import single_threaded
 
 MODEL = "offsite_interests"
 TASK = "offsite"
-TOLD = "told_offsite_figures"
 OFFSITE_INTERESTS = pa.schema(
     [
         ("bought_category", pa.string()),
@@ -103,7 +101,7 @@ def find_offsite_interests(lake: Lake, day: date, models: Any) -> Summary:
             return _write_nothing(lake, day, shop)
         table = weigh(shop, parameters.windows, parameters.before_days, parameters.controls)
         version = model_version({"task": TASK, "seed": models.seed, **parameters.model_dump()}, table)
-        table = _as_told(lake, day, table.assign(model_version=version, as_of_date=day))
+        table = table.assign(model_version=version, as_of_date=day)
         rows = write_table(table, OFFSITE_INTERESTS, KEY, lake.ml(day, MODEL))
         offers = find_offers(table, find_leanings(shop)).assign(model_version=version, as_of_date=day)
         write_table(offers, UPSELL_OFFERS, OFFER_KEY, lake.ml(day, OFFERS))
@@ -265,24 +263,6 @@ def _days_of_fresh_purchases(shop: Shop) -> list[np.ndarray]:
     return days
 
 
-def _as_told(lake: Lake, day: date, table: pd.DataFrame) -> pd.DataFrame:
-    """The numbers of people as they may be told: one that moved by few since it was told last is told as it was."""
-    before, told = read_told(lake, day, TOLD), []
-    nothing = np.array([], dtype=np.int64)
-    for name in ("buyers", "controls"):
-        counts = table.drop_duplicates("bought_category")
-        figures = figures_of(
-            (name + "|" + counts["bought_category"]).to_numpy(), counts[name].to_numpy(), 0, before
-        )
-        figures = decide(figures, nothing, nothing, FEWEST_PEOPLE)
-        told.append(figures)
-        # Fewer than may be told stay as they are, and dbt keeps them back.
-        people = np.where(figures.is_told, figures.told, figures.today)
-        table[name] = table["bought_category"].map(dict(zip(counts["bought_category"], people, strict=True)))
-    write_told(lake, day, TOLD, before, told)
-    return table
-
-
 def _card(table: pd.DataFrame, version: str) -> ModelCard:
     judged = table[table["verdict"] != "too few"]
     found = judged["verdict"].isin(FOUND)
@@ -311,5 +291,4 @@ def _card(table: pd.DataFrame, version: str) -> ModelCard:
 def _write_nothing(lake: Lake, day: date, reason: str) -> Summary:
     write_table(None, OFFSITE_INTERESTS, KEY, lake.ml(day, MODEL))
     write_table(None, UPSELL_OFFERS, OFFER_KEY, lake.ml(day, OFFERS))
-    write_told(lake, day, TOLD, read_told(lake, day, TOLD), [])
     return skip(lake, day, TASK, [MODEL], reason)

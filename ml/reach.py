@@ -1,4 +1,5 @@
-"""Tell how many people each audience reaches, how often, together with which other audiences, and where.
+"""Tell how many people each audience reaches, how often, together with which other audiences, and where; and all else
+that leaves the bridge as a count of people (`ml.bridge_counts`).
 
 The warehouse counts sets and draws sketches of them; here it is counted what sketches have in common
 (`ml.sketches`) and decided what may be told (`ml.disclosure`), and how sure it is.
@@ -16,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from include.lake import Lake
+from ml.bridge_counts import tell_compared, tell_matches, tell_offers
 from ml.disclosure import (
     FEW_LEFT,
     TOO_FEW,
@@ -103,7 +105,8 @@ class Told:
 
 
 def measure_reach(lake: Lake, day: date, configuration: Any) -> Summary:
-    """Write `reach`, `audience_overlaps`, `placements`, their card and what is told by them, as of `day`.
+    """Write `reach`, `audience_overlaps`, `placements`, their card, what else is counted on the bridge, and what all
+    of them tell, as of `day`.
 
     Uses `configuration.privacy.minimum_cell` and `.models.placements`. Figures that were told on earlier days are an
     input: those of the last day before `day`. Without an audience the tables are written empty and the card says why.
@@ -111,14 +114,18 @@ def measure_reach(lake: Lake, day: date, configuration: Any) -> Summary:
     floor, options = configuration.privacy.minimum_cell, configuration.models.placements
     counts = read_table(lake.staged("reach_counts"))
     before = read_told(lake, day, TOLD)
+    figures = [
+        tell_matches(lake, day, before, floor),
+        *tell_compared(lake, day, before, floor),
+        tell_offers(lake, day, before, floor),
+    ]
     if counts is None or counts.empty:
         for name, (schema, key) in TABLES.items():
             write_table(None, schema, key, lake.ml(day, name))
-        write_told(lake, day, TOLD, before, [])
+        write_told(lake, day, TOLD, before, figures)
         return skip(lake, day, TASK, [TASK], "no audience has a member who may be counted")
     sketches = Sketches(counts, lake.staged("sketched_people"))
     pairs = sketches.count_overlaps()
-    figures: list[Figures] = []
     found: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
     for name, frame in counts.groupby("unit", sort=True):
         unit, places = read_unit(str(name), frame, pairs), None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ os.environ.setdefault(
 )
 os.environ.setdefault("TANDEM_PSEUDONYM_KEY", "a key for the tests alone")
 
+from include.warehouse import dbt
 from tests.company import DAYS, HOUSEHOLDS, STRANGERS, Company
+from tests.warm_dbt import WarmDbt
 
 COMPANY = ("tests/integration", "tests/privacy", "tests/faults")
 # Files that share nothing with the others of their folder and take long: the other worker may run them.
@@ -55,6 +57,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderSchedu
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The company takes longest, so it begins first."""
     items.sort(key=lambda item: not item.nodeid.startswith(COMPANY))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_dbt() -> Iterator[None]:
+    """Each worker's tests call dbt in children of one process."""
+    warm = WarmDbt()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dbt, "run_child", warm)
+        yield
+    warm.close()
 
 
 @pytest.fixture(scope="session")
@@ -90,11 +102,10 @@ def make_company(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Co
 
 @pytest.fixture(scope="session")
 def two_days(make_company: Callable[[str], Company]) -> Company:
-    """The company after two business days and a second run of the second."""
+    """The company after two business days."""
     company = make_company("two_days")
     for day in DAYS:
         company.run(day)
-    company.run(DAYS[-1], rebuild=True)
     return company
 
 

@@ -145,17 +145,22 @@ def _call(
             }
         )
     )
-    process = subprocess.run(
-        [sys.executable, "-m", "include.warehouse", str(call_file)],
-        cwd=PROJECT,
-        env=environment_of(lake, key),
-        capture_output=True,
-        text=True,
-    )
+    process = run_child(call_file, environment_of(lake, key))
     if process.returncode == 0:
         return
     log = lake.data / "dbt" / "logs" / "dbt.log"
     raise StepFailed(f"dbt {step}: {_reason(target / OUTCOME, process)}; see {log}")
+
+
+def run_child(call_file: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run dbt in a process of its own, whose whole environment is given, as the call in the file says."""
+    return subprocess.run(
+        [sys.executable, "-m", "include.warehouse", str(call_file)],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
 
 
 def arguments_of(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from dbt.cli.main import dbtRunner
 
 from include.lake import replacing
-from include.scratch import scratch_folder
 from include.settings import PROJECT
 
 
@@ -19,7 +19,9 @@ def write_pages(folder: Path) -> Path:
     Raises RuntimeError with dbt's reason when the project does not parse.
     """
     project = str(PROJECT / "dbt_project")
-    with scratch_folder(folder) as target:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="dbt-docs-") as name:
+        target = Path(name)
         options = ["--quiet", "--project-dir", project, "--profiles-dir", project, "--target-path", str(target)]
         for command in (["parse"], ["docs", "generate", "--static", "--no-compile", "--empty-catalog"]):
             done = dbtRunner().invoke([*command, *options])

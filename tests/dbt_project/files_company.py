@@ -15,7 +15,7 @@ from include.identity import resolve
 from include.lake import Lake
 from include.normalise.landing import normalise_landing
 from include.settings import Settings
-from include.warehouse import run_dbt
+from include.warehouse import run_dbt, run_models
 
 KEY = b"the key of the company of files"
 
@@ -50,13 +50,18 @@ class Company:
         normalise_landing(self.lake, self.configuration.normalisation, self.settings)
 
     def stage(self, day: date) -> None:
-        run_dbt("stage", self.lake, dbt_variables(self.configuration, day, self.lake), KEY)
+        self._build("stage", day)
 
     def identify(self, day: date) -> None:
         resolve(self.lake, day, self.configuration.identity, self.settings)
 
     def unify(self, day: date) -> None:
-        run_dbt("unify", self.lake, dbt_variables(self.configuration, day, self.lake), KEY)
+        self._build("unify", day)
+
+    def check(self, day: date) -> None:
+        """What dbt tests of what it built."""
+        for step in ("stage", "unify"):
+            run_dbt(step, self.lake, dbt_variables(self.configuration, day, self.lake), KEY)
 
     def run(self, day: date) -> dict[str, list[tuple]]:
         """From the files of the day to all tables that dbt writes."""
@@ -101,6 +106,9 @@ class Company:
                 ).fetchall()
             ]
             return {name: sorted(connection.sql(f"from {name}").fetchall(), key=repr) for name in names}
+
+    def _build(self, step: str, day: date) -> None:
+        run_models([f"tag:{step}"], self.lake, dbt_variables(self.configuration, day, self.lake), KEY)
 
     def ask(self, query: str) -> list[tuple]:
         with duckdb.connect(str(self.lake.warehouse), read_only=True) as connection:

@@ -340,35 +340,6 @@ def test_without_input_the_tables_are_empty_and_say_why(
     assert [card["note"] for card in cards] == [f"skipped: {reason}"]
 
 
-def test_reports_of_two_days_do_not_tell_of_the_few_who_bought_in_between(
-    world: World, tmp_path: Path
-) -> None:
-    lake, tomorrow = Lake(tmp_path), TODAY + timedelta(days=1)
-    tables = {
-        name: pd.read_parquet(world.lake.staged(name))
-        for name in ("offsite_views", "offsite_purchases", "offsite_orders")
-    }
-    purchases = tables["offsite_purchases"]
-    for day, gone in ((TODAY, 30), (tomorrow, 0)):
-        # On the first day about thirty had not bought tea yet, and more than a hundred no stroller.
-        few = purchases["category"].eq("tea") & (purchases["person_number"] >= PEOPLE - gone * 4)
-        many = purchases["category"].eq("stroller") & (purchases["person_number"] >= PEOPLE - gone * 20)
-        for name, frame in (tables | {"offsite_purchases": purchases[~(few | many)]}).items():
-            _write(lake, name, frame)
-        find_offsite_interests(lake, day, Models())
-    first, second = (
-        pq.read_table(lake.ml(day, "offsite_interests"))
-        .to_pandas()
-        .groupby("bought_category")["buyers"]
-        .max()
-        for day in (TODAY, tomorrow)
-    )
-    truly = weigh(world.shop, (28,), 28, 5).groupby("bought_category")["buyers"].max()
-    assert 0 < truly["tea"] - first["tea"] < 50 <= truly["stroller"] - first["stroller"]
-    assert second["tea"] == first["tea"]
-    assert second["stroller"] == truly["stroller"]
-
-
 def test_fewer_than_fifty_buyers_are_not_judged() -> None:
     size = 49
     matched = Matched(np.arange(200), np.full(200, 30), np.ones(200), np.arange(200) < size)

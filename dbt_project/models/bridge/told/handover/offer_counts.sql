@@ -54,7 +54,7 @@ candidates as (
 
 ),
 
-sizes as (
+final as (
 
     select
         candidates.bought_category,
@@ -66,44 +66,6 @@ sizes as (
             candidates.customer_id = buyers.customer_id
             and candidates.offer_category = buyers.category
     group by all
-
-),
-
-sized as (
-
-    select
-        offers.*,
-        coalesce(sizes.customers, 0) as customers,
-        coalesce(sizes.customers, 0) < {{ var('minimum_cell', 50) }} as suppressed,
-    from offers
-    left join sizes
-        on
-            offers.bought_category = sizes.bought_category
-            and offers.offer_category = sizes.offer_category
-
-),
-
-final as (
-
-    select
-        bought_category,
-        offer_category,
-        content_category,
-        reason,
-        model_version,
-        cast(rank as bigint) as rank,
-        cast(window_days as bigint) as window_days,
-        cast(case when not suppressed then customers end as bigint) as customers,
-        cast(round(did, 4) as double) as did,
-        cast(round(low, 4) as double) as low,
-        cast(round(high, 4) as double) as high,
-        cast(round(multiplier, 4) as double) as multiplier,
-        cast(round(lift, 4) as double) as lift,
-        cast(round(lift_low, 4) as double) as lift_low,
-        cast(round(lift_high, 4) as double) as lift_high,
-        suppressed,
-        cast(as_of_date as date) as as_of_date,
-    from sized
 
 )
 

@@ -6,12 +6,28 @@
 -- rows.
 with
 
+compared as (
+
+    select * from {{ source('ml', 'offsite_interests') }}
+
+),
+
+compared_people as (
+
+    select * from {{ source('ml', 'compared_people') }}
+
+),
+
 interests as (
 
     select
-        *,
-        buyers < {{ var('minimum_cell', 50) }} or controls < {{ var('minimum_cell', 50) }} as suppressed,
-    from {{ source('ml', 'offsite_interests') }}
+        compared.* exclude (buyers, controls),
+        compared_people.buyers,
+        compared_people.controls,
+        compared_people.buyers is null or compared_people.controls is null as suppressed,
+    from compared
+    left join compared_people
+        on compared.bought_category = compared_people.bought_category
 
 ),
 
