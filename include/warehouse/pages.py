@@ -1,4 +1,4 @@
-"""`python -m include.warehouse.pages FOLDER`: dbt's documentation as one page that needs neither network nor warehouse."""
+"""`python -m include.warehouse.pages FOLDER`: dbt's documentation as one page, without network or warehouse."""
 
 from __future__ import annotations
 
@@ -22,7 +22,15 @@ def write_pages(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="dbt-docs-") as name:
         target = Path(name)
-        options = ["--quiet", "--project-dir", project, "--profiles-dir", project, "--target-path", str(target)]
+        options = [
+            "--quiet",
+            "--project-dir",
+            project,
+            "--profiles-dir",
+            project,
+            "--target-path",
+            str(target),
+        ]
         for command in (["parse"], ["docs", "generate", "--static", "--no-compile", "--empty-catalog"]):
             done = dbtRunner().invoke([*command, *options])
             if not done.success:

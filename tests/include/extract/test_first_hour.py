@@ -41,7 +41,11 @@ def yaml_blocks() -> list[str]:
 def is_shown(printed: str, expected: str) -> bool:
     """Whether the lines come in this order; where the page has … others may come between."""
     parts = [part.strip("\n") for part in re.split(rf"^\s*{LEFT_OUT}\n", expected, flags=re.MULTILINE)]
-    return bool(re.fullmatch(r".*\n".join(map(re.escape, parts)) + r"\s*", printed.strip("\n") + "\n", flags=re.DOTALL))
+    return bool(
+        re.fullmatch(
+            r".*\n".join(map(re.escape, parts)) + r"\s*", printed.strip("\n") + "\n", flags=re.DOTALL
+        )
+    )
 
 
 def test_the_page_shows_what_its_commands_print(my: Path, capsys: pytest.CaptureFixture[str]) -> None:
