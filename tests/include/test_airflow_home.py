@@ -65,5 +65,5 @@ def test_a_form_that_cannot_be_cleared_is_told_with_what_to_do(
 ):
     """Nobody's identifier stays in Airflow without a word: neither this home nor another database is known here."""
     monkeypatch.delenv("TANDEM_METADATA_DATABASE", raising=False)
-    with pytest.raises(RuntimeError, match="privacy_requests stays .*: set TANDEM_METADATA_DATABASE"):
+    with pytest.raises(RuntimeError, match=r"privacy_requests stays .*: set TANDEM_METADATA_DATABASE"):
         home.forget_forms("privacy_requests")
