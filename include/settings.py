@@ -11,6 +11,10 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 DEMO_CONFIG = PROJECT / "include" / "demo" / "config"
 DEFAULT_CONFIG = PROJECT / "include" / "config"
+# Of a machine's memory, what DuckDB may take unless it is told: a tenth, within these bounds. A process takes up to a
+# gigabyte more, so that it stays below four.
+LEAST_MEMORY, MOST_MEMORY = 1_200_000_000, 2_500_000_000
+CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")
 
 
 TARGETS = ("duckdb", "spark")
@@ -46,7 +50,8 @@ def settings() -> Settings:
     """Read `TANDEM_CONFIG`, `TANDEM_DATA`, `TANDEM_TARGET`, `TANDEM_THREADS`, `TANDEM_MEMORY_LIMIT`,
     `TANDEM_PARSED`, `TANDEM_SPARK_MASTER`.
 
-    Relative paths are relative to the project folder. Raises SettingsError.
+    Relative paths are relative to the project folder. Without a limit of memory it is the machine's, see
+    `memory_limit_of`. Raises SettingsError.
     """
     parsed = os.environ.get("TANDEM_PARSED", "")
     return Settings(
@@ -54,17 +59,34 @@ def settings() -> Settings:
         data=(PROJECT / os.environ.get("TANDEM_DATA", "data")).resolve(),
         target=_read("TANDEM_TARGET", "duckdb", "|".join(TARGETS), " or ".join(TARGETS)),
         threads=int(_read("TANDEM_THREADS", "2", r"[1-9]\d{0,3}", "a whole number from 1")),
-        memory_limit=_read("TANDEM_MEMORY_LIMIT", "1200MB", r"\d+(\.\d+)?\s*[KMGT]i?B", "a size like 1200MB"),
+        memory_limit=_read(
+            "TANDEM_MEMORY_LIMIT",
+            memory_limit_of(_machine_memory()),
+            r"\d+(\.\d+)?\s*[KMGT]i?B",
+            "a size like 1200MB",
+        ),
         parsed=(PROJECT / parsed).resolve() if parsed else None,
         spark_master=os.environ.get("TANDEM_SPARK_MASTER", ""),
     )
 
 
 def _read(name: str, default: str, pattern: str, allowed: str) -> str:
-    found = os.environ.get(name, default)
+    found = os.environ.get(name) or default
     if not re.fullmatch(pattern, found, flags=re.IGNORECASE):
         raise SettingsError(f"{name}: found {found!r}, allowed: {allowed}")
     return found
+
+
+def memory_limit_of(memory: int) -> str:
+    """What DuckDB may take of a machine with so many bytes: 1200 MB of a small one, 2500 MB of a large one."""
+    return f"{min(max(memory // 10, LEAST_MEMORY), MOST_MEMORY) // 1_000_000}MB"
+
+
+def _machine_memory() -> int:
+    """The bytes of memory of the machine, or of the container if that has fewer."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = CONTAINER_MEMORY.read_text().strip() if CONTAINER_MEMORY.exists() else ""
+    return min(memory, int(limit)) if limit.isdigit() else memory
 
 
 def pseudonym_key() -> bytes:

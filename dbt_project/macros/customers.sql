@@ -11,6 +11,14 @@
     {{ return(identifier_attributes() + personal_attributes()) }}
 {%- endmacro %}
 
+{# The values of an attribute that a customer has, the preferred one first. #}
+{% macro preferred(attribute) -%}
+    list_transform(
+        list_sort(list({'preference': preference, 'value': value}) filter (where attribute = '{{ attribute }}')),
+        lambda entry: entry.value
+    )
+{%- endmacro %}
+
 {# The parts of an address, which is one value: a street is never joined to another town. #}
 {% macro address_parts() -%}
     {{ return(['street', 'city', 'region', 'postcode', 'country']) }}

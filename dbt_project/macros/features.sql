@@ -80,9 +80,13 @@
 {%- endif -%}
 {%- endmacro %}
 
-{# A number over the groups `by` of a customer's rows, each with its `weight` and when it `began_at`. #}
+{#
+    A number over the groups `by` of a customer's rows, each with its `weight` and when it `began_at`. Here and
+    elsewhere lists are sorted when they are whole: an aggregate with an order takes five times as long.
+#}
 {% macro feature_of_groups(feature, day) -%}
-{%- set ordered = 'list(part order by weight desc nulls last, part)' -%}
+{%- set sorted = "list_sort(list({'weight': -weight, 'part': part}))" -%}
+{%- set ordered = 'list_transform(' ~ sorted ~ ', lambda entry: entry.part)' -%}
 {%- if feature.measure == 'top' -%}
     {{ ordered }}[1]
 {%- elif feature.measure == 'top_five' -%}

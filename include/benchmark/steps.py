@@ -155,15 +155,18 @@ def _build(folder: Path, step: str) -> None:
     from include.benchmark.learning_inputs import DAY
     from include.lake import Lake
     from include.pipeline import write_run_costs
-    from include.warehouse.dbt import arguments_of, command_of, environment_of
+    from include.warehouse.dbt import DBT_PROJECT, OPTIONS, arguments_of, command_of, environment_of
+    from include.warehouse.parsed import bind_sources, parsed_project
 
     lake = Lake(settings().data)
     if step == "publish":
         write_run_costs(lake, DAY)
     variables = json.loads(lake.run_file(DAY, "run.json").read_text())["dbt"]
     os.environ.update(environment_of(lake, KEY.encode()))
+    manifest, _ = parsed_project(DBT_PROJECT, folder / "parsed", ["--quiet", *OPTIONS])
+    bind_sources(manifest, str(lake.root), variables["as_of_date"])
     arguments = arguments_of(lake, variables, [*command_of(step), "--threads", "1", "--quiet"])
-    outcome = dbtRunner(callbacks=[_watch(folder / "part.jsonl", step)]).invoke(arguments)
+    outcome = dbtRunner(manifest, callbacks=[_watch(folder / "part.jsonl", step)]).invoke(arguments)
     if not outcome.success:
         failed = [result.message for result in outcome.result or [] if result.status == "error"]
         raise SystemExit(f"dbt {step}: {outcome.exception or failed}")

@@ -102,7 +102,11 @@ def main(arguments: list[str]) -> int:
     if not (data / "demo_truth").is_dir():
         parser.error(f"no {data / 'demo_truth'}: run `make demo` first")
     key = AirflowHome(data).environment(DEMO_CONFIG)["TANDEM_PSEUDONYM_KEY"]
-    sys.stdout.write("\n".join(compare_with_truth(data, key.encode())) + "\n")
+    try:
+        lines = compare_with_truth(data, key.encode())
+    except ValueError as error:
+        parser.error(f"{data}: {error}")
+    sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
 

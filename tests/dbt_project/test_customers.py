@@ -309,15 +309,23 @@ def test_tables_are_the_same_whether_customers_are_taken_together_or_in_parts(
     parted = Lake(tmp_path / "parted")
     shutil.copytree(small.data, parted.data)
     snapshots = ["customer_feature_snapshots", "customer_category_snapshots"]
-    tables = ["customers", "customer_attribute_values"]
-    few = {"snapshots_at_a_time": 2, "values_at_a_time": 10}
-    run_models([*snapshots, *tables], parted, variables() | few, KEY)
+    tables = ["customers", "customer_attribute_values", "sessions"]
+    few = {"snapshots_at_a_time": 2, "values_at_a_time": 4, "events_at_a_time": 4}
+    run_models([*snapshots, *tables, "int_audience_base"], parted, variables() | few, KEY)
     assert len({row[0] for row in rows(small.staged(snapshots[0]), "select customer_id from this")}) > 2
     for name in snapshots:
         assert rows(small.staged(name)) == rows(parted.staged(name)), name
     for name in tables:
         assert len(rows(small.table("cdp", name))) > 1
         assert rows(small.table("cdp", name)) == rows(parted.table("cdp", name)), name
+    base = [_warehouse_rows(lake, "int_audience_base") for lake in (small, parted)]
+    assert base[0] == base[1] and len(base[0]) > 4
+
+
+def _warehouse_rows(lake: Lake, table: str) -> list[tuple]:
+    """The rows of a table of the warehouse in the order of their customers."""
+    with duckdb.connect(str(lake.warehouse), read_only=True) as warehouse:
+        return warehouse.execute(f"from {table} order by customer_id").fetchall()
 
 
 def test_the_key_is_in_no_file_that_dbt_writes(small: Lake) -> None:

@@ -190,7 +190,7 @@ attribute_features as (
     select
         customer_id,
         as_of_date,
-        map_from_entries(list(
+        map_from_entries(list_sort(list(
             {
                 'key': if(attribute = 'born_on', 'age_years', attribute),
                 'value': if(
@@ -199,8 +199,7 @@ attribute_features as (
                     value
                 )
             }
-            order by attribute
-        )) as attributes,
+        ))) as attributes,
     from attributes_then
     group by all
 

@@ -83,8 +83,8 @@ contacts as (
 
     select
         customer_id,
-        list(value order by preference) filter (where attribute = 'email') as emails,
-        list(value order by preference) filter (where attribute = 'phone') as phones,
+        {{ preferred('email') }} as emails,
+        {{ preferred('phone') }} as phones,
     from customer_values
     where attribute in ('email', 'phone')
     group by customer_id

@@ -1,3 +1,6 @@
+{{ config(meta={'in_parts_of': 'stg_events', 'at_a_time': 'events_at_a_time'}) }}
+{%- set visitor_key = "coalesce('anonymous_id:' || anonymous_id, 'device_id:' || device_id, 'user_id:' || user_id)" %}
+
 with
 
 events as (
@@ -9,6 +12,7 @@ events as (
 node_customers as (
 
     select * from {{ ref('int_node_customers') }}
+    where kind = 'events'
 
 ),
 
@@ -33,11 +37,7 @@ behaviours as (
         event_id,
         node_key,
         channel,
-        coalesce(
-            'anonymous_id:' || anonymous_id,
-            'device_id:' || device_id,
-            'user_id:' || user_id
-        ) as visitor_key,
+        {{ visitor_key }} as visitor_key,
         session_id as tracked_session_id,
         platform,
         site,
@@ -59,6 +59,7 @@ behaviours as (
         is_owned_site
         and not is_bot
         and type in ('page', 'screen', 'track')
+        and {{ in_part(visitor_key) }}
 
 ),
 

@@ -72,19 +72,66 @@ recent as (
 
 ),
 
+-- Counted first: a mode keeps every value of a group in memory.
+moments as (
+
+    select
+        customer_id,
+        contact_channel,
+        unnest([
+            {'unit': 'hour', 'number': extract(hour from occurred_at)},
+            {'unit': 'weekday', 'number': isodow(occurred_at)}
+        ]) as moment,
+    from recent
+    where contact_channel is not null
+
+),
+
+counted as (
+
+    select
+        customer_id,
+        contact_channel,
+        moment.unit,
+        moment.number,
+        count(*) as times,
+    from moments
+    group by
+        customer_id,
+        contact_channel,
+        moment.unit,
+        moment.number
+
+),
+
+-- Of two that are as frequent, the earlier.
 answers as (
 
     select
         customer_id,
         contact_channel,
-        count(*) as answer_count,
-        mode(extract(hour from occurred_at) order by extract(hour from occurred_at)) as usual_hour,
-        mode(dayname(occurred_at) order by isodow(occurred_at)) as usual_weekday,
-    from recent
-    where contact_channel is not null
+        cast(sum(times) filter (where unit = 'hour') as bigint) as answer_count,
+        arg_max(number, times * 24 - number) filter (where unit = 'hour') as usual_hour,
+        arg_max(number, times * 24 - number) filter (where unit = 'weekday') as usual_weekday,
+    from counted
     group by
         customer_id,
         contact_channel
+
+),
+
+counted_of_all as (
+
+    select
+        contact_channel,
+        unit,
+        number,
+        cast(sum(times) as bigint) as times,
+    from counted
+    group by
+        contact_channel,
+        unit,
+        number
 
 ),
 
@@ -93,10 +140,9 @@ usual as (
 
     select
         contact_channel,
-        mode(extract(hour from occurred_at) order by extract(hour from occurred_at)) as usual_hour,
-        mode(dayname(occurred_at) order by isodow(occurred_at)) as usual_weekday,
-    from recent
-    where contact_channel is not null
+        arg_max(number, times * 24 - number) filter (where unit = 'hour') as usual_hour,
+        arg_max(number, times * 24 - number) filter (where unit = 'weekday') as usual_weekday,
+    from counted_of_all
     group by contact_channel
 
 ),
@@ -160,7 +206,9 @@ open_ways as (
         ways.way.is_service_only,
         coalesce(answers.answer_count, 0) as answer_count,
         coalesce(answers.usual_hour, usual.usual_hour) as usual_hour,
-        coalesce(answers.usual_weekday, usual.usual_weekday) as usual_weekday,
+        ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'][
+            coalesce(answers.usual_weekday, usual.usual_weekday)
+        ] as usual_weekday,
     from ways
     left join answers
         on

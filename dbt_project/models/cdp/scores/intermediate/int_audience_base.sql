@@ -1,14 +1,18 @@
+{{ config(materialized='table_in_parts', meta={'in_parts_of': 'customer_scores', 'at_a_time': 'values_at_a_time'}) }}
+
 with
 
 customers as (
 
     select * from {{ ref('customers') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
 customer_features as (
 
     select * from {{ ref('customer_features') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
@@ -16,8 +20,9 @@ customer_scores as (
 
     select
         customer_id,
-        map_from_entries(list({'name': score, 'value': value} order by score)) as scores,
+        map_from_entries(list_sort(list({'name': score, 'value': value}))) as scores,
     from {{ ref('customer_scores') }}
+    where {{ in_part('customer_id') }}
     group by customer_id
 
 ),
@@ -26,8 +31,9 @@ customer_segments as (
 
     select
         customer_id,
-        list(segment_id order by segment_id) as segment_ids,
+        list_sort(list(segment_id)) as segment_ids,
     from {{ ref('customer_segments') }}
+    where {{ in_part('customer_id') }}
     group by customer_id
 
 ),

@@ -1,0 +1,35 @@
+"""How much memory DuckDB may take of a machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from include import settings
+
+GIGABYTE = 10**9
+
+
+@pytest.mark.parametrize(
+    ("memory", "limit"), [(4, "1200MB"), (16, "1600MB"), (24, "2400MB"), (256, "2500MB")]
+)
+def test_a_larger_machine_gives_duckdb_more_memory_within_bounds(memory: int, limit: str) -> None:
+    assert settings.memory_limit_of(memory * GIGABYTE) == limit
+
+
+def test_a_container_counts_for_no_more_than_its_own_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = tmp_path / "memory.max"
+    monkeypatch.setattr(settings, "CONTAINER_MEMORY", container)
+    whole = settings._machine_memory()
+    container.write_text("max\n")
+    assert settings._machine_memory() == whole
+    container.write_text("1000000\n")
+    assert settings._machine_memory() == 1_000_000
+
+
+def test_a_limit_that_is_given_holds_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_MEMORY_LIMIT", "700MB")
+    assert settings.settings.__wrapped__().memory_limit == "700MB"
