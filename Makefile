@@ -9,7 +9,7 @@ PORT   ?= 8080
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run check plan replay ui test faults lint audit bench report clean
+.PHONY: help demo run check plan replay ui test faults lint audit bench report docs clean
 
 help: ## what can be done
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ bench: $(READY) ## measure against the alternatives and write docs/benchmarks.md
 
 report: $(READY) ## where the report of the current release lies
 	@$(RUN) report --data "$(DATA)"
+
+docs: $(READY) ## dbt's pages of every model, column and exposure with the lineage, one file without a network: data/docs/index.html
+	@$(VENV)/bin/python -m include.warehouse.pages "$(DATA)/docs"
 
 clean: ## remove the environment, Airflow's home and the demo's data; keys in .secrets stay
 	rm -rf $(VENV) .airflow data .pytest_cache .ruff_cache

@@ -11,12 +11,13 @@ from datetime import date
 from pathlib import Path
 
 from include.airflow_home import AirflowHome
+from include.business_day import is_ahead
 from include.config import ConfigError, Configuration, load_configuration
 from include.config.errors import refusal_of
 from include.lake import Lake
 from include.launch import RunFailed, alone, run_dag, serve_ui
 from include.ledger import StepFailed
-from include.settings import DEMO_CONFIG, PROJECT, pseudonym_key, settings
+from include.settings import DEMO_CONFIG, PROJECT, SettingsError, pseudonym_key, settings
 
 DEMO_DAY = date(2017, 12, 1)
 
@@ -46,11 +47,13 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "rollback":
             return _roll_back(data, options.to)
         day = options.date or DEMO_DAY
+        if is_ahead(day):
+            raise RunFailed(f"DATE: {day} has not come yet: a run is about a day that has ended")
         _check(config)
         if config == DEMO_CONFIG:
             _prepare_demo(data)
         seconds = run_dag(config, data, day)
-    except (ConfigError, RunFailed, StepFailed) as error:
+    except (ConfigError, RunFailed, SettingsError, StepFailed) as error:
         print(error, file=sys.stderr)
         return 1
     from include.report.summary import published_summary
@@ -71,7 +74,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--file", help="a file of yours to propose an entry of channels.yml for")
     parser.add_argument("--channel", help="the channel to replay; all when not given")
     parser.add_argument("--to", help="the release that readers are to see again")
-    parser.add_argument("--port", type=int, default=8080, help="port of the UI")
+    parser.add_argument("--port", type=_port, default=8080, help="port of the UI")
     request = parser.add_argument_group(
         "privacy", "a request to take in, or a decision; then the queue is worked off"
     )
@@ -102,6 +105,12 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2017-12-01") from None
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")
+    return int(text)
 
 
 def _check(config: Path) -> Configuration:

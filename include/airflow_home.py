@@ -18,6 +18,7 @@ from include.lake import replacing
 from include.settings import PROJECT
 
 WAREHOUSE_POOL = "warehouse"
+METADATA_DATABASE = "TANDEM_METADATA_DATABASE"
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,21 @@ class AirflowHome:
 
     def forget_forms(self, dag_id: str) -> None:
         """Remove from the metadata database what was typed into the forms of a DAG. A task may not open that database,
-        so a process of its own does. An Airflow that is not this home's is left alone."""
-        if not (self.path / "airflow.db").exists():
-            return
-        environment = self.environment(PROJECT)
+        and Airflow hides its address from one, so a process of its own does: with the address of this home's, or with
+        that of TANDEM_METADATA_DATABASE where Airflow runs elsewhere.
+
+        Raises RuntimeError when that process fails, and when neither is there to be asked.
+        """
+        elsewhere = os.environ.get(METADATA_DATABASE)
+        if elsewhere:
+            environment = os.environ | {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": elsewhere}
+        elif (self.path / "airflow.db").exists():
+            environment = self.environment(PROJECT)
+        else:
+            raise RuntimeError(
+                f"what was typed into the form of {dag_id} stays in Airflow's database: set {METADATA_DATABASE} to the "
+                "value of AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+            )
         _run_quietly([sys.executable, "-m", "include.airflow_home", dag_id], environment)
 
     def _secrets(self) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 
@@ -24,3 +24,9 @@ def business_day(params: Mapping[str, Any], partition_key: str | None, logical_d
     if logical_date is None:
         raise ValueError("the run has no date: give the parameter day, for example 2017-12-01")
     return (logical_date - timedelta(microseconds=1)).date()
+
+
+def is_ahead(day: date) -> bool:
+    """Whether no clock on earth has reached the day yet. A release of such a day would keep readers from all days
+    before it, so who types one most likely mistook a digit."""
+    return day > datetime.now(UTC).date() + timedelta(days=1)

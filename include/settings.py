@@ -17,6 +17,14 @@ LEAST_MEMORY, MOST_MEMORY = 1_200_000_000, 2_500_000_000
 CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")
 
 
+TARGETS = ("duckdb", "spark")
+
+
+class SettingsError(Exception):
+    """A variable of the environment that cannot be used. The message is one line: which, what was found, what is
+    allowed."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Where a run reads and writes, and how much of the machine each engine may take."""
@@ -43,18 +51,30 @@ def settings() -> Settings:
     `TANDEM_PARSED`, `TANDEM_SPARK_MASTER`.
 
     Relative paths are relative to the project folder. Without a limit of memory it is the machine's, see
-    `memory_limit_of`.
+    `memory_limit_of`. Raises SettingsError.
     """
     parsed = os.environ.get("TANDEM_PARSED", "")
     return Settings(
         config=(PROJECT / os.environ.get("TANDEM_CONFIG", str(DEMO_CONFIG))).resolve(),
         data=(PROJECT / os.environ.get("TANDEM_DATA", "data")).resolve(),
-        target=os.environ.get("TANDEM_TARGET", "duckdb"),
-        threads=int(os.environ.get("TANDEM_THREADS", "2")),
-        memory_limit=os.environ.get("TANDEM_MEMORY_LIMIT") or memory_limit_of(_machine_memory()),
+        target=_read("TANDEM_TARGET", "duckdb", "|".join(TARGETS), " or ".join(TARGETS)),
+        threads=int(_read("TANDEM_THREADS", "2", r"[1-9]\d{0,3}", "a whole number from 1")),
+        memory_limit=_read(
+            "TANDEM_MEMORY_LIMIT",
+            memory_limit_of(_machine_memory()),
+            r"\d+(\.\d+)?\s*[KMGT]i?B",
+            "a size like 1200MB",
+        ),
         parsed=(PROJECT / parsed).resolve() if parsed else None,
         spark_master=os.environ.get("TANDEM_SPARK_MASTER", ""),
     )
+
+
+def _read(name: str, default: str, pattern: str, allowed: str) -> str:
+    found = os.environ.get(name) or default
+    if not re.fullmatch(pattern, found, flags=re.IGNORECASE):
+        raise SettingsError(f"{name}: found {found!r}, allowed: {allowed}")
+    return found
 
 
 def memory_limit_of(memory: int) -> str:

@@ -5,17 +5,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from include.publish.tables import published_tables
 from include.settings import PROJECT
+from include.warehouse.contracts import described_models, doc_blocks, plain_text
 
-MODELS = PROJECT / "dbt_project" / "models"
 PAGE = PROJECT / "docs" / "data-model.md"
 SIDES = {
     "cdp": "Customers, who are known",
@@ -38,8 +34,7 @@ This page is written from the contracts by `python -m include.report.data_model`
 
 def data_dictionary() -> str:
     """The page as Markdown: each side, each table with its grain, each column with type, pii and meaning."""
-    models = {model["name"]: model for model in _models()}
-    docs = dict(_doc_blocks())
+    models, docs = described_models(), doc_blocks()
     lines = [INTRODUCTION]
     for side, title in SIDES.items():
         lines += [f"## {side}: {title}", ""]
@@ -59,23 +54,12 @@ def _table(name: str, model: dict[str, Any] | None, docs: dict[str, str]) -> lis
     return [*head, "| column | type | pii | meaning |", "|---|---|---|---|", *rows, ""]
 
 
-def _models() -> Iterator[dict[str, Any]]:
-    for path in sorted(MODELS.rglob("*.yml")):
-        yield from (YAML(typ="safe").load(path) or {}).get("models") or []
-
-
-def _doc_blocks() -> Iterator[tuple[str, str]]:
-    for path in sorted(MODELS.rglob("*.md")):
-        yield from re.findall(r"{% docs (\w+) %}(.*?){% enddocs %}", path.read_text(), flags=re.DOTALL)
-
-
 def _pii(column: dict[str, Any]) -> str:
     return (column.get("config") or column).get("meta", {}).get("pii", "")
 
 
 def _text(description: str, docs: dict[str, str]) -> str:
-    filled = re.sub(r"{{\s*doc\('(\w+)'\)\s*}}", lambda found: docs[found[1]], description)
-    return " ".join(filled.split()).replace("|", "\\|")
+    return plain_text(description, docs).replace("|", "\\|")
 
 
 def write(page: Path = PAGE) -> None:

@@ -58,3 +58,12 @@ def test_a_prepared_home_has_the_pool_that_lets_one_task_open_the_warehouse(home
     with sqlite3.connect(home.path / "airflow.db") as database:
         pools = database.execute("select pool, slots from slot_pool where pool = 'warehouse'").fetchall()
     assert pools == [("warehouse", 1)]
+
+
+def test_a_form_that_cannot_be_cleared_is_told_with_what_to_do(
+    home: AirflowHome, monkeypatch: pytest.MonkeyPatch
+):
+    """Nobody's identifier stays in Airflow without a word: neither this home nor another database is known here."""
+    monkeypatch.delenv("TANDEM_METADATA_DATABASE", raising=False)
+    with pytest.raises(RuntimeError, match=r"privacy_requests stays .*: set TANDEM_METADATA_DATABASE"):
+        home.forget_forms("privacy_requests")

@@ -7,6 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from include.bi.boards import boards
+from include.bi.datasets import datasets
 from include.privacy.requests.places import unknown_files
 from tests.company import DAYS, Company
 
@@ -219,3 +221,21 @@ def test_every_gate_left_its_results(two_days: Company):
     assert steps == {"extract", "stage", "resolve", "unify", "learn", "segment", "expand", "publish"}
     failed = two_days.rows("select * from {quality_results} where not success and severity = 'stop'")
     assert failed == []
+
+
+def test_every_chart_finds_rows_in_a_release(two_days: Company):
+    """And the join of customers with their scores and segments holds what the tables hold."""
+    with duckdb.connect(str(two_days.lake.current / "tandem.duckdb"), read_only=True) as release:
+        rows = {
+            chart.title: len(release.execute(chart.query).fetchall())
+            for board in boards().values()
+            for chart in board.charts
+        }
+        joined = release.execute(
+            f"select count(*), sum(expected_value) from {datasets()['customer_overview'].relation}"
+        ).fetchone()
+    assert len(rows) >= 40
+    assert sum(count > 0 for count in rows.values()) >= 20, rows
+    ((customers,),) = two_days.rows("select count(*) from {customers}")
+    ((value,),) = two_days.rows("select sum(value) from {customer_scores} where score = 'expected_value'")
+    assert joined == (customers, pytest.approx(value))
