@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -11,6 +13,7 @@ import duckdb
 
 from include.lake import Lake
 from include.launch import run_dag
+from include.settings import DEFAULT_CONFIG, DEMO_CONFIG
 
 DAYS = [date(2017, 12, 1), date(2017, 12, 2)]
 HOUSEHOLDS, STRANGERS = 150, 500
@@ -44,6 +47,24 @@ class Company:
             path.stem: f"read_parquet('{path}')" for path in self.lake.current.resolve().glob("*/*.parquet")
         }
         return duckdb.sql(query.format(**paths, **tables)).fetchall()
+
+
+def make_channels(data: Path) -> None:
+    """Write the files of the small demo's channels, of three days, and its truth below a DATA folder."""
+    from include.demo import prepare
+
+    prepare(data / "demo", households=HOUSEHOLDS, strangers=STRANGERS, days=3)
+
+
+def configure(folder: Path) -> Company:
+    """The company whose channels are below `folder`/data, with the demo's configuration."""
+    shutil.copytree(DEMO_CONFIG, folder / "config")
+    # A company of 150 households has small audiences: it may look for strangers like twenty people.
+    audiences = folder / "config" / "audiences.yml"
+    audiences.write_text(audiences.read_text().replace("min_size: 50", "min_size: 10"))
+    models = (DEFAULT_CONFIG / "models.yml").read_text()
+    (folder / "config" / "models.yml").write_text(re.sub(r"min_seed: \d+", "min_seed: 20", models))
+    return Company(folder / "config", folder / "data", folder / "data" / "demo_truth")
 
 
 def table_digests(release: Path) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +24,7 @@ os.environ.setdefault(
 os.environ.setdefault("TANDEM_PSEUDONYM_KEY", "a key for the tests alone")
 
 from include.warehouse import dbt
-from tests.company import DAYS, HOUSEHOLDS, STRANGERS, Company
+from tests.company import DAYS, Company, configure, make_channels
 from tests.warm_dbt import WarmDbt
 
 COMPANY = ("tests/integration", "tests/privacy", "tests/faults")
@@ -80,22 +79,13 @@ def airflow_database() -> None:
 @pytest.fixture(scope="session")
 def make_company(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Company]:
     """Make a company with the small demo's channels; the channel files are made once and copied."""
-    from include.demo import prepare
-    from include.settings import DEFAULT_CONFIG, DEMO_CONFIG
-
     source = tmp_path_factory.mktemp("source")
-    prepare(source / "demo", households=HOUSEHOLDS, strangers=STRANGERS, days=3)
+    make_channels(source)
 
     def make(name: str) -> Company:
         folder = tmp_path_factory.mktemp(name)
         shutil.copytree(source, folder / "data")
-        shutil.copytree(DEMO_CONFIG, folder / "config")
-        # A company of 150 households has small audiences: it may look for strangers like twenty people.
-        audiences = folder / "config" / "audiences.yml"
-        audiences.write_text(audiences.read_text().replace("min_size: 50", "min_size: 10"))
-        models = (DEFAULT_CONFIG / "models.yml").read_text()
-        (folder / "config" / "models.yml").write_text(re.sub(r"min_seed: \d+", "min_seed: 20", models))
-        return Company(folder / "config", folder / "data", folder / "data" / "demo_truth")
+        return configure(folder)
 
     return make
 

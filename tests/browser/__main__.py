@@ -1,0 +1,150 @@
+"""`python -m tests.browser [--folder F]`: what a data engineer does in the Airflow UI, with a real browser.
+
+A small company of two days is made; the UI is started as `make ui` does. Somebody logs in, triggers the first day by
+the form, waits until it has succeeded, and opens the report and the results of the gates inside the UI; then a file of
+the second day is broken, and its run has to fail. Pictures of each are left in the folder to be looked at. Ends with an
+error when one of these does not come about. Takes about ten minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from include.launch import DAG_ID
+from include.settings import PROJECT
+from tests.company import DAYS, Company, configure, make_channels
+
+WAITED = 1_800  # seconds for a run
+PATIENCE = 120_000  # milliseconds for a page
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.browser", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=PROJECT / ".airflow" / "browser")
+    parser.add_argument("--port", type=int, default=8095)
+    parser.add_argument("--browser", default="/usr/bin/chromium")
+    options = parser.parse_args()
+    folder = options.folder.resolve()
+    if not (folder / "data").exists():
+        make_channels(folder / "data")
+        configure(folder)
+    company = Company(folder / "config", folder / "data", folder / "data" / "demo_truth")
+    with _serving(company, options.port) as (address, password), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=options.browser, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1400, "height": 1000}, base_url=address)
+        page.set_default_timeout(PATIENCE)
+        _log_in(page, password)
+        seen = Pictures(page, folder)
+        first = _trigger(page, seen, f"{DAYS[0]}")
+        _expect(_state_of(page, first), "success", "the run of the first day")
+        seen.take(f"/dags/{DAG_ID}/runs/{first}", "run")
+        seen.take(f"/dags/{DAG_ID}/runs/{first}?view=graph", "graph")
+        report = seen.take("/plugin/tandem-report", "report").frame_locator("iframe").locator("h1")
+        _expect(report.inner_text(), "The release of 1 December 2017", "the title of the report")
+        seen.take("/plugin/tandem-quality", "quality")
+        (company.data / "demo" / "crm" / f"customers_{DAYS[1]}.csv").write_text("")
+        second = _trigger(page, seen, f"{DAYS[1]}")
+        _expect(_state_of(page, second), "failed", "the run with a broken file")
+        seen.take(f"/dags/{DAG_ID}/runs/{second}", "failed run")
+        browser.close()
+    return 0
+
+
+class Pictures:
+    """Opens pages and leaves a picture of each in the folder."""
+
+    def __init__(self, page: Page, folder: Path) -> None:
+        self._page, self._folder = page, folder
+
+    def take(self, path: str, name: str) -> Page:
+        self._page.goto(path)
+        return self.of(name)
+
+    def of(self, name: str) -> Page:
+        self._page.wait_for_load_state("networkidle", timeout=PATIENCE)
+        self._page.wait_for_timeout(5_000)
+        path = self._folder / f"{name.replace(' ', '_')}.png"
+        self._page.screenshot(path=path)
+        print(path, flush=True)
+        return self._page
+
+
+@contextmanager
+def _serving(company: Company, port: int) -> Iterator[tuple[str, str]]:
+    """The UI of the company: its address and the password of admin."""
+    command = ["-m", "include", "ui", "--config", company.config, "--data", company.data, "--port", port]
+    process = subprocess.Popen(
+        [sys.executable, *map(str, command)], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        for line in process.stdout:
+            found = re.search(r"(http://\S+?)/dags.*password (\S+)", line)
+            if found:
+                yield found[1], found[2]
+                return
+        raise SystemExit("the UI did not start")
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _log_in(page: Page, password: str) -> None:
+    page.goto("/")
+    page.fill("input[name=username]", "admin")
+    page.fill("input[name=password]", password)
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: "login" not in url)
+
+
+def _trigger(page: Page, seen: Pictures, day: str) -> str:
+    """Trigger the DAG by its form for a business day; returns the id of the run."""
+    before = {run["dag_run_id"] for run in _runs(page)}
+    page.goto(f"/dags/{DAG_ID}")
+    page.get_by_role("button", name="Trigger").first.click()
+    form = page.get_by_role("dialog")
+    form.locator("input[name=element_day]").fill(day)
+    seen.of(f"form {day}")
+    form.get_by_role("button", name="Trigger").last.click()
+    for _ in range(60):
+        new = [run["dag_run_id"] for run in _runs(page) if run["dag_run_id"] not in before]
+        if new:
+            return new[0]
+        time.sleep(2)
+    raise SystemExit("the form did not start a run")
+
+
+def _state_of(page: Page, run: str) -> str:
+    """The state in which a run ended."""
+    until = time.monotonic() + WAITED
+    while time.monotonic() < until:
+        (state,) = [each["state"] for each in _runs(page) if each["dag_run_id"] == run]
+        if state in ("success", "failed"):
+            return state
+        time.sleep(5)
+    raise SystemExit(f"{run} has not ended within {WAITED} seconds")
+
+
+def _runs(page: Page) -> list[dict]:
+    """The runs of the DAG, asked as the UI asks for them, with the login of the page."""
+    answer = page.request.get(f"/api/v2/dags/{DAG_ID}/dagRuns?limit=50", timeout=PATIENCE)
+    return json.loads(answer.text())["dag_runs"] if answer.ok else []
+
+
+def _expect(found: str, expected: str, what: str) -> None:
+    if found != expected:
+        raise SystemExit(f"{what}: {found!r} instead of {expected!r}")
+    print(f"{what}: {found}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
