@@ -15,6 +15,7 @@ import random
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -96,27 +97,30 @@ def _run(tasks: list[Task], config: Path, lake: Lake, day: date) -> tuple[float,
 def _strike(
     tasks: list[Task], seconds: tuple[float, ...], config: Path, lake: Lake, options: argparse.Namespace
 ) -> tuple[int, list[str]]:
-    """Run the second day and kill it some times in each task, going on with the task that was killed. Returns how often
-    it was killed, and what was wrong."""
+    """Run the second day and kill it some times in each task, trying again what was killed. Returns how often it was
+    killed, and what was wrong."""
     draw, killed, problems = random.Random(options.seed), 0, []
-    chosen = [
-        *range(len(tasks)),
-        *draw.choices(range(len(tasks)), weights=seconds, k=max(0, options.kills - len(tasks))),
-    ]
-    seen, at = {lake.current.resolve().name}, 0
-    for number in sorted(chosen):
-        moment = draw.uniform(0, seconds[number])
-        # A task may have ended before its moment came: then the one after it is struck.
-        outcome = run_tasks(tasks[at:], config, lake.data, DAYS[1], kill=(max(number - at, 0), moment))
-        at += len(outcome.seconds) - 1
-        killed += outcome.code < 0
-        if outcome.code > 0:
-            problems.append(f"{tasks[at]} failed after {killed} kills: {outcome.said}")
-            break
-        print(f"killed in {tasks[at]}, {outcome.seconds[-1]:.2f} s after it began", flush=True)
-        problems += [f"after a kill in {tasks[at]}: {problem}" for problem in verify_release(lake.current)]
-        seen.add(lake.current.resolve().name)
-    _run(tasks[at:], config, lake, DAYS[1])
+    more = draw.choices(range(len(tasks)), weights=seconds, k=max(0, options.kills - len(tasks)))
+    strikes = Counter([*range(len(tasks)), *more])
+    seen = {lake.current.resolve().name}
+    for number, task in enumerate(tasks):
+        longest, left, tries = seconds[number], strikes[number], 3 * strikes[number]
+        while left and tries:
+            tries -= 1
+            outcome = run_tasks([task], config, lake.data, DAYS[1], kill=(0, draw.uniform(0, longest)))
+            if outcome.code > 0:
+                return killed, [*problems, f"{task} failed after {killed} kills: {outcome.said}"]
+            if outcome.code == 0:
+                # It ended before its moment came: the next one comes earlier.
+                longest = min(longest, outcome.seconds[-1])
+                continue
+            left, killed = left - 1, killed + 1
+            print(f"{killed}: killed in {task}, {outcome.seconds[-1]:.2f} s after it began", flush=True)
+            problems += [f"after a kill in {task}: {problem}" for problem in verify_release(lake.current)]
+            seen.add(lake.current.resolve().name)
+        outcome = run_tasks([task], config, lake.data, DAYS[1])
+        if outcome.code:
+            return killed, [*problems, f"{task} failed after {killed} kills: {outcome.said}"]
     if len(seen) > 2:
         problems.append(f"readers saw {len(seen)} releases: {', '.join(sorted(seen))}")
     return killed, problems
