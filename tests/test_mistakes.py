@@ -206,7 +206,7 @@ def test_another_python_is_named_with_how_to_give_the_right_one(tmp_path: Path) 
 
 # What needs a run, a server, a full disk or another machine is done elsewhere.
 ELSEWHERE = {
-    "a file that is empty, in a run": "include/extract/test_csv.py::test_an_empty_file",
+    "a file that is empty, in a run": "include/extract/test_malformed.py::test_a_malformed_file_is_refused_and_named",
     "a database that does not answer": (
         "include/extract/test_sql_source.py::test_a_server_that_does_not_answer_is_tried_three_times"),
     "a table or schema that is not there": (

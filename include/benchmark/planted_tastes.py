@@ -49,8 +49,12 @@ def compare_with_truth(
     The oracle is the best that can be had from what is observed: the same learner, told of other strangers who truly
     is of the taste, and scoring each stranger by a model that was not told of them. Nobody can do as well as who knows
     every taste: a dozen page views do not give one away.
+
+    Raises ValueError when there are members and no stranger of the truth is a visitor: another key made their ids.
     """
     strangers = _strangers(features, known, truth, key)
+    if strangers.empty and not members.empty:
+        raise ValueError("no stranger of the truth is a visitor: give the pseudonym key that made the visitor ids")
     matrix, families = _matrix(features, strangers.index)
     folds = (
         drawn(hash_ids(pa.array(strangers["person_id"], type=pa.string())), "fold", seed) * pu.FOLDS
@@ -80,10 +84,7 @@ def compare_with_truth(
 
 
 def _strangers(features: pd.DataFrame, known: pd.DataFrame, truth: pd.DataFrame, key: bytes) -> pd.DataFrame:
-    """One row per stranger's visitor id with features: person_id, and each measure of each taste.
-
-    Raises ValueError when no stranger is among the visitors: then another key made their ids.
-    """
+    """One row per stranger's visitor id with features: person_id, and each measure of each taste."""
     cookies = truth["cookie"].drop_duplicates()
     ids = {
         cookie: hmac.new(key, f"anonymous_id:{cookie}".encode(), hashlib.sha256).hexdigest()
@@ -94,12 +95,7 @@ def _strangers(features: pd.DataFrame, known: pd.DataFrame, truth: pd.DataFrame,
     )
     wide.columns = [f"{measure}:{taste}" for measure, taste in wide.columns]
     wide = wide.reset_index("person_id").sort_index()
-    found = wide[wide.index.isin(features["visitor_id"]) & ~wide.index.isin(known["visitor_id"])]
-    if found.empty:
-        raise ValueError(
-            "no stranger of the truth is a visitor: give the pseudonym key that made the visitor ids"
-        )
-    return found
+    return wide[wide.index.isin(features["visitor_id"]) & ~wide.index.isin(known["visitor_id"])]
 
 
 def _matrix(features: pd.DataFrame, visitors: pd.Index) -> tuple[sparse.csr_array, np.ndarray]:

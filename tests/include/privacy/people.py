@@ -229,14 +229,19 @@ class Shop:
                 found = visitor_id(pseudonym_key(), "anonymous_id", cookie or "none")
                 visitor = f"case when customer_id = '{customer_id}' then '{found}' else {visitor} end"
         tables = {
-            "cdp/customers": "select customer_id, email, [email] as emails, 1.5 as value from people order by 1",
+            "cdp/customers": "select customer_id, email, [email] as emails, 1.5 as value, "
+            "timestamp '2017-11-01' as first_seen_at, ['crm'] as channels, 'exact' as confidence_tier "
+            "from people order by 1",
             "cdp/customer_identifiers": "select customer_id, 'email' id_type, email id_value from people order by 1",
             "cdp/company": "select 'customers' as measure, count(*) as value from people",
-            "dmp/visitors": f"select {visitor} as visitor_id, 'anonymous_id' as id_type from people order by 1",
+            "dmp/visitors": f"select {visitor} as visitor_id, 'anonymous_id' as id_type, "
+            "timestamp '2017-12-01' as last_seen_at from people order by 1",
             "both/audiences": "select 'all' as audience_id, 'All' as name, 'cdp' as side, 'published' as status, "
-            "3::bigint as size, 1::bigint as min_size, null::varchar as trait_warning",
+            "3::bigint as size, 0::bigint as lookalike_size, 1::bigint as min_size, null::varchar as trait_warning, "
+            "date '2017-12-01' as as_of_date",
             "both/audience_members": "select 'all' audience_id, customer_id member_id, false is_control from people",
-            "both/audience_changes": "select 'all' as audience_id, customer_id as member_id from people order by 1",
+            "both/audience_changes": "select 'all' as audience_id, customer_id as member_id, 'entered' as change, "
+            "date '2017-12-01' as changed_date from people order by 1",
         }
         for name, query in tables.items():
             self.write(self.lake.table(*name.split("/")), f"with people as ({people}) {query}")
