@@ -54,7 +54,9 @@ def compare_with_truth(
     """
     strangers = _strangers(features, known, truth, key)
     if strangers.empty and not members.empty:
-        raise ValueError("no stranger of the truth is a visitor: give the pseudonym key that made the visitor ids")
+        raise ValueError(
+            "no stranger of the truth is a visitor: give the pseudonym key that made the visitor ids"
+        )
     matrix, families = _matrix(features, strangers.index)
     folds = (
         drawn(hash_ids(pa.array(strangers["person_id"], type=pa.string())), "fold", seed) * pu.FOLDS
