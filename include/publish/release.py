@@ -53,6 +53,7 @@ def write_release(lake: Lake, day: date, configuration: Configuration) -> Path:
         raise StepFailed(f"publish: there is no table in {lake.root / 'tables'}: run the steps before")
     with _publishing(lake):
         sweep(lake)
+        _name_of_sealed(lake, day).unlink(missing_ok=True)
         for file in files:
             target = building / file.parent.name / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -75,8 +76,18 @@ def seal_release(lake: Lake, day: date, configuration: Configuration, release: P
 
 
 def _seal(lake: Lake, day: date, configuration: Configuration, release: Path) -> Release:
-    if not release.is_dir():
+    release_id = _complete(lake, day, configuration, release) if release.is_dir() else _completed(lake, day)
+    if release_id is None:
         raise StepFailed(f"publish: {release} is missing: write the release before it is sealed")
+    sealed = _releases(lake) / release_id
+    manifest = read_manifest(sealed)
+    tables = [entry for entry in manifest["files"] if "table" in entry]
+    is_current, note = publish_sealed(lake, day, release_id)
+    return Release(release_id, sealed, len(tables), sum(entry["rows"] for entry in tables), is_current, note)
+
+
+def _complete(lake: Lake, day: date, configuration: Configuration, release: Path) -> str:
+    """Complete what was written and give it its name, or drop it for one of the same content. Returns the name."""
     config = {"threads": settings().threads, "memory_limit": settings().memory_limit}
     with duckdb.connect(config=config) as connection:
         _add_publish_gate(lake, day, release, connection)
@@ -85,20 +96,36 @@ def _seal(lake: Lake, day: date, configuration: Configuration, release: Path) ->
         release_id = release_id_of(f"{day:%Y-%m-%d}", content_hash)
         sealed = _releases(lake) / release_id
         rows = sum(each.rows for each in contents.values())
-        if not sealed.exists() or verify_release(sealed):
+        is_new = not sealed.exists() or bool(verify_release(sealed))
+        if is_new:
             _write_history(lake, day, release, release_id, content_hash, len(contents) + 1, rows, connection)
             build_database(lake, release)
             _write_report(lake, day, release)
             everything = read_contents(release, connection)
             write_manifest(release, build_manifest(lake, day, configuration, release, everything, connection))
             synchronise(release)
-            _take_place(lake, release, sealed)
-        else:
-            shutil.rmtree(release)
-    manifest = read_manifest(sealed)
-    tables = [entry for entry in manifest["files"] if "table" in entry]
-    is_current, note = publish_sealed(lake, day, release_id)
-    return Release(release_id, sealed, len(tables), sum(entry["rows"] for entry in tables), is_current, note)
+    # Whoever is killed from here on finds what was written gone, and its name here.
+    with replacing(_name_of_sealed(lake, day)) as path:
+        path.write_text(release_id)
+    if is_new:
+        _take_place(lake, release, sealed)
+    else:
+        # Out of sight first: half of it would be taken for a whole one.
+        hidden = release.with_name(REMOVING + release.name)
+        release.rename(hidden)
+        shutil.rmtree(hidden)
+    return release_id
+
+
+def _completed(lake: Lake, day: date) -> str | None:
+    """The release that this run has named before it was killed, when it is there and whole."""
+    name = _name_of_sealed(lake, day)
+    sealed = _releases(lake) / name.read_text() if name.exists() else None
+    return sealed.name if sealed and sealed.is_dir() and not verify_release(sealed) else None
+
+
+def _name_of_sealed(lake: Lake, day: date) -> Path:
+    return lake.run_file(day, "sealed")
 
 
 def point_readers_to(lake: Lake, release_id: str) -> None:

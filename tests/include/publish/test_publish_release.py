@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -390,6 +391,42 @@ def test_a_run_that_is_killed_leaves_the_last_release_and_the_next_run_is_whole(
     assert second.is_current
     assert verify_release(second.path) == ()
     assert not [path for path in (small.lake.published / "releases").iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("moment", ["_take_place", "point_readers_to"])
+def test_sealing_that_was_killed_is_tried_again_alone(
+    moment: str, small: SmallLake, configuration: Configuration
+) -> None:
+    publish(small, configuration)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(small.lake.data), str(configuration.folder), moment],
+        cwd=Path(__file__).resolve().parents[3],
+        capture_output=True,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    again = seal_release(small.lake, NEXT_DAY, configuration, small.lake.building_release(NEXT_DAY))
+    assert again.is_current
+    assert verify_release(again.path) == ()
+    assert seal_release(
+        small.lake, NEXT_DAY, configuration, small.lake.building_release(NEXT_DAY)
+    ) == replace(again, note=f"readers see {again.release_id} already")
+
+
+def test_what_is_half_removed_is_never_sealed(
+    small: SmallLake, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = publish(small, configuration)
+    building = write_release(small.lake, DAY, configuration)
+
+    def remove_half(folder: Path) -> None:
+        (folder / "cdp" / "customers.parquet").unlink()
+        raise OSError("killed")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="killed"):
+        patch.setattr(shutil, "rmtree", remove_half)
+        seal_release(small.lake, DAY, configuration, building)
+    assert seal_release(small.lake, DAY, configuration, building).release_id == first.release_id
+    assert [path.name for path in (small.lake.published / "releases").glob("2*")] == [first.release_id]
 
 
 def test_a_copy_is_made_where_files_cannot_be_linked(
