@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -84,7 +85,12 @@ def _serving(company: Company, port: int) -> Iterator[tuple[str, str]]:
     """The UI of the company: its address and the password of admin."""
     command = ["-m", "include", "ui", "--config", company.config, "--data", company.data, "--port", port]
     process = subprocess.Popen(
-        [sys.executable, *map(str, command)], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+        [sys.executable, *map(str, command)],
+        cwd=PROJECT,
+        # Otherwise the first thing to run is the day before today, of which this company knows nothing.
+        env=os.environ | {"TANDEM_SCHEDULE": ""},
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         for line in process.stdout:
@@ -125,6 +131,7 @@ def _trigger(page: Page, seen: Pictures, day: str) -> str:
 
 def _state_of(page: Page, run: str) -> str:
     """The state in which a run ended."""
+    page.goto("about:blank")  # what the UI draws meanwhile takes half a core
     until = time.monotonic() + WAITED
     while time.monotonic() < until:
         (state,) = [each["state"] for each in _runs(page) if each["dag_run_id"] == run]
