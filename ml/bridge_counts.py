@@ -98,7 +98,7 @@ def tell_compared(lake: Lake, day: date, before: pd.DataFrame, floor: int) -> li
     compares; nothing where they may not be told."""
     interests = read_table(lake.ml(day, "offsite_interests"))
     counts = COMPARED_PEOPLE.empty_table().to_pandas() if interests is None else interests
-    counts = counts.drop_duplicates("bought_category")[["bought_category", "buyers", "controls"]]
+    counts = counts.drop_duplicates("bought_category", ignore_index=True)
     figures = [
         decide(
             figures_of(

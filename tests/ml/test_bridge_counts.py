@@ -50,17 +50,19 @@ def hand_over_offers(lake: Lake, sizes: dict[tuple[str, str], int]) -> None:
 
 
 def compare(lake: Lake, day: date, people: dict[str, tuple[int, int]]) -> None:
+    """Each category is compared in two contents, as all are of the same people."""
     empty = dict.fromkeys(OFFSITE_INTERESTS.names)
     rows = [
         empty
-        | {"bought_category": name, "content_category": "Pets", "window_days": 7, "as_of_date": day}
+        | {"bought_category": name, "content_category": content, "window_days": 7, "as_of_date": day}
         | {"buyers": buyers, "controls": controls}
         for name, (buyers, controls) in people.items()
+        for content in ("Pets", "Travel")
     ]
     write_table(
         pd.DataFrame(rows).astype({"buyers": "int64", "controls": "int64"}),
         OFFSITE_INTERESTS,
-        ["bought_category"],
+        ["bought_category", "content_category"],
         lake.ml(day, "offsite_interests"),
     )
 
