@@ -25,6 +25,7 @@ def placeholders(lake: Lake, day: date, configuration: Configuration, release: P
         "next_day": f"{day + timedelta(days=1):%Y-%m-%d}",
         "newest_day": f"{_newest_run(lake, day):%Y-%m-%d}",
         "control_share": str(configuration.privacy.control_share),
+        "minimum_cell": str(configuration.privacy.minimum_cell),
         "channels": _channels(configuration),
         "unique_id_types": _unique_id_types(configuration),
         "own_audiences": _own_audiences(configuration),

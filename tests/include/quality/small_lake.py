@@ -130,6 +130,8 @@ ML = {
         1.1::double as placebo_multiplier, verdict, false as suppressed
         from (values ('DOG FOOD', 7::bigint, 0.01::double, 'rises'), ('DOG FOOD', 28, 0.001, 'rises'),
             ('TEA', 7, 0.5, 'none shown')) as found(bought, window_days, p_value, verdict)""",
+    "compared_people": """select bought_category, 80::bigint as buyers, 400::bigint as controls
+        from (values ('DOG FOOD'), ('TEA')) as compared(bought_category)""",
     "customer_scores": f"""select {CUSTOMER} as customer_id, date '2017-12-01' as as_of_date,
         'purchase_probability' as score, i / {CUSTOMERS} as value, 100.0 * (i + 1) / {CUSTOMERS} as percentile,
         i / {CUSTOMERS} - 0.01 as low, i / {CUSTOMERS} + 0.01 as high, 'v1' as model_version

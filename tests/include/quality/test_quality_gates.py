@@ -922,6 +922,16 @@ TOGETHER: dict[str, list[tuple[str, Spoil, str, int, str]]] = {
     ],
     "expand": [
         (
+            "an interest of many that is kept back",
+            learned(
+                "compared_people",
+                "select * replace (if(bought_category = 'TEA', null, buyers) as buyers) from old",
+            ),
+            "compared_people: people_are_told_unless_they_are_few",
+            1,
+            "bought_category='TEA' counted_buyers=80 controls=400",
+        ),
+        (
             "a placement of a few",
             learned("placements", "select * replace (if(value = '20', 49, people) as people) from old"),
             "placements: no_placement_of_a_few_is_told",
