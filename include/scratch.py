@@ -23,11 +23,7 @@ def scratch_engine(
     parent = lake.data / "tmp"
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{job}-", dir=parent))
-    config = {
-        "threads": settings.threads,
-        "memory_limit": settings.memory_limit,
-        "temp_directory": str(folder / "spill"),
-    }
+    config = settings.limits | {"temp_directory": str(folder / "spill")}
     try:
         with duckdb.connect(":memory:", config=config) as connection:
             connection.execute("set timezone = 'UTC'")

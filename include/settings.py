@@ -15,8 +15,6 @@ DEFAULT_CONFIG = PROJECT / "include" / "config"
 # gigabyte more, so that it stays below four.
 LEAST_MEMORY, MOST_MEMORY = 1_200_000_000, 2_500_000_000
 CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")
-
-
 TARGETS = ("duckdb", "spark")
 
 
@@ -43,6 +41,11 @@ class Settings:
     def demo_source(self) -> Path:
         """The folder that the demo's channel files are written to, `{demo}` in `channels.yml`."""
         return self.data / "demo"
+
+    @property
+    def limits(self) -> dict[str, int | str]:
+        """What a connection to DuckDB is told of how much it may take."""
+        return {"threads": self.threads, "memory_limit": self.memory_limit}
 
 
 @lru_cache(maxsize=1)

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from include.lake import Lake
-from ml.disclosure import Figures, decide, figures_of, is_few
+from ml.disclosure import Figures, decide, figures_of, is_few, no_figures
 from ml.overlaps import only
 from ml.tables import read_table, write_table
 
@@ -60,7 +60,7 @@ def tell_matches(lake: Lake, day: date, before: pd.DataFrame, floor: int) -> Fig
     counts = read_table(lake.staged("match_counts"))
     if counts is None or counts.empty:
         write_table(None, MATCH_RATES, MATCH_KEY, lake.ml(day, "match_rates"))
-        return figures_of(np.array([], dtype=object), NO_RELATION, 0, before)
+        return no_figures(before)
     counts = counts.sort_values(["id_type", "outcome_order"], ignore_index=True)
     figures = figures_of(_names("match", counts, MATCH_KEY), counts["customers"].to_numpy(), 0, before)
     figures = replace(figures, rank=(counts["id_type"] == ANY).to_numpy().astype(int))
@@ -144,5 +144,5 @@ def _told(figures: Figures, day: date) -> dict[str, object]:
     return {
         "customers": only(figures.told, figures.is_told),
         "is_held_back": figures.is_held_back,
-        "counted_on": np.where(figures.is_told, figures.counted_on(day), np.datetime64("NaT")),
+        "counted_on": figures.counted_on(day),
     }

@@ -48,8 +48,9 @@ class Figures:
         return self.is_told & (self.told != self.today)
 
     def counted_on(self, day: date) -> np.ndarray:
-        """The days (n,) of which the counts are that are told."""
-        return np.where(self.told == self.last, self.last_on, np.datetime64(day))
+        """The days (n,) of which the counts are that are told, NaT where none is."""
+        counted = np.where(self.told == self.last, self.last_on, np.datetime64(day))
+        return np.where(self.is_told, counted, np.datetime64("NaT"))
 
     def where(self, chosen: slice) -> Figures:
         return Figures(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
@@ -79,6 +80,11 @@ def figures_of(name: np.ndarray, today: np.ndarray, rank: int, before: pd.DataFr
         np.asarray(today, dtype=np.int64),
         np.full(len(name), None, dtype=object),
     )
+
+
+def no_figures(before: pd.DataFrame) -> Figures:
+    """Where there is nothing to tell."""
+    return figures_of(np.array([], dtype=object), np.array([], dtype=int), 0, before)
 
 
 def together(*parts: Figures) -> Figures:

@@ -268,7 +268,7 @@ def overlap_rows(unit: Unit, sets: Figures, pairs: Figures, day: date) -> pd.Dat
             "method": np.where(error > 0, "sketch", "exact"),
             "error": only(np.round(error, 1), is_told),
             "is_held_back": pairs.is_held_back,
-            "counted_on": np.where(is_told, pairs.counted_on(day), np.datetime64("NaT")),
+            "counted_on": pairs.counted_on(day),
             "suppressed_because": pairs.refused,
         }
     )

@@ -25,6 +25,7 @@ from ml.disclosure import (
     decide,
     figures_of,
     is_few,
+    no_figures,
     read_told,
     together,
     write_told,
@@ -162,7 +163,7 @@ def _count_placements(lake: Lake, sketches: Sketches) -> pd.DataFrame | None:
 def _decide(unit: Unit, places: Places | None, before: pd.DataFrame, floor: int) -> Told:
     """Decide what is told of a unit: which figures are within which, then which of them would tell of a few."""
     frame = unit.frame
-    none = figures_of(np.array([], dtype=object), np.array([], dtype=int), 0, before)
+    none = no_figures(before)
     everybody = figures_of(
         np.array([f"population|{unit.name}"]), frame["population"].to_numpy()[:1], 0, before
     )
@@ -279,7 +280,7 @@ def _reach_rows(unit: Unit, told: Told, day: date) -> pd.DataFrame:
             "method": "exact",
             "error": 0.0,
             "is_held_back": is_held,
-            "counted_on": np.where(sets.is_told, sets.counted_on(day), np.datetime64("NaT")),
+            "counted_on": sets.counted_on(day),
             "suppressed_because": sets.refused,
         }
     )

@@ -92,7 +92,7 @@ def _read(task: str, inputs: Path, output: Path) -> int:
 def read_inputs(task: str, data: Path) -> int:
     """Decode every column that a task reads, once. Returns the number of tables."""
     lake = Lake(data)
-    options = {"threads": settings().threads, "memory_limit": settings().memory_limit}
+    options = settings().limits
     with duckdb.connect(":memory:", config=options) as connection:
         for name, columns in READS[task].items():
             path = lake.table("cdp", name[4:]) if name.startswith("cdp/") else lake.staged(name)

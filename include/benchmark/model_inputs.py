@@ -26,7 +26,7 @@ def cost_of_inputs(step: str, settings: Settings) -> dict[str, float]:
     """
     lake = Lake(settings.data)
     manifest = json.loads((lake.data / "dbt" / "target" / "manifest.json").read_text())
-    options = {"threads": settings.threads, "memory_limit": settings.memory_limit}
+    options = settings.limits
     costs = {}
     with duckdb.connect(":memory:", config=options) as connection:
         connection.execute(f"attach '{lake.warehouse}' as warehouse (read_only)")

@@ -22,8 +22,7 @@ def build_database(lake: Lake, release: Path) -> Path:
     path = release / DATABASE
     path.unlink(missing_ok=True)
     descriptions = _descriptions(lake)
-    config = {"threads": settings().threads, "memory_limit": settings().memory_limit}
-    with duckdb.connect(str(path), config=config) as connection:
+    with duckdb.connect(str(path), config=settings().limits) as connection:
         for file in sorted(release.glob("*/*.parquet")):
             side, table = file.parent.name, file.stem
             connection.execute(f'create schema if not exists "{side}"')

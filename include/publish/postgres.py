@@ -313,7 +313,7 @@ def _schema_of(name: str) -> str:
 
 
 def _open_source() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(config={"threads": settings().threads, "memory_limit": settings().memory_limit})
+    return duckdb.connect(config=settings().limits)
 
 
 def _batches(source: duckdb.DuckDBPyConnection, table: Table) -> pa.RecordBatchReader:

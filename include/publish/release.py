@@ -88,8 +88,7 @@ def _seal(lake: Lake, day: date, configuration: Configuration, release: Path) ->
 
 def _complete(lake: Lake, day: date, configuration: Configuration, release: Path) -> str:
     """Complete what was written and give it its name, or drop it for one of the same content. Returns the name."""
-    config = {"threads": settings().threads, "memory_limit": settings().memory_limit}
-    with duckdb.connect(config=config) as connection:
+    with duckdb.connect(config=settings().limits) as connection:
         _add_publish_gate(lake, day, release, connection)
         contents = {each.name: each for each in read_contents(release, connection)}
         content_hash = hash_of_release({name: each.content_hash for name, each in contents.items()})
@@ -110,10 +109,7 @@ def _complete(lake: Lake, day: date, configuration: Configuration, release: Path
     if is_new:
         _take_place(lake, release, sealed)
     else:
-        # Out of sight first: half of it would be taken for a whole one.
-        hidden = release.with_name(REMOVING + release.name)
-        release.rename(hidden)
-        shutil.rmtree(hidden)
+        _remove(release)
     return release_id
 
 
@@ -149,7 +145,7 @@ def point_readers_to(lake: Lake, release_id: str) -> None:
 def prune_releases(lake: Lake, keep_days: int) -> tuple[str, ...]:
     """Remove releases of business days more than `keep_days` before the one that readers see, never that one.
 
-    Returns the ids of those removed. A release is first moved out of sight, so that none is ever half there.
+    Returns the ids of those removed.
     """
     current = current_release(lake)
     if current is None:
@@ -157,9 +153,7 @@ def prune_releases(lake: Lake, keep_days: int) -> tuple[str, ...]:
     oldest = business_day(current) - timedelta(days=keep_days)
     removed = [path for path in sealed_releases(lake) if business_day(path) < oldest and path != current]
     for path in removed:
-        hidden = path.with_name(REMOVING + path.name)
-        path.rename(hidden)
-        shutil.rmtree(hidden)
+        _remove(path)
     return tuple(path.name for path in removed)
 
 
@@ -280,6 +274,13 @@ def _write_report(lake: Lake, day: date, release: Path) -> None:
     from include.report.html import write_report
 
     write_report(lake, release, day)
+
+
+def _remove(release: Path) -> None:
+    """Remove a release that nobody reads: first out of sight, so that none is ever half there."""
+    hidden = release.with_name(REMOVING + release.name)
+    release.rename(hidden)
+    shutil.rmtree(hidden)
 
 
 def _take_place(lake: Lake, release: Path, sealed: Path) -> None:

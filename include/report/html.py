@@ -31,8 +31,7 @@ def write_report(lake: Lake, release: Path, day: date) -> Path:
     Numbers come from the release's tables; what came in and what the gates found, from the lake as of the day.
     """
     path = release / "report" / "index.html"
-    limits = {"threads": settings().threads, "memory_limit": settings().memory_limit}
-    with duckdb.connect(config=limits) as connection:
+    with duckdb.connect(config=settings().limits) as connection:
         source = Source(connection, lake, release, day)
         content = {
             "state": state(source),

@@ -29,6 +29,7 @@ from include.config import load_configuration
 from include.lake import Lake
 from include.publish import serve_release
 from include.settings import DEMO_CONFIG, PROJECT, settings
+from tests.chromium import BROWSER
 
 SERVER = PROJECT / "include" / "bi" / "server"
 PORT = 8098
@@ -46,7 +47,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bi", description=__doc__)
     parser.add_argument("--data", type=Path, default=PROJECT / "data", help="DATA folder with a release")
     parser.add_argument("--scratch", type=Path, default=PROJECT / ".airflow" / "superset")
-    parser.add_argument("--browser", default="/usr/bin/chromium")
+    parser.add_argument("--browser", default=BROWSER)
     options = parser.parse_args()
     scratch = options.scratch.resolve()
     scratch.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from include.launch import DAG_ID
 from include.settings import PROJECT
+from tests.chromium import BROWSER
 from tests.company import DAYS, Company, configure, make_channels
 
 WAITED = 1_800  # seconds for a run
@@ -33,7 +34,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.browser", description=__doc__)
     parser.add_argument("--folder", type=Path, default=PROJECT / ".airflow" / "browser")
     parser.add_argument("--port", type=int, default=8095)
-    parser.add_argument("--browser", default="/usr/bin/chromium")
+    parser.add_argument("--browser", default=BROWSER)
     options = parser.parse_args()
     folder = options.folder.resolve()
     if not (folder / "data").exists():

@@ -20,15 +20,11 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from include.config import load_configuration
-from include.demo import prepare
 from include.lake import Lake, hash_file
 from include.publish import verify_release
-from include.settings import DEMO_CONFIG
 from tests.company import table_digests
-from tests.faults.flow import Task, run_tasks, tasks_of
+from tests.faults.flow import Task, make_company, run_tasks, run_whole
 
-HOUSEHOLDS, STRANGERS = 60, 150
 DAYS = (date(2017, 12, 1), date(2017, 12, 2))
 # These differ from run to run though nothing that was published does.
 ABOUT_THE_RUN = (
@@ -54,13 +50,11 @@ def main() -> int:
     """Returns the exit code: 1 when anything differs or was not whole."""
     options = _options()
     folder = Path(options.folder or tempfile.mkdtemp(prefix="tandem-faults-"))
-    lake, config, kept = Lake(folder / "data"), folder / "config", folder / "after_the_first_day"
-    shutil.copytree(DEMO_CONFIG, config)
-    prepare(lake.data / "demo", households=HOUSEHOLDS, strangers=STRANGERS, days=2)
-    tasks = tasks_of(list(load_configuration(config).channels))
-    _run(tasks, config, lake, DAYS[0])
+    kept = folder / "after_the_first_day"
+    lake, config, tasks = make_company(folder, days=2)
+    run_whole(tasks, config, lake, DAYS[0])
     shutil.copytree(lake.data, kept, symlinks=True)
-    seconds = _run(tasks, config, lake, DAYS[1])
+    seconds = run_whole(tasks, config, lake, DAYS[1])
     undisturbed = _published(lake)
     # In the same place, because dbt's views name their files.
     shutil.rmtree(lake.data)
@@ -81,17 +75,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=7, help="of the moments")
     parser.add_argument("--folder", help="where to work; a temporary one when not given")
     return parser.parse_args()
-
-
-def _run(tasks: list[Task], config: Path, lake: Lake, day: date) -> tuple[float, ...]:
-    """Run a day undisturbed. Returns the seconds of each task."""
-    outcome = run_tasks(tasks, config, lake.data, day)
-    if outcome.code:
-        raise SystemExit(f"{tasks[len(outcome.seconds) - 1]} failed: {outcome.said}")
-    print(
-        f"{day}: {len(tasks)} tasks, {sum(outcome.seconds):.0f} s, {lake.current.resolve().name}", flush=True
-    )
-    return outcome.seconds
 
 
 def _strike(

@@ -18,15 +18,11 @@ from pathlib import Path
 
 import duckdb
 
-from include.config import load_configuration
-from include.demo import prepare
 from include.lake import Lake
 from include.privacy.requests.tombstones import tombstones_path
-from include.settings import DEMO_CONFIG
 from tests.company import table_digests
-from tests.faults.flow import Task, run_tasks, tasks_of
+from tests.faults.flow import Task, make_company, run_whole
 
-HOUSEHOLDS, STRANGERS = 60, 150
 DAY = date(2017, 12, 1)
 # What is of the run and of the request: how long it took, what was received, what was done for whom.
 ABOUT_THE_RUN = {"ops.run_costs", "ops.quality_results", "ops.releases", "ops.privacy_requests"}
@@ -38,19 +34,19 @@ def main() -> int:
     parser.add_argument("--folder", help="where to work; a temporary one when not given")
     options = parser.parse_args()
     folder = Path(options.folder or tempfile.mkdtemp(prefix="tandem-erasure-"))
-    config, erased, never = folder / "config", Lake(folder / "data"), Lake(folder / "never" / "data")
-    shutil.copytree(DEMO_CONFIG, config)
-    prepare(erased.data / "demo", households=HOUSEHOLDS, strangers=STRANGERS, days=1)
+    erased, config, tasks = make_company(folder, days=1)
+    never = Lake(folder / "never" / "data")
     shutil.copytree(erased.data, never.data)
-    tasks = tasks_of(list(load_configuration(config).channels))
-    _run(tasks, config, erased)
+    run_whole(tasks, config, erased, DAY)
     before, email = table_digests(erased.current), _somebody(erased)
-    _run([Task("receive_requests", ("erasure", "email", email)), Task("fulfil_requests")], config, erased)
-    _run(tasks, config, erased)
+    run_whole(
+        [Task("receive_requests", ("erasure", "email", email)), Task("fulfil_requests")], config, erased, DAY
+    )
+    run_whole(tasks, config, erased, DAY)
     # By the tombstones alone, which are hashes, nothing of the person lands in the first run either.
     tombstones_path(never).parent.mkdir(parents=True)
     shutil.copyfile(tombstones_path(erased), tombstones_path(never))
-    _run(tasks, config, never)
+    run_whole(tasks, config, never, DAY)
     after, expected = table_digests(erased.current), table_digests(never.current)
     different = sorted(
         name for name in after.keys() | expected.keys() if after.get(name) != expected.get(name)
@@ -80,13 +76,6 @@ def _somebody(lake: Lake) -> str:
         """
     ).fetchone()
     return email
-
-
-def _run(tasks: list[Task], config: Path, lake: Lake) -> None:
-    outcome = run_tasks(tasks, config, lake.data, DAY)
-    if outcome.code:
-        raise SystemExit(f"{tasks[len(outcome.seconds) - 1]} failed: {outcome.said}")
-    print(f"{tasks[0]} to {tasks[-1]}: {sum(outcome.seconds):.0f} s", flush=True)
 
 
 if __name__ == "__main__":

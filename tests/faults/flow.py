@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,11 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from include.config import load_configuration
+from include.demo import prepare
+from include.lake import Lake
 from include.pipeline import LEARNING
-from include.settings import PROJECT
+from include.settings import DEMO_CONFIG, PROJECT
 
 CALL = """
 import json, sys
@@ -68,6 +72,24 @@ class Outcome:
     code: int
     seconds: tuple[float, ...]
     said: str
+
+
+def make_company(folder: Path, days: int) -> tuple[Lake, Path, list[Task]]:
+    """A small company of the demo's channels below a folder: its lake, its configuration, and the tasks of its day."""
+    lake, config = Lake(folder / "data"), folder / "config"
+    shutil.copytree(DEMO_CONFIG, config)
+    prepare(lake.data / "demo", households=60, strangers=150, days=days)
+    return lake, config, tasks_of(list(load_configuration(config).channels))
+
+
+def run_whole(tasks: list[Task], config: Path, lake: Lake, day: date) -> tuple[float, ...]:
+    """Run tasks undisturbed. Returns the seconds of each; ends the program when one fails."""
+    outcome = run_tasks(tasks, config, lake.data, day)
+    if outcome.code:
+        raise SystemExit(f"{tasks[len(outcome.seconds) - 1]} failed: {outcome.said}")
+    sys.stdout.write(f"{day}: {tasks[0]} to {tasks[-1]}, {sum(outcome.seconds):.0f} s\n")
+    sys.stdout.flush()
+    return outcome.seconds
 
 
 def run_tasks(

@@ -5,18 +5,15 @@ Skipped where there is no browser; what can be said without one is in `test_repo
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.chromium import BROWSER
+
 axe_core = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None
-)
-
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no browser on this machine")
 
 
