@@ -42,7 +42,8 @@ def answer(
     """Write `answer.html` and `answer.json` of what is held of a person, readable by their owner alone: published rows,
     rows as they landed, rows in quarantine. Nothing else is changed. Returns how many rows came from where."""
     find_people(connection, lake, [request], configuration.normalisation)
-    find_values(connection, lake, keys_at_hand(lake).keys)
+    at_hand = keys_at_hand(lake)
+    find_values(connection, lake, at_hand.keys)
     own_people(connection, lake)
     find_records(connection, lake)
     found: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
@@ -64,7 +65,7 @@ def answer(
     ).fetchall()
     tables = {name: rows for place in found.values() for name, rows in sorted(place.items()) if rows}
     _write(lake, configuration, request, day, identifiers, tables)
-    lost = ", ".join(map(str, keys_at_hand(lake).lost))
+    lost = ", ".join(map(str, at_hand.lost))
     return [
         Proof(
             request.request_id, request.kind, request.person, place, request.decided_by, files[place],
