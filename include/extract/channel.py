@@ -27,7 +27,15 @@ from include.extract.formats.reading import (
     with_partitions,
 )
 from include.extract.kinds import Kind, kinds
-from include.extract.landing import Part, Receipt, read_receipts, replace_partition, write_rows
+from include.extract.landing import (
+    Part,
+    Receipt,
+    move_file,
+    read_receipts,
+    remove_file,
+    replace_partition,
+    write_rows,
+)
 from include.extract.specs import Canonical, read_spec
 from include.extract.specs.mapped import check_keys_exist
 from include.extract.validation import checked
@@ -64,9 +72,10 @@ def extract_channel(
 ) -> Extracted:
     """Land a channel's files up to `day` that are new or changed; a second run of the day changes nothing.
 
-    A file with a date in its path lands under that date, however late it comes; any other under the day of the run
-    that first sees its content. Rows that break the kind's contract go to quarantine, those of erased people, who are
-    recognised by the rules of `normalisation`, nowhere; landed + quarantined + erased = received, always.
+    A file with a date in its path lands under that date, however late it comes; any other under the earliest day that
+    was run with its content, also when that day is run last. Rows that break the kind's contract go to quarantine,
+    those of erased people, who are recognised by the rules of `normalisation`, nowhere; landed + quarantined + erased =
+    received, always.
     Raises StepFailed for a missing, empty or unreadable file and for a missing column.
     """
     kind = kinds()[channel.kind]
@@ -76,6 +85,9 @@ def extract_channel(
         receipts = read_receipts(connection, lake, channel.name)
         same_rules = [receipt for receipt in receipts if receipt.spec_hash == spec_hash]
         deliveries = find_deliveries(channel, day, settings, same_rules)
+        undated = {delivery.name for delivery in deliveries if delivery.day is None}
+        if _date_back(connection, lake, receipts, undated, day, folder):
+            receipts = read_receipts(connection, lake, channel.name)
         parts: dict[date, list[Part]] = defaultdict(list)
         for number, delivery in enumerate(deliveries):
             fingerprint, path = delivery.fingerprint, None
@@ -138,6 +150,28 @@ def _hash(channel: Channel, path: Path) -> str:
         ) from error
 
 
+def _date_back(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, receipts: list[Receipt], undated: set[str], day: date,
+    folder: Path,
+) -> bool:  # fmt: skip
+    """Have files without a date that landed on later days alone be of this day, with their first content, as they would
+    be had the days been run in order. Returns whether anything has changed."""
+    has_changed = False
+    for name in sorted(undated):
+        own = sorted(
+            (each for each in receipts if each.source_file == name), key=lambda each: each.delivered_on
+        )
+        if own and own[0].delivered_on > day:
+            move_file(connection, lake, receipts, own[0], day, folder)
+        elif len(own) > 1 and own[0].file_hash == own[1].file_hash:  # such a move broke off
+            remove_file(connection, lake, receipts, own[1])
+        else:
+            continue
+        has_changed = True
+        receipts = read_receipts(connection, lake, own[0].channel)
+    return has_changed
+
+
 def _delivered_on(
     receipts: list[Receipt], delivery: Delivery, day: date, file_hash: str, spec_hash: str
 ) -> date | None:
@@ -148,7 +182,7 @@ def _delivered_on(
         is_known = any((receipt.file_hash, receipt.spec_hash) == (file_hash, spec_hash) for receipt in known)
         return None if is_known else delivery.day
     if any(receipt.delivered_on > day and receipt.file_hash == file_hash for receipt in own):
-        return None  # this content came after the day that is run again
+        return None  # this content came after the day that is run again, which has what it had
     earlier = [receipt for receipt in own if receipt.delivered_on <= day]
     last = max(earlier, key=lambda receipt: receipt.delivered_on, default=None)
     if last is None or last.file_hash != file_hash:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -226,6 +226,59 @@ def replace_partition(
     write_receipts(connection, lake.receipts(channel, day) / "receipts.parquet", receipts)
 
 
+def move_file(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, receipts: list[Receipt], file: Receipt, day: date, folder: Path
+) -> None:  # fmt: skip
+    """Have a file that landed on one day be of another. `receipts` are the channel's.
+
+    If the run dies in between, the file is of both days, and `remove_file` of the first one is what is left to do.
+    """
+    moved = Part(replace(file, delivered_on=day), folder / "landing.parquet", folder / "quarantine.parquet")
+    for (path, schema, key), target in zip(
+        _files_of(lake, file), (moved.landing, moved.quarantine), strict=True
+    ):
+        _merge(connection, [], path, [file.source_file], schema, key, target)
+    there = [receipt for receipt in receipts if receipt.delivered_on == day]
+    replace_partition(connection, lake, file.channel, day, [moved], there, set())
+    remove_file(connection, lake, receipts, file)
+
+
+def remove_file(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, receipts: list[Receipt], file: Receipt
+) -> None:
+    """Take what one file brought out of the day that it landed on. `receipts` are the channel's."""
+    others = [
+        receipt
+        for receipt in receipts
+        if receipt.delivered_on == file.delivered_on and receipt.source_file != file.source_file
+    ]
+    names = [receipt.source_file for receipt in others if receipt.kind == file.kind]
+    for path, schema, key in _files_of(lake, file):
+        if names:
+            with replacing(path) as temporary:
+                _merge(connection, [], path, names, schema, key, temporary)
+        else:
+            path.unlink(missing_ok=True)
+    path = lake.receipts(file.channel, file.delivered_on) / "receipts.parquet"
+    if others:
+        write_receipts(connection, path, others)
+    else:
+        path.unlink()
+
+
+def _files_of(lake: Lake, file: Receipt) -> list[tuple[Path, dict[str, str], str]]:
+    """The files that hold what a source file brought, landed rows and refused ones: path, columns, and their order."""
+    place = file.kind, file.channel, file.delivered_on
+    return [
+        (
+            lake.landing(*place) / "part.parquet",
+            kinds()[file.kind].landing_schema(),
+            "source_file, source_row",
+        ),
+        (lake.quarantine(*place) / "part.parquet", QUARANTINE_SCHEMA, "source_file, source_row, raw"),
+    ]
+
+
 def _merge(
     connection: duckdb.DuckDBPyConnection,
     new: list[Path],
@@ -235,11 +288,14 @@ def _merge(
     key: str,
     target: Path,
 ) -> None:
-    rows = typed_rows(new, schema)
+    """Write all rows of new files and, of an old one, those that came from the source files of these names."""
+    rows = [typed_rows(new, schema)] if new else []
     if old is not None:
         kept = ", ".join(literal(name) for name in names)
-        rows += f" union all select * from ({typed_rows([old], schema)}) where source_file in ({kept})"
-    connection.execute(f"copy (select * from ({rows}) order by {key}) to {literal(str(target))} ({PARQUET})")
+        rows.append(f"select * from ({typed_rows([old], schema)}) where source_file in ({kept})")
+    connection.execute(
+        f"copy (select * from ({' union all '.join(rows)}) order by {key}) to {literal(str(target))} ({PARQUET})"
+    )
 
 
 def write_receipts(connection: duckdb.DuckDBPyConnection, path: Path, receipts: list[Receipt]) -> None:

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import duckdb
 import pytest
 
-from include.extract import complete_landing
+from include.extract import complete_landing, landing
 from include.extract.kinds import kinds
 from include.ledger import StepFailed
 from tests.include.extract.conftest import DAY
@@ -131,6 +131,59 @@ def test_a_file_without_a_date_lands_on_the_day_its_content_is_new(snapshot):
     assert days(snapshot) == [(str(DAY), "1"), (str(NEXT), "1"), (str(NEXT), "2")]
     snapshot.extract(DAY)
     assert snapshot.prints() == before
+
+
+def test_days_in_any_order_give_a_file_without_a_date_the_same_days(snapshot):
+    """A backfill from the UI runs days before those that were run already."""
+    snapshot.deliver("all.csv", rows(1, 2) + "bad\n")
+    snapshot.extract(BEFORE)
+    snapshot.deliver("all.csv", rows(1, 2, 3))
+    snapshot.extract(NEXT)
+    in_order = snapshot.prints()
+    for path in list(snapshot.lake.root.rglob("*.parquet")):
+        path.unlink()
+    snapshot.deliver("all.csv", rows(1, 2) + "bad\n")
+    snapshot.extract(DAY)
+    snapshot.deliver("all.csv", rows(1, 2, 3))
+    snapshot.extract(NEXT)
+    assert {day for day, _ in days(snapshot)} == {str(DAY), str(NEXT)}
+    snapshot.extract(BEFORE)
+    assert snapshot.prints() == in_order
+    snapshot.extract(DAY)
+    assert snapshot.prints() == in_order
+
+
+def test_a_file_without_a_date_goes_back_alone_and_leaves_the_others_of_its_day(snapshot):
+    snapshot.channel = snapshot.channel.model_copy(
+        update={"source": snapshot.channel.source.model_copy(update={"path": "all*.csv"})}
+    )
+    snapshot.deliver("all_a.csv", rows(1))
+    snapshot.extract(DAY)
+    snapshot.deliver("all_b.csv", rows(2))
+    snapshot.extract(NEXT)
+    snapshot.deliver("all_a.csv", rows(1, 3))
+    snapshot.extract(NEXT)
+    assert days(snapshot) == [(str(DAY), "1"), (str(NEXT), "1"), (str(NEXT), "3"), (str(NEXT), "2")]
+    snapshot.extract(DAY)
+    assert days(snapshot) == [(str(DAY), "1"), (str(DAY), "2"), (str(NEXT), "1"), (str(NEXT), "3")]
+    snapshot.extract(BEFORE)
+    assert days(snapshot) == [(str(BEFORE), "1"), (str(BEFORE), "2"), (str(NEXT), "1"), (str(NEXT), "3")]
+
+
+def test_a_way_back_that_broke_off_is_completed_by_the_next_run(snapshot, monkeypatch):
+    snapshot.deliver("all.csv", rows(1) + "bad\n")
+    snapshot.extract(NEXT)
+    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+        broken.setattr(landing, "remove_file", interrupt)
+        snapshot.extract(DAY)
+    assert days(snapshot) == [(str(DAY), "1"), (str(NEXT), "1")]
+    snapshot.extract(DAY)
+    assert days(snapshot) == [(str(DAY), "1")]
+    assert len(snapshot.quarantined()) == 1
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def test_a_changed_map_lands_the_same_content_again_where_it_was(snapshot):
