@@ -53,7 +53,7 @@ report: $(READY) ## where the report of the current release lies
 	@$(RUN) report --data "$(DATA)"
 
 docs: $(READY) ## dbt's pages of every model, column and exposure with the lineage, one file without a network: data/docs/index.html
-	@$(VENV)/bin/python -m include.warehouse.pages "$(DATA)/docs"
+	@$(VENV)/bin/python -m include.warehouse.pages "$(DATA)"
 
 clean: ## remove the environment, Airflow's home and the demo's data; keys in .secrets stay
 	rm -rf $(VENV) .airflow data .pytest_cache .ruff_cache

@@ -16,8 +16,10 @@ that it did not change before.
 **To run another day** trigger the DAG with `day`. Files of later days are ignored; late files of earlier days are
 taken in. With `channels` only those are asked for data; what the others have is taken in by a later run.
 
-**What to look at.** *Report* in the tabs above shows what was published; each task has its gate's result in the tab
-*Quality gate*. A task that fails tells who is named under `notify` in `publishing.yml`.
+**What to look at.** *Report* in the tabs above shows what was published, *Models* what each table is made of; a run has
+*Quality gates*, a task *Quality gate*. A gate, a dbt task and the tasks of *publish* link to the page that is theirs.
+Who is named under `notify` in `publishing.yml` is told of a task that fails, and, with `late_after_hours`, of a day
+that is not published in time.
 
 **What others can wait for.** The assets `tandem_landed`, `tandem_unified`, `tandem_scored` and `tandem_published` are
 updated when the gate of that step holds, the last when readers see the release.
@@ -30,12 +32,14 @@ from datetime import datetime, timedelta
 
 from airflow.sdk import Asset, chain, dag, task, task_group
 
+from include.airflow_declared import daily_deadline
 from include.airflow_form import daily_form
 
 LEARNED = (
     "value", "segmentation", "recommendation", "product_profiles", "propensity", "triggers", "needs", "offsite"
 )  # fmt: skip
-# What answers over a network and is away for a moment is worth a second try; a broken contract is not.
+# What answers over a network may be away for a moment, and a worker may be lost with what it runs: each is worth a
+# second try. A broken contract is not, and never gets one (`include.airflow_task.call`).
 ONCE_MORE = {"retries": 1, "retry_delay": timedelta(seconds=10)}
 DAY = "{{ ti.xcom_pull(task_ids='open_run', key='day') }}"
 LANDED, UNIFIED, SCORED, PUBLISHED = (
@@ -57,8 +61,9 @@ def _tell_of_failure(context) -> None:
     max_active_runs=1,
     doc_md=__doc__,
     tags=["tandem", "cdp", "dmp"],
-    default_args={"owner": "data-engineering", "retries": 0, "on_failure_callback": _tell_of_failure},
+    default_args={"owner": "data-engineering", "on_failure_callback": _tell_of_failure, **ONCE_MORE},
     params=daily_form(),
+    deadline=daily_deadline(),
 )
 def customer_audiences():
     @task
@@ -67,7 +72,7 @@ def customer_audiences():
 
         return chosen_channels(context, _call("open_run", day_of(context)))
 
-    @task(**ONCE_MORE, map_index_template="{{ task.op_kwargs['channel'] }}")
+    @task(map_index_template="{{ task.op_kwargs['channel'] }}")
     def land(day: str, channel: str) -> dict[str, int]:
         return _call("extract", day, channel)
 
@@ -130,9 +135,9 @@ def customer_audiences():
         activate = run.override(task_id="activate")("activate", DAY)
         write = run.override(task_id="write")("write_release", DAY)
         swap = run.override(task_id="swap", outlets=[PUBLISHED])("swap_release", DAY)
-        serve = run.override(task_id="serve", **ONCE_MORE)("serve_release", DAY)
+        serve = run.override(task_id="serve")("serve_release", DAY)
         # A day on which nothing is new still sends what did not arrive before.
-        deliver = run.override(task_id="deliver", trigger_rule="none_failed", **ONCE_MORE)("deliver", DAY)
+        deliver = run.override(task_id="deliver", trigger_rule="none_failed")("deliver", DAY)
         activate >> build("publish", DAY) >> write >> gate("publish", DAY) >> swap >> [serve, deliver]
 
     steps = [step() for step in (stage, resolve, unify, learn, segment, expand, publish)]

@@ -6,6 +6,8 @@ import os
 
 from airflow.sdk import Param
 
+from include.airflow_declared import channel_names
+
 
 def daily_form() -> dict[str, Param]:
     """The parameters of a daily run. None changes what a day is: a run with a form is the run of that day, later."""
@@ -22,9 +24,10 @@ def daily_form() -> dict[str, Param]:
             type=["null", "array"],
             items={"type": "string", "minLength": 1},
             uniqueItems=True,
+            examples=channel_names(),
             title="Channels",
-            description="Ask only these channels for data, one name in a line; what others have is taken in by a later "
-            "run. A channel that must deliver has to have delivered for the day before. Empty: all channels.",
+            description="Ask only these for data; of the others the run takes what they brought before, and one that "
+            "must deliver needs to have brought something by this day. Empty: all channels.",
         ),
         "rebuild": Param(
             False,

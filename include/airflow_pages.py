@@ -1,4 +1,4 @@
-"""Shows the report and the results of the gates inside the Airflow UI, to who may see the DAG there.
+"""Shows the report, what the gates found and dbt's documentation inside the Airflow UI, to who may see the DAG there.
 
 The pages lie below `/tandem`, behind the login of the UI; a request names a step or a run, never a file. Only the API
 server imports this module, for the plugin in `airflow_plugins`.
@@ -14,11 +14,14 @@ from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import Depends, FastAPI, HTTPException
-from fastapi.responses import FileResponse, RedirectResponse
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 
 from include.lake import Lake
 from include.ledger import STEPS
+from include.publish.reuse import release_of
 from include.settings import settings
+from include.warehouse.dbt import manifest_path
+from include.warehouse.pages import page_of
 
 DAG_ID = "customer_audiences"
 # The pages hold all they need, and no other site may frame them.
@@ -26,6 +29,11 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "private, no-store",
+}
+# dbt's page is a program: it may run, and reach neither the network nor what the reader is logged in to.
+PROGRAM = HEADERS | {
+    "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'unsafe-inline'; img-src data:; font-src data:; sandbox allow-scripts; frame-ancestors 'self'"
 }
 Page = StrEnum("Page", {name: f"{name}.html" for name in ("index", *STEPS)})
 
@@ -40,9 +48,24 @@ app = FastAPI(title="Tandem", docs_url=None, openapi_url=None, dependencies=[Dep
 
 
 @app.get("/report")
-def show_report() -> FileResponse:
-    """The report of the release that readers see."""
-    return _page(_lake().current / "report" / "index.html", "Nothing is published yet: run the DAG first.")
+def show_report(run: str = "") -> FileResponse:
+    """The report of the release that readers see, or of the one that a run published."""
+    release, missing = _lake().current, "Nothing is published yet: run the DAG first."
+    if run:
+        release, missing = (
+            _release_of(run),
+            "This run has published nothing, or its release is not kept any more.",
+        )
+    return _page(release / "report" / "index.html", missing)
+
+
+@app.get("/models")
+def show_models() -> HTMLResponse:
+    """dbt's documentation of the models, as the latest run knew them."""
+    manifest = manifest_path(_lake())
+    if not manifest.is_file():
+        raise HTTPException(404, "No model has been built yet: run the DAG first.")
+    return HTMLResponse(page_of(manifest), headers=PROGRAM)
 
 
 @app.get("/quality")
@@ -74,6 +97,13 @@ def _page(path: Path, missing: str) -> FileResponse:
 
 def _lake() -> Lake:
     return Lake(settings().data)
+
+
+def _release_of(run: str) -> Path:
+    """The folder of the release that the day of a run is published as, which need not be there any more."""
+    day = _day_of(run)
+    release = day and release_of(_lake(), date.fromisoformat(day))
+    return _lake().published / "releases" / (release or "none")
 
 
 def _day_of(run: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from airflow.sdk import BaseHook
@@ -57,6 +57,23 @@ def tell_of_failure(context: Mapping[str, Any]) -> None:
         return
     day = context["ti"].xcom_pull(task_ids="open_run", key="day") or "day not known yet"
     tell_of_task(notices, task_id, day, settings())
+
+
+def tell_of_delay(context: Mapping[str, Any]) -> None:
+    """Tell everybody whom `publishing.yml` names that a run has not ended in time. Of a backfill nobody is told: its
+    days wait for each other, and none of them is of today.
+
+    `context` is what Airflow tells a deadline's callback: the run as its API shows it, and the deadline.
+    """
+    from include.quality.notices import tell_of_run
+
+    run, due = context["dag_run"], str(context["deadline"]["deadline_time"])
+    if run["run_type"] == "backfill":
+        return
+    began = datetime.fromisoformat(str(run["logical_date"] or run["run_after"]))
+    day = business_day(run.get("conf") or {}, run.get("partition_key"), began)
+    notices = load_configuration(settings().config).publishing.notify
+    tell_of_run(notices, day, f"{datetime.fromisoformat(due):%Y-%m-%d %H:%M} UTC", settings())
 
 
 def call(function: str, day: str, *arguments: Any) -> Any:

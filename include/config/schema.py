@@ -1161,11 +1161,15 @@ class Notice(Model):
 
 
 class Publishing(Model):
-    """`publishing.yml`: where else readers find a release than in DATA, and who hears of a gate that does not hold."""
+    """`publishing.yml`: where else readers find a release than in DATA, and who hears of a gate that does not hold, or
+    of a run that is late."""
 
     postgres: PostgresPlace | None = None
     storage: StoragePlace | None = None
     notify: tuple[Notice, ...] = ()
+    late_after_hours: StrictInt | None = Field(
+        default=None, ge=1, le=7 * 24, description="hours after a run was queued until it is late"
+    )
 
 
 # normalisation.yml

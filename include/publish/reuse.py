@@ -44,6 +44,12 @@ def find_unchanged_release(lake: Lake, day: date, configuration: Configuration) 
     return known["release"]
 
 
+def release_of(lake: Lake, day: date) -> str | None:
+    """The release that a day was published as last, or None."""
+    record = lake.run_file(day, RECORD)
+    return json.loads(record.read_text())["release"] if record.exists() else None
+
+
 def remember_inputs(lake: Lake, day: date, configuration: Configuration, release_id: str) -> None:
     """Write down which inputs gave the release of this day."""
     with replacing(lake.run_file(day, RECORD)) as path:

@@ -50,6 +50,14 @@ def tell_of_task(notices: Iterable[Notice], task: str, day: str, settings: Setti
         _send(notice, body, settings)
 
 
+def tell_of_run(notices: Iterable[Notice], day: date, due: str, settings: Settings) -> None:
+    """Tell everybody that a day has not been published by the time `due`."""
+    text = f"Tandem, {day}: not published by {due}; readers keep the last good release."
+    body = {"text": text, "business_day": f"{day}", "step": "run", "severity": "late", "failures": []}
+    for notice in notices:
+        _send(notice, body, settings)
+
+
 def _body(
     step: str, day: date, stopped: bool, broken: list[ExpectationResult], reason: str
 ) -> dict[str, Any]:
@@ -83,7 +91,7 @@ def _body(
 
 def _send(notice: Notice, body: dict[str, Any], settings: Settings) -> None:
     if notice.to == "log":
-        logger.error("%s", body["text"]) if body["severity"] == "stop" else logger.warning("%s", body["text"])
+        logger.log(logging.ERROR if body["severity"] == "stop" else logging.WARNING, "%s", body["text"])
         return
     try:
         connection = connection_of(notice.connection, settings)

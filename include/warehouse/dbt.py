@@ -94,9 +94,14 @@ def compile_models(names: Sequence[str], lake: Lake, variables: dict[str, Any]) 
 
 def parse_manifest(lake: Lake, project: Path = DBT_PROJECT) -> dict[str, Any]:
     """Parse a dbt project and return its manifest. Raises StepFailed with dbt's words when it does not parse."""
-    target = lake.data / "dbt" / "target"
-    _call("parse", lake, {}, b"", [], project, target)
-    return json.loads((target / "manifest.json").read_text())
+    manifest = manifest_path(lake)
+    _call("parse", lake, {}, b"", [], project, manifest.parent)
+    return json.loads(manifest.read_text())
+
+
+def manifest_path(lake: Lake) -> Path:
+    """Where dbt's manifest lies: of the project as the latest call of dbt knew it."""
+    return lake.data / "dbt" / "target" / "manifest.json"
 
 
 def _invoke(

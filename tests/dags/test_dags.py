@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from include.config import load_configuration
+from include.settings import settings
+
 PROJECT = Path(__file__).resolve().parents[2]
 STEPS = ["extract", "stage", "resolve", "unify", "learn", "segment", "expand", "publish"]
 TASKS = {
@@ -108,6 +111,8 @@ def test_the_form_of_the_daily_run_has_types_limits_and_help(dag_bag):
         "channels": ["null", "array"],
         "rebuild": "boolean",
     }
+    offered = params.get_param("channels").schema["examples"]
+    assert offered == list(load_configuration(settings().config).channels)
     for name in params:
         assert params.get_param(name).schema["title"]
         assert len(params.get_param(name).description) > 40
@@ -130,6 +135,12 @@ def test_every_task_has_an_owner_and_tells_of_its_failure(dag_bag):
         assert [each.__name__ for each in (told if isinstance(told, list) else [told])] == [
             "_tell_of_failure"
         ]
+
+
+def test_a_task_whose_worker_is_lost_is_tried_again(dag_bag):
+    """What a second try cannot mend never gets one: `call` raises AirflowFailException for it."""
+    tries = {task.task_id: task.retries for task in dag_bag.dags["customer_audiences"].tasks}
+    assert tries == dict.fromkeys(TASKS, 1)
 
 
 def test_nothing_runs_before_the_gate_of_the_step_before(dag_bag):

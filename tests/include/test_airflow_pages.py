@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from fastapi.testclient import TestClient
 
+from include import airflow_pages
 from include.lake import Lake
 from include.settings import settings
+from include.warehouse.dbt import manifest_path
 
 DAY = date(2017, 12, 1)
 
@@ -34,6 +37,8 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, airflow_database: No
     lake.quality_page(DAY, "index").parent.mkdir(parents=True)
     for step in ("index", "stage"):
         lake.quality_page(DAY, step).write_text(f"what {step} found")
+    manifest_path(lake).parent.mkdir(parents=True)
+    manifest_path(lake).write_text('{"nodes": {"model.tandem.customers": {}}}')
     (tmp_path / "secret.html").write_text("secret")
     init_auth_manager()
     server = FastAPI()
@@ -53,7 +58,7 @@ def reader(client: TestClient) -> TestClient:
     return client
 
 
-PATHS = ["/tandem/report", "/tandem/quality", "/tandem/quality/2017-12-01/stage.html"]
+PATHS = ["/tandem/report", "/tandem/quality", "/tandem/quality/2017-12-01/stage.html", "/tandem/models"]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -86,6 +91,59 @@ def test_a_reader_sees_the_report_and_the_gates(reader: TestClient) -> None:
     assert reader.get("/tandem/quality", params={"task": "stage.gate"}).text == "what stage found"
     assert reader.get("/tandem/quality", params={"task": "open_run"}).text == "what index found"
     assert reader.get("/tandem/quality", params={"run": "manual__unknown"}).text == "what index found"
+
+
+def test_a_reader_sees_the_models_in_a_page_that_reaches_nothing_else(reader: TestClient) -> None:
+    page = reader.get("/tandem/models")
+    assert page.status_code == 200
+    assert '"model.tandem.customers"' in page.text
+    assert "INLINE DATA" not in page.text
+    allowed = page.headers["content-security-policy"]
+    assert "default-src 'none'" in allowed
+    assert "sandbox allow-scripts;" in allowed
+    manifest_path(Lake(settings().data)).unlink()
+    assert reader.get("/tandem/models").status_code == 404
+
+
+@pytest.mark.parametrize(("published", "seen"), [("2017-12-01_ab", 200), ("2017-12-01_cd", 404), (None, 404)])
+def test_a_run_shows_the_report_of_its_own_release(
+    reader: TestClient, monkeypatch: pytest.MonkeyPatch, published: str | None, seen: int
+) -> None:
+    """A release may be gone, and a run may have published nothing: another one's report is not shown for it."""
+    monkeypatch.setattr(airflow_pages, "_day_of", {"scheduled__2": f"{DAY}"}.get)
+    if published:
+        record = Lake(settings().data).run_file(DAY, "published.json")
+        record.parent.mkdir(parents=True)
+        record.write_text(json.dumps({"release": published, "inputs": ""}))
+    assert reader.get("/tandem/report", params={"run": "scheduled__2"}).status_code == seen
+    assert reader.get("/tandem/report", params={"run": "manual__3"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("task", "links"),
+    [
+        ("stage.gate", {"Result of the gate": "quality?run=manual__1%2B00%3A00&task=stage.gate"}),
+        ("unify.build", {"dbt models": "models#!/overview?g_v=1&g_i=tag:unify"}),
+        ("publish.swap", {"Report": "report?run=manual__1%2B00%3A00"}),
+        ("learn.value", {}),
+    ],
+)
+def test_a_task_links_to_the_page_that_is_its_own(
+    reader: TestClient, task: str, links: dict[str, str]
+) -> None:
+    from airflow.sdk.types import TaskInstanceKey
+
+    from include.airflow_plugins.tandem import TandemPlugin
+
+    key = TaskInstanceKey(dag_id="customer_audiences", task_id=task, run_id="manual__1+00:00")
+    found = {
+        link.name: link.get_link(None, ti_key=key) for link in TandemPlugin().global_operator_extra_links
+    }
+    assert {name: path for name, path in found.items() if path} == {
+        name: f"/tandem/{path}" for name, path in links.items()
+    }
+    other = key._replace(dag_id="privacy_requests")
+    assert not any(link.get_link(None, ti_key=other) for link in TandemPlugin().global_operator_extra_links)
 
 
 @pytest.mark.parametrize(
