@@ -161,7 +161,7 @@ def _trigger(page: Page, seen: Pictures, day: date, channels: Sequence[str] = ()
     form = page.get_by_role("dialog")
     form.locator("input[name=element_day]").fill(f"{day}")
     for channel in channels:
-        form.get_by_label("Channels").fill(channel)
+        form.locator("#element_channels input").first.fill(channel)
         page.keyboard.press("Enter")
     seen.of(f"form {day} {' '.join(channels)}".strip())
     form.get_by_role("button", name="Trigger").last.click()

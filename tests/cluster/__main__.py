@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -56,6 +57,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where to work; a temporary one when not given")
     parser.add_argument("--port", type=int, default=8097, help="of the API; Redis takes the next one")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped as well
     folder = (options.folder or Path(tempfile.mkdtemp(prefix="tandem-cluster-"))).resolve()
     days = [FIRST_DAY + timedelta(days=number) for number in range(options.days)]
     lake, config, _ = make_company(folder, days=options.days)
@@ -122,22 +124,22 @@ def _run_across(running: Cluster, days: list[date]) -> list[str]:
     problems += _compare("who ran tasks of the first day", sorted(WORKERS), sorted(ran_on))
     again = {_name(task): (task["try_number"], task["hostname"]) for task in tasks}
     return problems + [
-        problem for task in lost for problem in _compare(f"lost {task}", (2, LEFT), again[task])
+        problem for task in lost for problem in _compare(f"lost {task}", (2, LEFT), again.get(task))
     ]
 
 
 def _lose_a_worker(running: Cluster) -> list[str]:
-    """Kill a worker while it runs a task of learn. Returns what it had begun."""
+    """Kill a worker while it runs a task of learn. Returns what it had begun and not ended."""
 
-    def begun(runs: Rows) -> Rows | None:
+    def begun(runs: Rows) -> list[str]:
         found = _tasks(running, runs[0]) if runs else []
-        on_it = [task for task in found if task["state"] == "running" and task["hostname"] == LOST]
-        return on_it if any(task["task_id"].startswith("learn.") for task in on_it) else None
+        return [_name(task) for task in found if (task["state"], task["hostname"]) == ("running", LOST)]
 
-    tasks = _wait(running, "backfill", begun)
+    _wait(running, "backfill", lambda runs: any(name.startswith("learn.") for name in begun(runs)))
     running.lose(LOST)
-    print(f"{LOST} is lost with {', '.join(task['task_id'] for task in tasks)}", flush=True)
-    return [_name(task) for task in tasks]
+    lost = begun(_runs(running, "backfill"))
+    print(f"{LOST} is lost with {', '.join(lost)}", flush=True)
+    return lost or ["nothing"]
 
 
 def _published(lake: Lake, day: date) -> dict[str, str]:
