@@ -6,10 +6,12 @@ import itertools
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from include.business_day import business_day
 from include.config import load_configuration
 from include.settings import settings
 
@@ -116,6 +118,20 @@ def test_the_form_of_the_daily_run_has_types_limits_and_help(dag_bag):
     for name in params:
         assert params.get_param(name).schema["title"]
         assert len(params.get_param(name).description) > 40
+
+
+def test_a_backfill_of_a_range_is_of_each_of_its_days_in_order(dag_bag):
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    dag = DagSerialization.from_dict(DagSerialization.to_dict(dag_bag.dags["customer_audiences"]))
+    midnights = [datetime(2017, 12, day, tzinfo=UTC) for day in (2, 4)]
+    runs = list(dag.iter_dagrun_infos_between(*midnights))
+    assert [str(business_day({}, None, run.logical_date)) for run in runs] == [
+        "2017-12-01",
+        "2017-12-02",
+        "2017-12-03",
+    ]
+    assert dag.max_active_runs == 1
 
 
 def test_an_asset_is_updated_when_its_gate_holds_and_the_last_when_readers_see_the_release(dag_bag):
