@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback
 
+from include.core_yaml import load_yaml
 from include.settings import DEFAULT_CONFIG, settings
 
 
@@ -45,7 +46,7 @@ def tell_of_delay(context: dict[str, Any]) -> None:
 def _read(name: str) -> dict[str, Any]:
     own = settings().config / name
     try:
-        content = yaml.safe_load((own if own.exists() else DEFAULT_CONFIG / name).read_text(encoding="utf-8"))
+        content = load_yaml(own if own.exists() else DEFAULT_CONFIG / name)
     except (OSError, ValueError, yaml.YAMLError):
         return {}
     return content if isinstance(content, dict) else {}
