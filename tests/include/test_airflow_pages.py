@@ -38,7 +38,14 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, airflow_database: No
     for step in ("index", "stage"):
         lake.quality_page(DAY, step).write_text(f"what {step} found")
     manifest_path(lake).parent.mkdir(parents=True)
-    manifest_path(lake).write_text('{"nodes": {"model.tandem.customers": {}}}')
+    customers = {
+        "resource_type": "model",
+        "schema": "cdp",
+        "name": "customers",
+        "contract": {"enforced": True},
+        "columns": {"customer_id": {"name": "customer_id", "data_type": "varchar(36)</script>"}},
+    }
+    manifest_path(lake).write_text(json.dumps({"nodes": {"model.tandem.customers": customers}}))
     (tmp_path / "secret.html").write_text("secret")
     init_auth_manager()
     server = FastAPI()
@@ -96,7 +103,10 @@ def test_a_reader_sees_the_report_and_the_gates(reader: TestClient) -> None:
 def test_a_reader_sees_the_models_in_a_page_that_reaches_nothing_else(reader: TestClient) -> None:
     page = reader.get("/tandem/models")
     assert page.status_code == 200
-    assert '"model.tandem.customers"' in page.text
+    assert (
+        page.text.count('"model.tandem.customers"') == 3
+    )  # of the manifest, and with types of the catalogue
+    assert page.text.count(r"varchar(36)<\/script>") == 2
     assert "INLINE DATA" not in page.text
     allowed = page.headers["content-security-policy"]
     assert "default-src 'none'" in allowed
