@@ -62,7 +62,7 @@ def main() -> int:
         page.keyboard.press("g")
         _see_the_report(page, seen)
         for name, task in (("gate", "stage.gate"), ("models", "unify.build"), ("release", "publish.swap")):
-            seen.take(f"/dags/{DAG_ID}/runs/{quote(first)}/tasks/{task}", f"task of {name}")
+            seen.take(f"/dags/{DAG_ID}/runs/{quote(first)}/tasks/{task}/details", f"task of {name}")
             seen.take(_link_of(page, first, task), name)
         again = _trigger(page, seen, DAYS[0], CHOSEN)
         _expect(_state_of(page, again), "success", "the run of two channels")
@@ -72,6 +72,7 @@ def main() -> int:
         _expect(_state_of(page, second), "failed", "the run with a broken file")
         seen.take(f"/dags/{DAG_ID}/runs/{quote(second)}", "failed run")
         seen.take(f"/dags/{DAG_ID}/runs/{quote(second)}/tasks/extract.gate", "failed gate")
+        seen.take(f"/dags/{DAG_ID}/runs/{quote(second)}/tasks/extract.gate/details", "links of the failed gate")
         found = seen.take(_link_of(page, second, "extract.gate"), "result of the failed gate").locator("body")
         _expect(
             "quarantined_share_within_tolerance" in found.inner_text(),
