@@ -27,7 +27,7 @@ from include.settings import PROJECT
 
 WORKERS = ("one", "two")
 BUCKET = "tandem"
-STARTED_WITHIN = 300  # seconds
+STARTED_WITHIN = 600  # seconds
 # A lost worker is noticed after this many seconds, and not after five minutes.
 NOTICED_WITHIN = 30
 
