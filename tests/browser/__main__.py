@@ -33,7 +33,7 @@ from tests.company import DAYS, Company, configure, make_channels
 WAITED = 2_700  # seconds for a run
 PATIENCE = 120_000  # milliseconds for a page
 DESK, TELEPHONE = {"width": 1400, "height": 1000}, {"width": 390, "height": 844}
-CHOSEN = ["crm", "web"]
+CHOSEN = ["crm", "loyalty"]
 
 
 def main() -> int:
