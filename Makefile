@@ -41,7 +41,7 @@ faults: $(READY) ## do to a run what can go wrong, compare what it publishes, an
 lint: $(READY) ## ruff for Python, sqlfluff for SQL
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
-	@$(VENV)/bin/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests
+	@$(VENV)/bin/sqlfluff lint --processes 2 --disable-progress-bar dbt_project/models dbt_project/tests
 
 audit: $(READY) ## known vulnerabilities of the packages in the lock; says so when there is no network to ask
 	@$(VENV)/bin/python -m tests.audit
