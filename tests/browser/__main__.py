@@ -10,6 +10,7 @@ Ends with an error when one of these does not come about. Takes about ten minute
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import re
@@ -67,12 +68,14 @@ def main() -> int:
         again = _trigger(page, seen, DAYS[0], CHOSEN)
         _expect(_state_of(page, again), "success", "the run of two channels")
         _expect(_asked(page, again), CHOSEN, "the channels that were asked for data")
-        _spoil(company.data / "demo" / "crm" / f"customers_{DAYS[1]}.csv")
+        _spoil(company.data / "demo" / "crm")
         second = _trigger(page, seen, DAYS[1])
         _expect(_state_of(page, second), "failed", "the run with a broken file")
         seen.take(f"/dags/{DAG_ID}/runs/{quote(second)}", "failed run")
         seen.take(f"/dags/{DAG_ID}/runs/{quote(second)}/tasks/extract.gate", "failed gate")
-        seen.take(f"/dags/{DAG_ID}/runs/{quote(second)}/tasks/extract.gate/details", "links of the failed gate")
+        seen.take(
+            f"/dags/{DAG_ID}/runs/{quote(second)}/tasks/extract.gate/details", "links of the failed gate"
+        )
         found = seen.take(_link_of(page, second, "extract.gate"), "result of the failed gate").locator("body")
         _expect(
             "quarantined_share_within_tolerance" in found.inner_text(),
@@ -114,12 +117,13 @@ def _see_the_report(page: Page, seen: Pictures) -> None:
     page.set_viewport_size(DESK)
 
 
-def _spoil(file: Path) -> None:
-    """Have every row of a file say a date that is none."""
-    header, *rows = file.read_text().splitlines()
-    at = header.split(",").index("updated_at")
-    spoiled = [",".join([*row.split(",")[:at], "yesterday", *row.split(",")[at + 1 :]]) for row in rows]
-    file.write_text("\n".join([header, *spoiled, ""]))
+def _spoil(folder: Path) -> None:
+    """Have the CRM deliver all that it has once more on the second day, and each row say a date that is none."""
+    with min(folder.glob("customers_*.csv")).open(newline="") as file:
+        header, *rows = csv.reader(file)
+    at = header.index("updated_at")
+    with (folder / f"customers_{DAYS[1]}.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, *([*row[:at], "yesterday", *row[at + 1 :]] for row in rows)])
 
 
 @contextmanager
