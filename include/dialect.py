@@ -12,40 +12,24 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import sqlglot
-from sqlglot import exp
+from sqlglot import exp, transforms
+from sqlglot.dialects.spark import Spark
 
-# What Spark has no function for, said once in a session. Both engines take the same arguments.
-FUNCTIONS = (
-    """
-    create or replace temporary function list_median(numbers array<double>) returns double return
-    case when size(numbers) > 0 then (
-        get(array_sort(numbers), int((size(numbers) - 1) div 2)) + get(array_sort(numbers), int(size(numbers) div 2))
-    ) / 2 end
-    """,
-    """
-    create or replace temporary function list_stddev_samp(numbers array<double>) returns double return
-    case when size(numbers) > 1 then sqrt(
-        aggregate(
-            numbers,
-            double(0),
-            (total, number) -> total + power(
-                number - aggregate(numbers, double(0), (sum, value) -> sum + value) / size(numbers), 2
-            )
-        ) / (size(numbers) - 1)
-    ) end
-    """,
-    """
-    create or replace temporary function histogram_of(texts array<string>) returns map<string, bigint> return
-    map_from_entries(
-        transform(
-            array_sort(array_distinct(texts)),
-            text -> struct(text as key, bigint(size(filter(texts, other -> other = text))) as value)
-        )
-    )
-    """,
-)
+
+class SparkDialect(Spark):
+    """Spark as of version 4, which lets a query in a query have names of its own."""
+
+    class Generator(Spark.Generator):
+        EXPRESSIONS_WITHOUT_NESTED_CTES = set()
+        TRANSFORMS = Spark.Generator.TRANSFORMS | {
+            exp.Select: transforms.preprocess([transforms.eliminate_distinct_on, transforms.unnest_to_explode]),
+        }
+
 
 MICROSECONDS = {"SECOND": 1_000_000, "MINUTE": 60_000_000, "HOUR": 3_600_000_000}
+
+
+ColumnsOf = Callable[[exp.Query], list[str]]
 
 
 @lru_cache(maxsize=1024)
@@ -56,12 +40,18 @@ def translated(query: str) -> str:
 
 def spark_sql(tree: exp.Expression) -> str:
     """The text of a rewritten statement."""
-    return tree.sql(dialect="spark", unsupported_level=sqlglot.ErrorLevel.RAISE)
+    return tree.sql(dialect=SparkDialect, unsupported_level=sqlglot.ErrorLevel.RAISE)
 
 
-def rewritten(tree: exp.Expression) -> exp.Expression:
-    """The statement with all that Spark would take otherwise said in its own words; inner parts first."""
+def rewritten(tree: exp.Expression, columns_of: ColumnsOf | None = None) -> exp.Expression:
+    """The statement with all that Spark would take otherwise said in its own words; inner parts first.
+
+    `columns_of` tells the names of a query's columns, which a union by name needs: Spark has none.
+    """
+    _within(tree)
     for node in reversed(list(tree.walk())):
+        if isinstance(node, exp.Union) and node.args.get("by_name"):
+            _by_name(node, columns_of)
         name = node.name.lower() if isinstance(node, exp.Anonymous) else type(node)
         rewrite = REWRITES.get(name)
         if rewrite is not None:
@@ -72,6 +62,142 @@ def rewritten(tree: exp.Expression) -> exp.Expression:
                 else:
                     node.replace(new)
     return tree
+
+
+def _within(tree: exp.Expression) -> None:
+    """What a function needs to know of the query around it is said before the query is taken apart."""
+    for select in tree.find_all(exp.Select):
+        windows = {each.name.lower(): each for each in select.args.get("windows") or ()}
+        for window in select.find_all(exp.Window):
+            named = windows.get(window.args["alias"].name.lower()) if window.args.get("alias") else None
+            if named is not None and isinstance(window.this, exp.Lag | exp.Lead | exp.RowNumber | exp.Rank):
+                # Spark refuses a frame where it means nothing.
+                window.set("alias", None)
+                window.set("over", "OVER")
+                for part in ("partition_by", "order"):
+                    value = named.args.get(part)
+                    window.set(part, [each.copy() for each in value] if isinstance(value, list) else value and value.copy())
+
+
+def _by_name(union: exp.Union, columns_of: ColumnsOf | None) -> None:
+    """Both sides with the columns of both, in one order; what a side does not have is null."""
+    if columns_of is None:
+        raise sqlglot.UnsupportedError("a union by name of columns that are not known")
+    union.set("by_name", False)
+    above = _ctes_before(union)
+    sides = [union.this, union.expression]
+    found = []
+    for side in sides:
+        query = side.copy().unnest()
+        own = query.args.get("with_")
+        query.set("with_", exp.With(expressions=[*(each.copy() for each in above), *(own.expressions if own else ())]))
+        found.append(columns_of(query))
+    names = list(dict.fromkeys(name for columns in found for name in columns))
+    for place, (side, columns) in enumerate(zip(sides, found, strict=True)):
+        if columns == names:
+            continue
+        inner = side.copy().unnest() if isinstance(side, exp.Subquery) else side.copy()
+        own = inner.args.get("with_")
+        if own is not None:
+            inner.set("with_", None)
+        select = exp.select(*(exp.column(name) if name in columns else exp.alias_(exp.Null(), name) for name in names))
+        union.set("this" if place == 0 else "expression", select.from_(inner.subquery("side")))
+        if own is not None:
+            union.set("with_", own)
+
+
+def _ctes_before(node: exp.Expression) -> list[exp.CTE]:
+    """The common table expressions that a part of a statement can name, the outermost first."""
+    found: list[exp.CTE] = []
+    while node is not None:
+        cte = node.find_ancestor(exp.CTE)
+        if cte is None:
+            break
+        siblings = cte.parent.expressions
+        found = [*siblings[: next(i for i, each in enumerate(siblings) if each is cte)], *found]
+        node = cte.parent
+    return found
+
+
+def _select(node: exp.Select) -> exp.Expression:
+    _replaced_columns(node)
+    _numbered_items(node)
+    _asof(node)
+    return _qualified(node)
+
+
+def _replaced_columns(node: exp.Select) -> None:
+    """`* replace (…)` as all but these, and these."""
+    for place, each in reversed(list(enumerate(node.expressions))):
+        star = each if isinstance(each, exp.Star) else each.this if isinstance(each, exp.Column) else None
+        if isinstance(star, exp.Star) and star.args.get("replace"):
+            replaced = star.args["replace"]
+            star.set("replace", None)
+            names = [exp.to_identifier(new.alias) for new in replaced]
+            star.set("except_", [*(star.args.get("except_") or ()), *names])
+            node.set("expressions", [*node.expressions[: place + 1], *replaced, *node.expressions[place + 1 :]])
+
+
+def _numbered_items(node: exp.Select) -> None:
+    """A list's items with their places: Spark takes one generator in a select, which can give several columns."""
+    subscripts = [each for each in node.expressions if each.unalias().name.lower() == "generate_subscripts"]
+    for number in subscripts:
+        (items,) = [
+            each for each in node.expressions
+            if isinstance(each.unalias(), exp.Explode) and each.unalias().this == number.unalias().expressions[0]
+        ]  # fmt: skip
+        pair = f"(item, place) -> struct(item as {items.alias}, bigint(place + 1) as {number.alias})"
+        rows = _call("inline", _call("transform", items.unalias().this.copy(), exp.var(pair)))
+        others = [each for each in node.expressions if each is not number and each is not items]
+        node.set("expressions", [*others, rows])
+
+
+ROW = "_row"
+
+
+def _asof(node: exp.Select) -> None:
+    """The one row of the right side that comes before (or after) each of the left side's, and is the nearest."""
+    for join in node.args.get("joins") or ():
+        if join.method != "ASOF":
+            continue
+        left, right = node.args["from_"].this, join.alias_or_name
+        (bound,) = [
+            each for each in join.args["on"].flatten() if isinstance(each, exp.GT | exp.GTE | exp.LT | exp.LTE)
+        ]
+        nearest = exp.Ordered(this=bound.expression.copy(), desc=isinstance(bound, exp.GT | exp.GTE), nulls_first=False)
+        if bound.expression.table != right:
+            raise sqlglot.UnsupportedError("an as-of join whose bound does not end with the right side")
+        numbered = exp.select("*", exp.alias_(_call("monotonically_increasing_id"), ROW)).from_(left.copy())
+        left.replace(numbered.subquery(left.alias_or_name))
+        for each in node.find_all(exp.Column):
+            if isinstance(each.this, exp.Star) and each.table == left.alias_or_name:
+                each.this.set("except_", [*(each.this.args.get("except_") or ()), exp.to_identifier(ROW)])
+        join.set("method", None)
+        rank = exp.Window(
+            this=exp.RowNumber(),
+            partition_by=[exp.column(ROW, table=left.alias_or_name)],
+            order=exp.Order(expressions=[nearest]),
+        )
+        node.set("qualify", exp.Qualify(this=exp.EQ(this=rank, expression=_number(1))))
+
+
+QUALIFIED = "_is_qualified"
+
+
+def _qualified(node: exp.Select) -> exp.Expression:
+    """The condition as a column, where it can name all that the select can."""
+    qualify = node.args.get("qualify")
+    if qualify is None:
+        return node
+    inner = node.copy()
+    inner.set("qualify", None)
+    with_, order = inner.args.pop("with_", None), inner.args.pop("order", None)
+    inner.append("expressions", exp.alias_(exp.paren(qualify.this.copy()), QUALIFIED))
+    outer = exp.select(exp.Star(except_=[exp.to_identifier(QUALIFIED)])).from_(inner.subquery("qualified"))
+    outer = outer.where(exp.column(QUALIFIED))
+    outer.set("with_", with_)
+    outer.set("order", order)
+    return outer
 
 
 def _call(name: str, *arguments: exp.Expression | str) -> exp.Expression:
@@ -262,16 +388,53 @@ def _list_resize(node: exp.Anonymous) -> exp.Expression:
 
 
 def _list_zip(node: exp.Anonymous) -> exp.Expression:
-    return _call("zip_with", *node.expressions, "(one, other) -> array(one, other)")
+    return _call("zip_with", *node.expressions, exp.var("(one, other) -> array(one, other)"))
+
+
+def _list_median(node: exp.Anonymous) -> exp.Expression:
+    middle = exp.var(
+        "numbers -> CASE WHEN size(numbers) > 0 THEN (get(numbers, int((size(numbers) - 1) div 2)) "
+        "+ get(numbers, int(size(numbers) div 2))) / 2D END"
+    )
+    ordered = _call("array_sort", *node.expressions)
+    # A list of one list: the numbers are sorted once and named thrice.
+    return _call("get", _call("transform", _call("array", ordered), middle), _number(0))
+
+
+def _list_stddev(node: exp.Anonymous) -> exp.Expression:
+    """In one pass (Welford 1962)."""
+    (values,) = node.expressions
+    shifted = _call("transform", values.copy(), exp.var("value -> double(value)"))
+    zero = exp.var("named_struct('count', 0D, 'mean', 0D, 'squares', 0D)")
+    step = exp.var(
+        "(so_far, value) -> named_struct('count', so_far.count + 1D, "
+        "'mean', so_far.mean + (value - so_far.mean) / (so_far.count + 1D), "
+        "'squares', so_far.squares + (value - so_far.mean) * "
+        "(value - (so_far.mean + (value - so_far.mean) / (so_far.count + 1D))))"
+    )
+    end = exp.var("so_far -> CASE WHEN so_far.count > 1 THEN sqrt(so_far.squares / (so_far.count - 1D)) END")
+    return _call("aggregate", shifted, zero, step, end)
+
+
+def _percentile(node: exp.PercentileCont) -> exp.Expression:
+    return _call("percentile", node.this, node.expression)
 
 
 def _histogram(node: exp.Anonymous) -> exp.Expression:
-    collected = exp.func("collect_list", *node.expressions, dialect="spark")
-    parent = node.parent
-    if isinstance(parent, exp.Filter):
-        parent.replace(_call("histogram_of", exp.Filter(this=collected, expression=parent.expression)))
-        return node
-    return _call("histogram_of", collected)
+    """Each value of a group with how often it is there."""
+    collected: exp.Expression = exp.func("collect_list", *node.expressions, dialect="spark")
+    whole: exp.Expression = node
+    if isinstance(node.parent, exp.Filter):
+        whole = node.parent
+        collected = exp.Filter(this=collected, expression=whole.expression.copy())
+    values = spark_sql(collected)
+    whole.replace(
+        exp.var(
+            f"map_from_entries(transform(array_sort(array_distinct({values})), value -> "
+            f"struct(value as key, bigint(size(filter({values}, other -> other = value))) as value)))"
+        )
+    )
+    return node
 
 
 def _hash_part(node: exp.Mod) -> exp.Expression:
@@ -292,8 +455,60 @@ def _to_json(node: exp.Anonymous) -> exp.Expression:
     return _call("substr", text, "2", exp.Sub(this=_call("length", text.copy()), expression=_number(2)))
 
 
-def _generate_subscripts(node: exp.Anonymous) -> exp.Expression:
+WIDE = {
+    exp.DType.INT128: "decimal(38, 0)",
+    exp.DType.UINT128: "decimal(38, 0)",
+    exp.DType.UBIGINT: "decimal(20, 0)",
+    exp.DType.JSON: "string",
+}
+BASES = {"0x": 16, "0b": 2}
+
+
+def _data_type(node: exp.DataType) -> exp.Expression:
+    wide = WIDE.get(node.this)
+    return exp.DataType.build(wide, dialect="spark") if wide else node
+
+
+def _cast(node: exp.Cast) -> exp.Expression:
+    text = node.this
+    if isinstance(text, exp.DPipe) and isinstance(text.this, exp.Literal) and text.this.this in BASES:
+        base = _number(BASES[text.this.this])
+        return exp.cast(_call("conv", text.expression, base, _number(10)), node.to)
+    if isinstance(text, exp.JSONExtract) and node.to.this == exp.DType.ARRAY:
+        texts = exp.Literal.string("array<string>")
+        return _call("from_json", _call("get_json_object", text.this, text.expression.sql("spark")), texts)
     return node
+
+
+def _json_type(node: exp.Expression) -> exp.Expression:
+    """Whether there is a list; nothing else is asked of a type."""
+    if not (isinstance(node.parent, exp.EQ) and node.parent.expression.name == "ARRAY"):
+        raise sqlglot.UnsupportedError(f"json_type for anything but a list: {node.sql()}")
+    found = _call("get_json_object", node.this, node.expression.sql("spark"))
+    return exp.Case().when(_call("startswith", found, exp.Literal.string("[")), exp.Literal.string("ARRAY"))
+
+
+def _map(node: exp.ToMap) -> exp.Expression:
+    pairs = [part for each in node.this.expressions for part in (_key(each.this), each.expression)]
+    return _call("map", *pairs)
+
+
+def _key(key: exp.Expression) -> exp.Expression:
+    return exp.Literal.string(key.name) if isinstance(key, exp.Identifier) else key
+
+
+def _to_years(node: exp.Anonymous) -> exp.Expression:
+    return _call("make_ym_interval", *node.expressions)
+
+
+def _to_days(node: exp.ToDays) -> exp.Expression:
+    return _call("make_dt_interval", node.this)
+
+
+def _truncated(node: exp.TimestampTrunc) -> exp.Expression:
+    """Spark truncates to an instant."""
+    cut = _call("date_trunc", exp.Literal.string(node.unit.name), node.this)
+    return exp.Cast(this=cut, to=exp.DataType.build("timestamp_ntz", dialect="spark"))
 
 
 REWRITES: dict[object, Callable[[exp.Expression], exp.Expression]] = {
@@ -311,13 +526,25 @@ REWRITES: dict[object, Callable[[exp.Expression], exp.Expression]] = {
     exp.Explode: _explode,
     exp.Bracket: _bracket,
     exp.Mod: _hash_part,
+    exp.PercentileCont: _percentile,
     exp.CTE: _cte,
+    exp.Select: _select,
+    exp.DataType: _data_type,
+    exp.Cast: _cast,
+    exp.TryCast: _cast,
+    exp.JSONType: _json_type,
+    exp.ToMap: _map,
+    exp.ToDays: _to_days,
+    exp.TimestampTrunc: _truncated,
+    "to_years": _to_years,
     "md5_number": _md5_number,
     "md5_number_upper": _md5_number_upper,
     "epoch_us": _epoch_us,
     "list_slice": _list_slice,
     "list_resize": _list_resize,
     "list_zip": _list_zip,
+    "list_median": _list_median,
+    "list_stddev_samp": _list_stddev,
     "histogram": _histogram,
     "to_json": _to_json,
 }

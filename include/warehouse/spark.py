@@ -13,19 +13,22 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Callable
+from functools import reduce
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlglot
+from dbt.adapters import spark
 from dbt.adapters.base import AdapterPlugin
 from dbt.adapters.contracts.connection import ConnectionState
-from dbt.adapters.spark import SparkAdapter, SparkConnectionManager, SparkCredentials
+from dbt.adapters.spark import SparkConnectionManager, SparkCredentials
 from dbt.adapters.spark.relation import SparkRelation
 from dbt.adapters.spark.session import Connection, Cursor, SessionConnectionWrapper
 from dbt.include import spark as dbt_spark_macros
 from sqlglot import exp
 
-from include.dialect import FUNCTIONS, rewritten, spark_sql
+from include.dialect import rewritten, spark_sql
 from include.privacy.pseudonym import pads
 
 if TYPE_CHECKING:
@@ -55,8 +58,6 @@ class Warehouse:
         folder.mkdir(parents=True, exist_ok=True)
         for name, value in SESSION.items():
             session.conf.set(name, value)
-        for function in FUNCTIONS:
-            session.sql(function)
         session.udf.register("nfc_normalize", _normalised, "string")
         session.udf.register("strip_accents", _without_accents, "string")
         for name, pad in zip(KEYS, pads(key) if key else (None, None), strict=True):
@@ -127,7 +128,8 @@ class Warehouse:
         shutil.rmtree(folder)
 
     def _drop(self, tree: exp.Drop) -> None:
-        self._forget(tree.this.name)
+        for table in tree.args["tables"]:
+            self._forget(table.name)
 
     def _rename(self, tree: exp.Alter) -> None:
         before, after = tree.this.name, tree.args["actions"][0].this.name
@@ -151,7 +153,10 @@ class Warehouse:
         for variable in list(tree.find_all(exp.Anonymous)):
             if variable.name.lower() == "getvariable":
                 variable.replace(self._value(variable.expressions[0].this))
-        return self.session.sql(spark_sql(rewritten(tree)))
+        return self.session.sql(spark_sql(rewritten(tree, self._columns_of)))
+
+    def _columns_of(self, query: exp.Query) -> list[str]:
+        return self.session.sql(spark_sql(rewritten(query, self._columns_of))).columns
 
     def _value(self, name: str) -> exp.Expression:
         if name in KEYS:
@@ -183,7 +188,7 @@ class Warehouse:
         text = call.sql(dialect="duckdb")
         if text not in self._views:
             view = f"source_{len(self._views)}"
-            options = {each.this.name: each.expression for each in call.expressions[1:] if isinstance(each, exp.EQ)}
+            options = {each.this.name: each.expression for each in call.expressions if isinstance(each, exp.EQ)}
             path = call.this if isinstance(call, exp.ReadCSV) else call.expressions[0]
             read = self._read_csv if isinstance(call, exp.ReadCSV) else self._read_parquet
             read(path.this, options).createOrReplaceTempView(view)
@@ -193,18 +198,22 @@ class Warehouse:
     def _read_parquet(self, path: str, options: dict[str, exp.Expression]) -> DataFrame:
         from pyspark.sql import functions
 
-        reader = self.session.read
-        if _is_true(options.get("union_by_name")):
-            reader = reader.option("mergeSchema", "true")
+        reader = self.session.read.option("mergeSchema", _is_true(options.get("union_by_name")))
         if _is_true(options.get("hive_partitioning")):
-            reader = reader.option("basePath", path.split("/*")[0])
-        rows = reader.parquet(path)
+            # Folders beside each other that are partitioned alike: Spark reads one such tree at a time.
+            reader = reader.option("pathGlobFilter", "*.parquet")
+            trees = [reader.parquet(root) for root in _partitioned(path)]
+        else:
+            trees = [reader.parquet(path)]
+        # Before they are united: a union knows no file any more.
+        for name, column in (("filename", "file_path"), ("file_row_number", "row_index")):
+            if _is_true(options.get(name)):
+                trees = [tree.withColumn(name, functions.col(f"_metadata.{column}")) for tree in trees]
+        rows = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), trees)
         if _is_true(options.get("hive_partitioning")):
             types = options.get("hive_types") or exp.Struct(expressions=[])
             for each in types.expressions:
                 rows = rows.withColumn(each.this.name, functions.col(each.this.name).cast(_spark_type(each)))
-        if _is_true(options.get("filename")):
-            rows = rows.withColumn("filename", functions.col("_metadata.file_path"))
         return rows
 
     def _read_csv(self, path: str, options: dict[str, exp.Expression]) -> DataFrame:
@@ -212,7 +221,7 @@ class Warehouse:
         from pyspark.sql import functions
 
         names = [each.this.name for each in options["columns"].expressions]
-        separator, skipped = options["delim"].this, int(options["skip"].this)
+        separator, skipped = options["delim"].this.replace("\\t", "\t"), int(options["skip"].this)
         lines = self.session.createDataFrame(
             [(line,) for line in Path(path).read_text().splitlines()[skipped:] if line], "line string"
         )
@@ -240,6 +249,14 @@ def _file_of(query: exp.Expression) -> Path | None:
         if read is not None and len(read.expressions) == 1:
             return Path(read.expressions[0].this)
     return None
+
+
+def _partitioned(path: str) -> list[str]:
+    """The roots of the trees `channel=…/date=…` that a pattern names. Raises FileNotFoundError when there is none."""
+    roots = sorted({re.split("/[^/]+=", found)[0] for found in glob(path)})
+    if not roots:
+        raise FileNotFoundError(f"no file is like {path}")
+    return roots
 
 
 def _is_true(option: exp.Expression | None) -> bool:
@@ -301,8 +318,8 @@ class LakeConnectionManager(SparkConnectionManager):
         return connection
 
 
-class LakeAdapter(SparkAdapter):
-    """dbt-spark's adapter, whose catalog is the folder."""
+class SparkAdapter(spark.SparkAdapter):
+    """dbt-spark's adapter, whose catalog is the folder. (dbt takes its package from its name.)"""
 
     Relation = LakeRelation
     ConnectionManager = LakeConnectionManager
@@ -325,10 +342,8 @@ class LakeAdapter(SparkAdapter):
 
 def plug_in(warehouse: Warehouse | None = None) -> None:
     """Have dbt's target `spark` be this adapter, on that warehouse. Without one dbt only parses."""
-    from dbt.adapters import spark
-
     if warehouse is not None:
         LakeCursor.warehouse = warehouse
     spark.Plugin = AdapterPlugin(
-        adapter=LakeAdapter, credentials=SparkCredentials, include_path=dbt_spark_macros.PACKAGE_PATH
+        adapter=SparkAdapter, credentials=SparkCredentials, include_path=dbt_spark_macros.PACKAGE_PATH
     )

@@ -5,7 +5,7 @@
     BI tools and a first day without data need an empty file with the right types. DuckDB writes beside an existing
     file and renames, so a reader never sees half of one. A model in parts (see parts.sql) is gathered in a table first.
 #}
-{% materialization external, adapter='duckdb' %}
+{% materialization external, default %}
     {%- set location = lake_location(model) -%}
     {%- set existing_relation = load_cached_relation(this) -%}
     {%- set target_relation = this.incorporate(type='view') -%}
