@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from typing import ClassVar
 
 import sqlglot
 from sqlglot import exp, transforms
@@ -20,9 +21,11 @@ class SparkDialect(Spark):
     """Spark as of version 4, which lets a query in a query have names of its own."""
 
     class Generator(Spark.Generator):
-        EXPRESSIONS_WITHOUT_NESTED_CTES = set()
-        TRANSFORMS = Spark.Generator.TRANSFORMS | {
-            exp.Select: transforms.preprocess([transforms.eliminate_distinct_on, transforms.unnest_to_explode]),
+        EXPRESSIONS_WITHOUT_NESTED_CTES: ClassVar[set[type[exp.Expression]]] = set()
+        TRANSFORMS: ClassVar[dict] = Spark.Generator.TRANSFORMS | {
+            exp.Select: transforms.preprocess(
+                [transforms.eliminate_distinct_on, transforms.unnest_to_explode]
+            ),
         }
 
 
@@ -74,9 +77,8 @@ def _within(tree: exp.Expression) -> None:
                 # Spark refuses a frame where it means nothing.
                 window.set("alias", None)
                 window.set("over", "OVER")
-                for part in ("partition_by", "order"):
-                    value = named.args.get(part)
-                    window.set(part, [each.copy() for each in value] if isinstance(value, list) else value and value.copy())
+                window.set("partition_by", [each.copy() for each in named.args.get("partition_by") or ()])
+                window.set("order", named.args["order"].copy())
 
 
 def _by_name(union: exp.Union, columns_of: ColumnsOf | None) -> None:
@@ -90,7 +92,10 @@ def _by_name(union: exp.Union, columns_of: ColumnsOf | None) -> None:
     for side in sides:
         query = side.copy().unnest()
         own = query.args.get("with_")
-        query.set("with_", exp.With(expressions=[*(each.copy() for each in above), *(own.expressions if own else ())]))
+        query.set(
+            "with_",
+            exp.With(expressions=[*(each.copy() for each in above), *(own.expressions if own else ())]),
+        )
         found.append(columns_of(query))
     names = list(dict.fromkeys(name for columns in found for name in columns))
     for place, (side, columns) in enumerate(zip(sides, found, strict=True)):
@@ -100,7 +105,9 @@ def _by_name(union: exp.Union, columns_of: ColumnsOf | None) -> None:
         own = inner.args.get("with_")
         if own is not None:
             inner.set("with_", None)
-        select = exp.select(*(exp.column(name) if name in columns else exp.alias_(exp.Null(), name) for name in names))
+        select = exp.select(
+            *(exp.column(name) if name in columns else exp.alias_(exp.Null(), name) for name in names)
+        )
         union.set("this" if place == 0 else "expression", select.from_(inner.subquery("side")))
         if own is not None:
             union.set("with_", own)
@@ -135,7 +142,9 @@ def _replaced_columns(node: exp.Select) -> None:
             star.set("replace", None)
             names = [exp.to_identifier(new.alias) for new in replaced]
             star.set("except_", [*(star.args.get("except_") or ()), *names])
-            node.set("expressions", [*node.expressions[: place + 1], *replaced, *node.expressions[place + 1 :]])
+            node.set(
+                "expressions", [*node.expressions[: place + 1], *replaced, *node.expressions[place + 1 :]]
+            )
 
 
 def _numbered_items(node: exp.Select) -> None:
@@ -162,9 +171,13 @@ def _asof(node: exp.Select) -> None:
             continue
         left, right = node.args["from_"].this, join.alias_or_name
         (bound,) = [
-            each for each in join.args["on"].flatten() if isinstance(each, exp.GT | exp.GTE | exp.LT | exp.LTE)
+            each
+            for each in join.args["on"].flatten()
+            if isinstance(each, exp.GT | exp.GTE | exp.LT | exp.LTE)
         ]
-        nearest = exp.Ordered(this=bound.expression.copy(), desc=isinstance(bound, exp.GT | exp.GTE), nulls_first=False)
+        nearest = exp.Ordered(
+            this=bound.expression.copy(), desc=isinstance(bound, exp.GT | exp.GTE), nulls_first=False
+        )
         if bound.expression.table != right:
             raise sqlglot.UnsupportedError("an as-of join whose bound does not end with the right side")
         numbered = exp.select("*", exp.alias_(_call("monotonically_increasing_id"), ROW)).from_(left.copy())
@@ -202,7 +215,9 @@ def _qualified(node: exp.Select) -> exp.Expression:
 
 def _call(name: str, *arguments: exp.Expression | str) -> exp.Expression:
     """A function of Spark that sqlglot hands on as it is."""
-    return exp.Anonymous(this=name, expressions=[exp.maybe_parse(each, dialect="spark") for each in arguments])
+    return exp.Anonymous(
+        this=name, expressions=[exp.maybe_parse(each, dialect="spark") for each in arguments]
+    )
 
 
 def _number(value: int) -> exp.Literal:
@@ -261,7 +276,9 @@ def _regexp_replace(node: exp.RegexpReplace) -> exp.Expression:
     found, modifiers = node.expression, node.args.get("modifiers")
     if modifiers is None or "g" not in modifiers.this:
         if not isinstance(found, exp.Literal) or re.search(r"\(\?", found.this.replace("(?:", "")):
-            raise sqlglot.UnsupportedError(f"the first match of a pattern that is not a literal: {node.sql()}")
+            raise sqlglot.UnsupportedError(
+                f"the first match of a pattern that is not a literal: {node.sql()}"
+            )
         # The first match with all before it: a pattern at the beginning of the text matches once.
         if not found.this.startswith("^"):
             text = re.sub(r"\\(\d)", lambda group: f"\\{int(group[1]) + 1}", text)
@@ -295,12 +312,15 @@ def _date_diff(node: exp.DateDiff) -> exp.Expression:
     unit = (node.unit.name if node.unit else "DAY").upper()
     start, end = node.expression, node.this
     if unit == "DAY":
-        days = exp.func("date_diff", exp.cast(end, "date"), exp.cast(start, "date"), dialect="spark")
-        return exp.cast(_call("datediff", exp.cast(end, "date"), exp.cast(start, "date")), "bigint") if days else node
+        return exp.cast(_call("datediff", exp.cast(end, "date"), exp.cast(start, "date")), "bigint")
     if unit in MICROSECONDS:
-        return exp.paren(exp.Sub(this=_units(end, MICROSECONDS[unit]), expression=_units(start, MICROSECONDS[unit])))
+        return exp.paren(
+            exp.Sub(this=_units(end, MICROSECONDS[unit]), expression=_units(start, MICROSECONDS[unit]))
+        )
     if unit in ("MONTH", "YEAR"):
-        return exp.cast(exp.paren(exp.Sub(this=_months(end, unit), expression=_months(start, unit))), "bigint")
+        return exp.cast(
+            exp.paren(exp.Sub(this=_months(end, unit), expression=_months(start, unit))), "bigint"
+        )
     raise sqlglot.UnsupportedError(f"date_diff in {unit}")
 
 
@@ -371,7 +391,9 @@ def _slice(values: exp.Expression, place: exp.Slice) -> exp.Expression:
         last = exp.paren(exp.Sub(this=size, expression=_number(int(end.this.this) - 1)))
     else:
         last = end
-    length = _call("greatest", exp.Add(this=exp.Sub(this=last, expression=first.copy()), expression=_number(1)), "0")
+    length = _call(
+        "greatest", exp.Add(this=exp.Sub(this=last, expression=first.copy()), expression=_number(1)), "0"
+    )
     return _call("slice", values, first, length)
 
 

@@ -32,8 +32,8 @@ def spark_session(threads: int, memory_limit: str, scratch: Path, master: str = 
     """A session of its own in the running Spark; where none runs, one is started and stopped at the end.
 
     `master` is a cluster's address, or that of a Spark Connect server (sc://), where no Java runs on this side; without
-    one Spark runs in this process's machine on `threads` threads. Times are UTC and without a zone, as everywhere in the
-    lake. The Java is that of JAVA_HOME, else that of the lock.
+    one Spark runs in this process's machine on `threads` threads. Times are UTC and without a zone, as everywhere in
+    the lake. The Java is that of JAVA_HOME, else that of the lock.
     """
     with warnings.catch_warnings():
         # The session itself never touches pandas.

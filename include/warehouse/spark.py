@@ -14,7 +14,6 @@ import shutil
 import unicodedata
 from collections.abc import Callable
 from functools import reduce
-from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -188,7 +187,9 @@ class Warehouse:
         text = call.sql(dialect="duckdb")
         if text not in self._views:
             view = f"source_{len(self._views)}"
-            options = {each.this.name: each.expression for each in call.expressions if isinstance(each, exp.EQ)}
+            options = {
+                each.this.name: each.expression for each in call.expressions if isinstance(each, exp.EQ)
+            }
             path = call.this if isinstance(call, exp.ReadCSV) else call.expressions[0]
             read = self._read_csv if isinstance(call, exp.ReadCSV) else self._read_parquet
             read(path.this, options).createOrReplaceTempView(view)
@@ -253,7 +254,10 @@ def _file_of(query: exp.Expression) -> Path | None:
 
 def _partitioned(path: str) -> list[str]:
     """The roots of the trees `channel=…/date=…` that a pattern names. Raises FileNotFoundError when there is none."""
-    roots = sorted({re.split("/[^/]+=", found)[0] for found in glob(path)})
+    fixed = path.split("/*")[0]
+    roots = sorted(
+        {re.split("/[^/]+=", str(found))[0] for found in Path(fixed).glob(path.removeprefix(f"{fixed}/"))}
+    )
     if not roots:
         raise FileNotFoundError(f"no file is like {path}")
     return roots
