@@ -169,7 +169,7 @@ def results_table(result: GateResult) -> pa.Table:
 
 
 def _attach_warehouse(engine: Engine, lake: Lake, step: str) -> None:
-    """Give each relation of dbt's warehouse a view in the schema `dbt`: one on DuckDB's file, attached for reading, or on
+    """Give each relation of dbt's warehouse a view in the schema `dbt`: on DuckDB's file, attached for reading, or on
     the Parquet files of its tables where Spark is the engine."""
     on_spark = settings().target == "spark"
     warehouse = lake.spark_warehouse if on_spark else lake.warehouse
