@@ -376,6 +376,8 @@ def _bracket(node: exp.Bracket) -> exp.Expression:
     (place,) = node.expressions
     if isinstance(place, exp.Slice):
         return _slice(node.this, place)
+    if isinstance(place, exp.Neg):  # from the end
+        return _call("try_element_at", node.this, _number(1 - int(place.this.this)))
     if place.is_int:
         return _call("get", node.this, place)
     return node
@@ -442,20 +444,36 @@ def _percentile(node: exp.PercentileCont) -> exp.Expression:
     return _call("percentile", node.this, node.expression)
 
 
+def _list(node: exp.ArrayAgg) -> exp.Expression:
+    """DuckDB's list has nulls in it, and is null itself where there is nothing to list."""
+    value = node.this.expressions[0] if isinstance(node.this, exp.Distinct) else node.this
+    if isinstance(value, exp.Order | exp.Struct) or isinstance(node.parent, exp.Window):
+        return node
+    item = exp.Struct(expressions=[exp.PropertyEQ(this=exp.to_identifier("item"), expression=value.copy())])
+    value.replace(item)
+    return _of_group(
+        node, node.copy(), lambda listed: f"nullif(transform({listed}, each -> each.item), array())"
+    )
+
+
 def _histogram(node: exp.Anonymous) -> exp.Expression:
     """Each value of a group with how often it is there."""
-    collected: exp.Expression = exp.func("collect_list", *node.expressions, dialect="spark")
-    whole: exp.Expression = node
-    if isinstance(node.parent, exp.Filter):
-        whole = node.parent
-        collected = exp.Filter(this=collected, expression=whole.expression.copy())
-    values = spark_sql(collected)
-    whole.replace(
-        exp.var(
+
+    def counted(values: str) -> str:
+        return (
             f"map_from_entries(transform(array_sort(array_distinct({values})), value -> "
             f"struct(value as key, bigint(size(filter({values}, other -> other = value))) as value)))"
         )
-    )
+
+    return _of_group(node, exp.ArrayAgg(this=node.expressions[0].copy()), counted)
+
+
+def _of_group(node: exp.Expression, aggregate: exp.Expression, text: Callable[[str], str]) -> exp.Expression:
+    """A function of an aggregate in the place of a node; which rows the aggregate is of stays with it."""
+    rows = node.parent
+    if not isinstance(rows, exp.Filter):
+        return exp.var(text(spark_sql(aggregate)))
+    rows.replace(exp.var(text(spark_sql(exp.Filter(this=aggregate, expression=rows.expression.copy())))))
     return node
 
 
@@ -548,6 +566,7 @@ REWRITES: dict[object, Callable[[exp.Expression], exp.Expression]] = {
     exp.Explode: _explode,
     exp.Bracket: _bracket,
     exp.Mod: _hash_part,
+    exp.ArrayAgg: _list,
     exp.PercentileCont: _percentile,
     exp.CTE: _cte,
     exp.Select: _select,

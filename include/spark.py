@@ -72,7 +72,7 @@ def spark_session(threads: int, memory_limit: str, scratch: Path, master: str = 
                 .config("spark.driver.memory", f"{max(_megabytes(memory_limit), LEAST_MEMORY)}m")
                 .config("spark.sql.shuffle.partitions", str(threads))
             )
-        with _java(scratch):
+        with java_home(scratch):
             session = builder.getOrCreate()
     try:
         yield session
@@ -81,7 +81,7 @@ def spark_session(threads: int, memory_limit: str, scratch: Path, master: str = 
 
 
 @contextmanager
-def _java(scratch: Path) -> Iterator[None]:
+def java_home(scratch: Path) -> Iterator[None]:
     """Have JAVA_HOME set while Spark starts its Java, and as it was afterwards."""
     # The workers that read a query's rows back are Pythons too: this one, whatever else is on the path.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)

@@ -88,8 +88,14 @@ STATEMENTS = {
         " from lists"
     ),
     "count values of a group": "select map_entries(histogram(kind) filter (where id > 1)) as x from ROWS",
+    "keep nulls in lists": (
+        "select kind, list_sort(list(day)) as x, list(id) filter (where id > 9) as y from ROWS group by kind"
+    ),
+    "count places from the end": (
+        "select id, string_split(text, '|')[-1] as x, string_split(text, '|')[-9] as y from ROWS"
+    ),
     "make maps": (
-        "select id, map {'k': text}['k'] as x, cast(map {} as map(varchar, double))['k'] as y"
+        "select id, map_keys(map {'k': text, 'b': kind}) as x, cast(map {} as map(varchar, double))['k'] as y"
         " from ROWS"
     ),
     "give a day or a year on top": (
