@@ -178,8 +178,10 @@ def _asof(node: exp.Select) -> None:
         nearest = exp.Ordered(
             this=bound.expression.copy(), desc=isinstance(bound, exp.GT | exp.GTE), nulls_first=False
         )
-        if bound.expression.table != right:
-            raise sqlglot.UnsupportedError("an as-of join whose bound does not end with the right side")
+        if bound.expression.table != right or node.args.get("group"):
+            raise sqlglot.UnsupportedError(
+                "an as-of join of groups, or whose bound does not end with its right side"
+            )
         numbered = exp.select("*", exp.alias_(_call("monotonically_increasing_id"), ROW)).from_(left.copy())
         left.replace(numbered.subquery(left.alias_or_name))
         for each in node.find_all(exp.Column):
@@ -191,7 +193,13 @@ def _asof(node: exp.Select) -> None:
             partition_by=[exp.column(ROW, table=left.alias_or_name)],
             order=exp.Order(expressions=[nearest]),
         )
-        node.set("qualify", exp.Qualify(this=exp.EQ(this=rank, expression=_number(1))))
+        conditions: list[exp.Expression] = [exp.EQ(this=rank, expression=_number(1))]
+        # What else is asked is asked of the nearest row, and does not make another one the nearest.
+        for name in ("where", "qualify"):
+            if node.args.get(name):
+                conditions.append(exp.paren(node.args[name].this.copy()))
+                node.set(name, None)
+        node.set("qualify", exp.Qualify(this=exp.and_(*conditions)))
 
 
 QUALIFIED = "_is_qualified"

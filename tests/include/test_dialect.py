@@ -69,6 +69,12 @@ STATEMENTS = {
         " select given.id, days.other as x from given"
         " asof left join days on given.kind = days.kind and given.day >= days.day"
     ),
+    "ask of the nearest what else is asked": (
+        "with given as (select * from ROWS), days as (select kind, day, id as other from ROWS where day is not null)"
+        " select given.id, days.other as x from given"
+        " asof left join days on given.kind = days.kind and given.day <= days.day"
+        " where coalesce(days.other <> given.id, true)"
+    ),
     "unnest structs to columns": (
         "select id, unnest([{'p': text, 'q': id}, {'p': kind, 'q': 0}], recursive := true)"
         " from ROWS"

@@ -26,12 +26,17 @@ STEPS = ("stage", "unify", "segment", "expand", "publish")
 MADE = ("staged", "tables")
 
 
+def copy_hand_overs(source: Lake, lake: Lake) -> None:
+    """All that dbt reads and does not make itself."""
+    for folder in sorted(source.root.iterdir()):
+        if folder.name not in MADE:
+            shutil.copytree(folder, lake.root / folder.name, dirs_exist_ok=True)
+
+
 def build_on_spark(duckdb_lake: Lake, lake: Lake, day: date, steps: tuple[str, ...] = STEPS) -> list[str]:
     """Build the steps' models on Spark in a lake of their own. Returns a line for each step: how many models and tests
     ran in how many seconds, or why it failed."""
-    for folder in sorted(duckdb_lake.root.iterdir()):
-        if folder.name not in MADE:
-            shutil.copytree(folder, lake.root / folder.name, dirs_exist_ok=True)
+    copy_hand_overs(duckdb_lake, lake)
     variables = json.loads(duckdb_lake.run_file(day, "run.json").read_text())["dbt"]
     variables = json.loads(json.dumps(variables).replace(str(duckdb_lake.root), str(lake.root)))
     said = []
