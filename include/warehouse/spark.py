@@ -202,7 +202,7 @@ class Warehouse:
         reader = self.session.read.option("mergeSchema", _is_true(options.get("union_by_name")))
         if _is_true(options.get("hive_partitioning")):
             # Folders beside each other that are partitioned alike: Spark reads one such tree at a time.
-            reader = reader.option("pathGlobFilter", "*.parquet")
+            reader = reader.option("pathGlobFilter", path.rsplit("/", 1)[1])
             trees = [reader.parquet(root) for root in _partitioned(path)]
         else:
             trees = [reader.parquet(path)]
