@@ -388,7 +388,10 @@ def _bracket(node: exp.Bracket) -> exp.Expression:
         return _call("try_element_at", node.this, _number(1 - int(place.this.this)))
     if place.is_int:
         return _call("get", node.this, place)
-    return node
+    # A place that is worked out, which sqlglot leaves as it is, or the key of a map.
+    return _call(
+        "try_element_at", node.this, exp.cast(place, "int") if isinstance(node.this, exp.Array) else place
+    )
 
 
 def _slice(values: exp.Expression, place: exp.Slice) -> exp.Expression:
