@@ -349,6 +349,19 @@ def _months(time: exp.Expression, unit: str) -> exp.Expression:
     )
 
 
+def _date_part(node: exp.Anonymous) -> exp.Expression:
+    part, time = node.expressions
+    return _day_of_week(exp.DayOfWeekIso(this=time)) if part.name.lower() == "isodow" else node
+
+
+def _day_of_week(node: exp.DayOfWeekIso) -> exp.Expression:
+    return _call("date_part", exp.Literal.string("DAYOFWEEK_ISO"), node.this)
+
+
+def _extract(node: exp.Extract) -> exp.Expression:
+    return _day_of_week(exp.DayOfWeekIso(this=node.expression)) if node.name.upper() == "ISODOW" else node
+
+
 def _epoch_us(node: exp.Anonymous) -> exp.Expression:
     return _call("unix_micros", _zoned(node.expressions[0]))
 
@@ -588,6 +601,9 @@ REWRITES: dict[object, Callable[[exp.Expression], exp.Expression]] = {
     exp.ToMap: _map,
     exp.ToDays: _to_days,
     exp.TimestampTrunc: _truncated,
+    exp.DayOfWeekIso: _day_of_week,
+    exp.Extract: _extract,
+    "date_part": _date_part,
     "to_years": _to_years,
     "md5_number": _md5_number,
     "md5_number_upper": _md5_number_upper,

@@ -98,6 +98,9 @@ STATEMENTS = {
         "select kind, list_sort(list(day)) as x, list(id) filter (where id > 9) as y from ROWS group by kind"
     ),
     "count places that are worked out": "select id, ['p', 'q', 'r'][id] as x from ROWS",
+    "begin weeks on Mondays": (
+        "select id, date_part('isodow', day) as x, isodow(day) as y, extract(isodow from day) as z from ROWS"
+    ),
     "count places from the end": (
         "select id, string_split(text, '|')[-1] as x, string_split(text, '|')[-9] as y from ROWS"
     ),
