@@ -13,6 +13,7 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ import sqlglot
 from dbt.adapters import spark
 from dbt.adapters.base import AdapterPlugin
 from dbt.adapters.contracts.connection import ConnectionState
+from dbt.adapters.duckdb.relation import DuckDBRelation
 from dbt.adapters.spark import SparkConnectionManager, SparkCredentials
 from dbt.adapters.spark.relation import SparkRelation
 from dbt.adapters.spark.session import Connection, Cursor, SessionConnectionWrapper
@@ -281,21 +283,20 @@ def _without_accents(text: str | None) -> str | None:
     return "".join(each for each in unicodedata.normalize("NFD", text) if not unicodedata.combining(each))
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class LakeRelation(SparkRelation):
     """A relation of dbt; that of a source is the place in the lake that `sources.yml` names."""
 
+    place: str | None = None
+
     @classmethod
     def create_from(cls, quoting: Any, relation_config: Any, **kwargs: Any) -> LakeRelation:
-        from dbt.adapters.duckdb.relation import DuckDBRelation
-
-        relation = super().create_from(quoting, relation_config, **kwargs)
         if relation_config.resource_type == "source":
-            place = DuckDBRelation.create_from(quoting, relation_config).external
-            object.__setattr__(relation, "place", place)
-        return relation
+            kwargs["place"] = DuckDBRelation.create_from(quoting, relation_config).external
+        return super().create_from(quoting, relation_config, **kwargs)
 
     def render(self) -> str:
-        return getattr(self, "place", None) or super().render()
+        return self.place or super().render()
 
 
 class LakeCursor(Cursor):
