@@ -514,9 +514,11 @@ def _cte(node: exp.CTE) -> exp.Expression:
 
 
 def _to_json(node: exp.Anonymous) -> exp.Expression:
-    """One value: Spark writes only structures."""
-    text = _call("to_json", _call("array", *node.expressions))
-    return _call("substr", text, "2", exp.Sub(this=_call("length", text.copy()), expression=_number(2)))
+    """One value, of which Spark writes only structures. No value is no JSON, where Spark would say `null`."""
+    (value,) = node.expressions
+    text = _call("to_json", _call("array", value))
+    inner = _call("substr", text, "2", exp.Sub(this=_call("length", text.copy()), expression=_number(2)))
+    return exp.Case().when(exp.Not(this=exp.Is(this=value.copy(), expression=exp.Null())), inner)
 
 
 WIDE = {
