@@ -423,6 +423,14 @@ def _slice(values: exp.Expression, place: exp.Slice) -> exp.Expression:
     return _call("slice", values, first, length)
 
 
+def _list_contains(node: exp.ArrayContains) -> exp.Expression:
+    """Nulls in a list, and a list of nothing, leave Spark unsure of what is not found."""
+    values, value = node.this, node.expression
+    unknown = exp.or_(*(exp.Is(this=each.copy(), expression=exp.Null()) for each in (values, value)))
+    found = exp.func("coalesce", _call("array_contains", values, value), exp.false())
+    return exp.Case().when(exp.not_(unknown), found)
+
+
 def _list_slice(node: exp.Anonymous) -> exp.Expression:
     values, first, last = node.expressions
     return _slice(values, exp.Slice(this=first, expression=last))
@@ -592,6 +600,7 @@ REWRITES: dict[object, Callable[[exp.Expression], exp.Expression]] = {
     exp.Explode: _explode,
     exp.Bracket: _bracket,
     exp.Mod: _hash_part,
+    exp.ArrayContains: _list_contains,
     exp.ArrayAgg: _list,
     exp.PercentileCont: _percentile,
     exp.CTE: _cte,

@@ -101,6 +101,10 @@ STATEMENTS = {
     "begin weeks on Mondays": (
         "select id, date_part('isodow', day) as x, isodow(day) as y, extract(isodow from day) as z from ROWS"
     ),
+    "know what is not in a list": (
+        "select id, list_contains([], text) as x, list_contains([text, 'q'], kind) as y, list_contains(['a'], text) as z"
+        " from ROWS"
+    ),
     "count places from the end": (
         "select id, string_split(text, '|')[-1] as x, string_split(text, '|')[-9] as y from ROWS"
     ),
