@@ -478,14 +478,32 @@ def _percentile(node: exp.PercentileCont) -> exp.Expression:
 
 def _list(node: exp.ArrayAgg) -> exp.Expression:
     """DuckDB's list has nulls in it, and is null itself where there is nothing to list."""
+    if isinstance(node.this, exp.Order):
+        return _ordered_list(node)
     value = node.this.expressions[0] if isinstance(node.this, exp.Distinct) else node.this
-    if isinstance(value, exp.Order | exp.Struct) or isinstance(node.parent, exp.Window):
+    if isinstance(value, exp.Struct) or isinstance(node.parent, exp.Window):
         return node
     item = exp.Struct(expressions=[exp.PropertyEQ(this=exp.to_identifier("item"), expression=value.copy())])
     value.replace(item)
     return _of_group(
         node, node.copy(), lambda listed: f"nullif(transform({listed}, each -> each.item), array())"
     )
+
+
+def _ordered_list(node: exp.ArrayAgg) -> exp.Expression:
+    """Spark keeps no order in a list: its items are sorted by what they are, and that is all that is asked so far."""
+    values, (order, *others) = node.this.this, node.this.expressions
+    value = values.expressions[0] if isinstance(values, exp.Distinct) else values
+    if others or order.this != value or order.args.get("desc"):
+        raise sqlglot.UnsupportedError(f"a list in another order than that of its items: {node.sql()}")
+    return _of_group(node, exp.ArrayAgg(this=values.copy()), lambda listed: f"array_sort({listed})")
+
+
+def _window(node: exp.Window) -> exp.Expression:
+    """Numbers of rows are as long as DuckDB's."""
+    if isinstance(node.this, exp.RowNumber | exp.Rank | exp.DenseRank):
+        return exp.cast(node.copy(), "bigint")
+    return node
 
 
 def _histogram(node: exp.Anonymous) -> exp.Expression:
@@ -601,6 +619,7 @@ REWRITES: dict[object, Callable[[exp.Expression], exp.Expression]] = {
     exp.Bracket: _bracket,
     exp.Mod: _hash_part,
     exp.ArrayContains: _list_contains,
+    exp.Window: _window,
     exp.ArrayAgg: _list,
     exp.PercentileCont: _percentile,
     exp.CTE: _cte,

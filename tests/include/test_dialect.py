@@ -102,9 +102,10 @@ STATEMENTS = {
         "select id, date_part('isodow', day) as x, isodow(day) as y, extract(isodow from day) as z from ROWS"
     ),
     "know what is not in a list": (
-        "select id, list_contains([], text) as x, list_contains([text, 'q'], kind) as y, list_contains(['a'], text) as z"
-        " from ROWS"
+        "select id, list_contains([], text) as x, list_contains([text, 'q'], kind) as y,"
+        " list_contains(['a'], text) as z from ROWS"
     ),
+    "keep the order of a list": "select list(distinct kind order by kind) as x from ROWS",
     "count places from the end": (
         "select id, string_split(text, '|')[-1] as x, string_split(text, '|')[-9] as y from ROWS"
     ),
