@@ -59,8 +59,8 @@ class Warehouse:
         folder.mkdir(parents=True, exist_ok=True)
         for name, value in SESSION.items():
             session.conf.set(name, value)
-        session.udf.register("nfc_normalize", _normalised, "string")
-        session.udf.register("strip_accents", _without_accents, "string")
+        for name, function in _text_functions().items():
+            session.udf.register(name, function, "string")
         for name, pad in zip(KEYS, pads(key) if key else (None, None), strict=True):
             session.sql(f"declare or replace variable {name} binary")
             if pad is not None:
@@ -273,14 +273,18 @@ def _spark_type(entry: exp.Expression) -> str:
     return exp.DataType.build(entry.expression.name, dialect="duckdb").sql("spark")
 
 
-def _normalised(text: str | None) -> str | None:
-    return None if text is None else unicodedata.normalize("NFC", text)
+def _text_functions() -> dict[str, Callable[[str | None], str | None]]:
+    """What Spark has no function for. They are sent to the workers whole, which need not have this project."""
 
+    def normalised(text: str | None) -> str | None:
+        return None if text is None else unicodedata.normalize("NFC", text)
 
-def _without_accents(text: str | None) -> str | None:
-    if text is None:
-        return None
-    return "".join(each for each in unicodedata.normalize("NFD", text) if not unicodedata.combining(each))
+    def without_accents(text: str | None) -> str | None:
+        if text is None:
+            return None
+        return "".join(each for each in unicodedata.normalize("NFD", text) if not unicodedata.combining(each))
+
+    return {"nfc_normalize": normalised, "strip_accents": without_accents}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
