@@ -16,7 +16,7 @@ from tests.dbt_project.small_lake import KEY, variables
 from tests.spark.__main__ import copy_hand_overs
 from tests.spark.parity import Parity, compare
 
-# Every materialization, a contract, an as-of join, a union by name, the key, and a table in parts.
+# Every materialization, contracts, unions by name, the key, and a table in parts.
 MODELS = ("+customer_attribute_values", "+traits", "stg_iab_categories")
 FEW = {"values_at_a_time": 4}
 # Tables of a few rows: compiling queries well would take longer than all the rest.
