@@ -40,7 +40,7 @@ def standalone(scratch: Path, workers: int = 2) -> Iterator[str]:
 def connect_server(scratch: Path) -> Iterator[str]:
     """A Spark Connect server with Spark inside. Gives its address."""
     port = _free_port()
-    command = ["org.apache.spark.deploy.SparkSubmit", "--master", "local[2]", "--driver-memory", "1g"]
+    command = ["org.apache.spark.deploy.SparkSubmit", "--master", "local[2]"]
     settings = {
         "spark.connect.grpc.binding.port": port,
         "spark.ui.enabled": "false",
@@ -53,15 +53,15 @@ def connect_server(scratch: Path) -> Iterator[str]:
     for name, value in settings.items():
         command += ["--conf", f"{name}={value}"]
     command += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
-    with java_home(scratch), _running(scratch, "connect", command, port):
+    with java_home(scratch), _running(scratch, "connect", command, port, memory="1g"):
         yield f"sc://127.0.0.1:{port}"
 
 
 @contextmanager
-def _running(scratch: Path, name: str, command: list[str], port: int) -> Iterator[None]:
-    """A class of Spark in a process group of its own, from when its port answers until the end."""
+def _running(scratch: Path, name: str, command: list[str], port: int, memory: str = "256m") -> Iterator[None]:
+    """A class of Spark in a process of its own, from when its port answers until the end."""
     log = scratch / f"{name}.log"
-    environment = os.environ | {"SPARK_DAEMON_MEMORY": "256m", "SPARK_LOCAL_IP": "127.0.0.1"}
+    environment = os.environ | {"SPARK_DAEMON_MEMORY": memory, "SPARK_LOCAL_IP": "127.0.0.1"}
     with log.open("w") as output:
         process = subprocess.Popen(
             [str(SPARK / "bin" / "spark-class"), *command],
