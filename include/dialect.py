@@ -401,7 +401,9 @@ def _bracket(node: exp.Bracket) -> exp.Expression:
         return _call("try_element_at", node.this, _number(1 - int(place.this.this)))
     if place.is_int:
         return _call("get", node.this, place)
-    # A place that is worked out, which sqlglot leaves as it is, or the key of a map.
+    if place.is_string:  # a field, or the key of a map
+        return node
+    # A place that is worked out, which sqlglot leaves as it is, or such a key.
     return _call(
         "try_element_at", node.this, exp.cast(place, "int") if isinstance(node.this, exp.Array) else place
     )

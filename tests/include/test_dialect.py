@@ -106,6 +106,7 @@ STATEMENTS = {
         " list_contains(['a'], text) as z from ROWS"
     ),
     "keep the order of a list": "select list(distinct kind order by kind) as x from ROWS",
+    "name fields of structs": "select id, list_transform([{'p': text}], lambda each: each.p) as x from ROWS",
     "count places from the end": (
         "select id, string_split(text, '|')[-1] as x, string_split(text, '|')[-9] as y from ROWS"
     ),
