@@ -15,7 +15,7 @@ import pyspark
 from include.spark import java_home
 
 SPARK = Path(pyspark.__path__[0])
-PATIENCE = 180  # seconds until a process has to answer
+PATIENCE = 600  # seconds until a process has to answer, on a machine that does much else
 
 
 @contextmanager
