@@ -1,4 +1,7 @@
-"""The warehouse on a cluster of a master and two workers, and through Spark Connect: the same rows and files."""
+"""The warehouse on a cluster of a master and two workers, and through Spark Connect: the same rows and files.
+
+Six Javas are too many for every run of the tests: `python -m pytest tests/spark/on_a_cluster.py` runs these.
+"""
 
 from __future__ import annotations
 
