@@ -1,4 +1,7 @@
-"""dbt's models on Spark: the tables of the small lake, built again there, row by row those of DuckDB."""
+"""dbt's models on Spark: the tables of the small lake, built again there, row by row those of DuckDB.
+
+`python -m pytest tests/dbt_project/on_spark.py` runs these: they take minutes.
+"""
 
 from __future__ import annotations
 
