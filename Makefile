@@ -17,8 +17,8 @@ help: ## what can be done
 demo: $(READY) ## set up everything and run the whole pipeline once on the demo data
 	@$(RUN) demo --data "$(DATA)" $(if $(DATE),--date "$(DATE)")
 
-run: $(READY) ## run your own channels: make run CONFIG=dir DATE=yyyy-mm-dd [DATA=dir]
-	@$(RUN) run $(if $(CONFIG),--config "$(CONFIG)") $(if $(DATE),--date "$(DATE)") --data "$(DATA)"
+run: $(READY) ## run your own channels: make run CONFIG=dir DATE=yyyy-mm-dd [DATA=dir] [TARGET=duckdb|spark]
+	@$(if $(TARGET),TANDEM_TARGET="$(TARGET)") $(RUN) run $(if $(CONFIG),--config "$(CONFIG)") $(if $(DATE),--date "$(DATE)") --data "$(DATA)"
 
 check: $(READY) ## what a run would do, before any: make check CONFIG=dir [DATE=] [DATA=], or FILE=path
 	@$(RUN) check $(if $(CONFIG),--config "$(CONFIG)") $(if $(DATE),--date "$(DATE)") $(if $(FILE),--file "$(FILE)") --data "$(DATA)"

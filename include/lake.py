@@ -29,6 +29,11 @@ class Lake:
         """dbt's own DuckDB file; nothing but dbt opens it for writing."""
         return self.data / "warehouse.duckdb"
 
+    @property
+    def spark_warehouse(self) -> Path:
+        """dbt's own folder of tables where Spark is the engine; nothing but dbt writes it."""
+        return self.data / "warehouse"
+
     def landing(self, kind: str, channel: str | None = None, day: date | None = None) -> Path:
         return _partition(self.root / "landing" / kind, channel, day)
 

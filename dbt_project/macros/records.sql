@@ -369,7 +369,7 @@ summed_orders as (
         arg_max({{ column }}, report_number) filter (where is_content and {{ column }} is not null) as {{ column }},
         {%- endfor %}
         arg_max(
-            {'report': report, 'status': status, 'total': total, 'has_items': len(items) > 0}, report_number
+            {'report': report, 'status': status, 'total': total, 'has_items': array_length(items) > 0}, report_number
         ) filter (where report <> 'updated' or status is not null) as outcome,
         bool_or(is_content) as has_content,
         arg_max(source_file, report_number) as source_file,

@@ -12,7 +12,6 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +125,7 @@ class SparkEngine(Engine):
 
     def create_view(self, name: str, query: str) -> None:
         self.statements += 1
-        self.session.sql(f"create temporary view {name} as\n{translated(query)}")
+        self.session.sql(f"create temporary view {name} as\n{_translated(query)}")
 
     def insert(self, name: str, query: str) -> None:
         table, added = self.session.table(name), self._query(query)
@@ -155,7 +154,7 @@ class SparkEngine(Engine):
         rows = self._query(_typed(schema, query)).repartition(1)
         rows.createOrReplaceTempView("rows_to_write")
         # All rows are in one part already: `sort by` orders a part and does not spread the rows over parts again.
-        ordered = translated(f"select * from rows_to_write order by {order_by}").replace(
+        ordered = _translated(f"select * from rows_to_write order by {order_by}").replace(
             "ORDER BY", "SORT BY"
         )
         with tempfile.TemporaryDirectory(prefix="write-", dir=self.scratch) as folder:
@@ -166,7 +165,7 @@ class SparkEngine(Engine):
 
     def _query(self, query: str) -> DataFrame:
         self.statements += 1
-        return self.session.sql(translated(query))
+        return self.session.sql(_translated(query))
 
     def _append(self, name: str, rows: DataFrame) -> None:
         folder = str(self._tables[name])
@@ -198,41 +197,6 @@ def opened(
                 yield DuckDBEngine(connection)
 
 
-@lru_cache(maxsize=1024)
-def translated(query: str) -> str:
-    """A statement in Spark's dialect.
-
-    Raises sqlglot's UnsupportedError when there is nothing that means the same.
-    """
-    import sqlglot
-    from sqlglot import exp
-
-    def replace(node: exp.Expression) -> exp.Expression:
-        if isinstance(node, exp.Table) and isinstance(node.this, exp.ReadParquet):
-            # A file without its `hive_partitioning` option: Spark looks for partitions in folders only.
-            path = node.this.expressions[0].this
-            table = exp.Table(this=exp.to_identifier(path, quoted=True), db=exp.to_identifier("parquet"))
-            table.set("alias", node.args.get("alias"))
-            return table
-        if isinstance(node, exp.Anonymous) and node.name.lower() == "md5_number":
-            # DuckDB reads the sixteen bytes from the last to the first; only so do both engines order keys alike.
-            digest = exp.func("md5", *node.expressions)
-            reversed_bytes = exp.func(
-                "regexp_replace",
-                exp.func("reverse", digest),
-                exp.Literal.string("(.)(.)"),
-                exp.Literal.string("$2$1"),
-            )
-            return exp.func("unhex", reversed_bytes)
-        if isinstance(node, exp.RegexpLike) and str(node.expression.this).startswith("(?i)"):
-            # Java ignores the case of ASCII letters only, unless told otherwise.
-            node.expression.set("this", "(?iu)" + node.expression.this.removeprefix("(?i)"))
-        return node
-
-    tree = sqlglot.parse_one(query, read="duckdb").transform(replace)
-    return tree.sql(dialect="spark", unsupported_level=sqlglot.ErrorLevel.RAISE)
-
-
 def parquet(path: Path) -> str:
     """A relation over a Parquet file."""
     return f"read_parquet({text(str(path))}, hive_partitioning = false)"
@@ -261,6 +225,13 @@ def listed(expression: str) -> str:
 def text(value: str) -> str:
     """A string literal."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def _translated(query: str) -> str:
+    # DuckDB's statements need no translator, which takes half a second to import.
+    from include.dialect import translated
+
+    return translated(query)
 
 
 def _typed(schema: Mapping[str, str], query: str) -> str:

@@ -22,6 +22,7 @@ from include.quality.placeholders import placeholders
 from include.quality.samples import PERSONAL_COLUMNS, pseudonymised, sample_query, write_samples
 from include.quality.suites import UNEXPECTED_ROWS, Asset, Expectation, load_suite
 from include.quality.trend import trends_of
+from include.settings import settings
 
 if TYPE_CHECKING:
     from include.config import Configuration
@@ -168,19 +169,34 @@ def results_table(result: GateResult) -> pa.Table:
 
 
 def _attach_warehouse(engine: Engine, lake: Lake, step: str) -> None:
-    """Attach dbt's file for reading and give each of its relations a view in the schema `dbt`."""
-    if not lake.warehouse.exists():
-        raise StepFailed(f"gate {step}: {lake.warehouse} is missing: dbt has not built the warehouse")
-    name = lake.warehouse.stem
-    engine.execute(f"attach '{lake.warehouse}' as {name} (read_only)")
+    """Give each relation of dbt's warehouse a view in the schema `dbt`: on DuckDB's file, attached for reading, or on
+    the Parquet files of its tables where Spark is the engine."""
+    on_spark = settings().target == "spark"
+    warehouse = lake.spark_warehouse if on_spark else lake.warehouse
+    if not warehouse.exists():
+        raise StepFailed(f"gate {step}: {warehouse} is missing: dbt has not built the warehouse")
+    relations = _spark_tables(warehouse) if on_spark else _attached_tables(engine, warehouse)
     engine.execute(f"create schema {WAREHOUSE_SCHEMA}")
+    for table, relation in relations:
+        engine.execute(f'create view {WAREHOUSE_SCHEMA}."{table}" as select * from {relation}')
+
+
+def _attached_tables(engine: Engine, warehouse: Path) -> list[tuple[str, str]]:
+    name = warehouse.stem
+    engine.execute(f"attach '{warehouse}' as {name} (read_only)")
     relations = engine.execute(
         f"select table_schema, table_name from information_schema.tables where table_catalog = '{name}' order by all"
     )
-    for schema, table in relations:
-        engine.execute(
-            f'create view {WAREHOUSE_SCHEMA}."{table}" as select * from {name}."{schema}"."{table}"'
-        )
+    return [(table, f'{name}."{schema}"."{table}"') for schema, table in relations]
+
+
+def _spark_tables(warehouse: Path) -> list[tuple[str, str]]:
+    """Each is a folder of files, or a link to the one file of an external model."""
+    return [
+        (path.name, f"read_parquet('{path}{'' if path.is_file() else '/*.parquet'}')")
+        for path in sorted(warehouse.iterdir())
+        if not path.name.startswith(".")
+    ]
 
 
 def _filled(asset: Asset, values: dict[str, str]) -> Asset:

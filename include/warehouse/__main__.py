@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from dbt.cli.main import dbtRunner
 
+from include.settings import pseudonym_key, settings
 from include.warehouse.parsed import bind_sources, parsed_project
 
 
@@ -18,6 +22,32 @@ def main(call_file: Path) -> int:
     Returns 0, or 1 when a node failed and 2 when dbt did.
     """
     call = json.loads(call_file.read_text())
+    with _engine(call):
+        return _run(call)
+
+
+@contextmanager
+def _engine(call: dict[str, Any]) -> Iterator[None]:
+    """What dbt needs of the engine: DuckDB is dbt-duckdb's own affair; Spark is a session, open while dbt runs."""
+    if settings().target != "spark":
+        yield
+        return
+    from include.warehouse.spark import Warehouse, plug_in
+
+    if not call["arguments"]:
+        plug_in()
+        yield
+        return
+    from include.spark import spark_session
+
+    limits = settings()
+    folder = Path(call["temporary"])
+    with spark_session(limits.threads, limits.memory_limit, folder, limits.spark_master) as session:
+        plug_in(Warehouse(session, Path(call["warehouse"]), pseudonym_key()))
+        yield
+
+
+def _run(call: dict[str, Any]) -> int:
     try:
         manifest, written = parsed_project(Path(call["project"]), Path(call["parsed"]), call["options"])
     except Exception as error:  # noqa: BLE001 - whatever dbt raises, its words go to the one who called

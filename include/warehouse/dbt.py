@@ -147,6 +147,8 @@ def _call(
                 "outcome": str(target / OUTCOME),
                 "lake": str(lake.root),
                 "as_of_date": variables.get("as_of_date", ""),
+                "warehouse": str(lake.spark_warehouse),
+                "temporary": str(lake.data / "dbt" / "temporary"),
             }
         )
     )
@@ -198,6 +200,7 @@ def environment_of(lake: Lake, key: bytes) -> dict[str, str]:
         "TANDEM_WAREHOUSE": str(lake.warehouse),
         "TANDEM_TEMPORARY": str(lake.data / "dbt" / "temporary"),
         "TANDEM_PROJECT": str(PROJECT),
+        "TANDEM_TARGET": settings().target,
         "TANDEM_THREADS": str(settings().threads),
         "TANDEM_MEMORY_LIMIT": settings().memory_limit,
         "TANDEM_PSEUDONYM_KEY": key.decode(),

@@ -18,7 +18,7 @@ from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 from dbt.parser.manifest import extended_mashumuro_decoder
 
-from include.settings import PROJECT
+from include.settings import PROJECT, settings
 
 PARSED, WRITTEN = "partial_parse.msgpack", "manifest.json"
 KEPT = 4  # parsed projects of a cache, the latest ones
@@ -70,8 +70,9 @@ def _parse(project: Path, parsed: Path, options: list[str]) -> None:
 
 def key_of(project: Path) -> str:
     """A hash of all that parsing reads."""
-    versions = [version(package) for package in ("dbt-core", "dbt-adapters", "dbt-duckdb")]
-    digest = hashlib.sha256(json.dumps([str(PROJECT), str(project), *versions]).encode())
+    target = settings().target
+    versions = [version(package) for package in ("dbt-core", "dbt-adapters", f"dbt-{target}")]
+    digest = hashlib.sha256(json.dumps([str(PROJECT), str(project), target, *versions]).encode())
     for path in sorted(project.rglob("*")):
         if path.is_file() and not NOT_READ & set(path.relative_to(project).parts):
             digest.update(f"{path.relative_to(project).as_posix()}\n".encode())

@@ -8,7 +8,7 @@
     up; and `__counts`, per channel the rows that landed and the records among them, counted by their keys before they
     are put into the table, so that the balance of rows can hold the table against them.
 #}
-{% materialization accumulated, adapter='duckdb' %}
+{% materialization accumulated, default %}
     {%- set kind = config.get('meta').kind -%}
     {%- set record = ['channel'] + record_key(kind) -%}
     {%- set target_relation = this.incorporate(type='table') -%}

@@ -6,6 +6,14 @@
     file and renames, so a reader never sees half of one. A model in parts (see parts.sql) is gathered in a table first.
 #}
 {% materialization external, adapter='duckdb' %}
+    {{ return(build_external()) }}
+{% endmaterialization %}
+
+{% materialization external, adapter='spark' %}
+    {{ return(build_external()) }}
+{% endmaterialization %}
+
+{% macro build_external() %}
     {%- set location = lake_location(model) -%}
     {%- set existing_relation = load_cached_relation(this) -%}
     {%- set target_relation = this.incorporate(type='view') -%}
@@ -59,4 +67,4 @@
     {{ run_hooks(post_hooks, inside_transaction=False) }}
 
     {{ return({'relations': [target_relation]}) }}
-{% endmaterialization %}
+{% endmacro %}

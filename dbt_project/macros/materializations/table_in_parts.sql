@@ -1,5 +1,5 @@
 {# A table of the warehouse that is built in parts, see parts.sql. #}
-{% materialization table_in_parts, adapter='duckdb' %}
+{% materialization table_in_parts, default %}
     {%- set existing_relation = load_cached_relation(this) -%}
     {%- set target_relation = this.incorporate(type='table') -%}
 

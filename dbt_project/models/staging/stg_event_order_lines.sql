@@ -17,7 +17,7 @@ last_lists as (
     from order_events
     where
         is_content
-        and len(items) > 0
+        and array_length(items) > 0
     group by order_id
 
 ),

@@ -31,7 +31,9 @@ paced as (
     select
         person_number,
         ordered_on,
-        ordered_on - lag(ordered_on) over (partition by person_number order by ordered_on) as days_since_order,
+        date_diff(
+            'day', lag(ordered_on) over (partition by person_number order by ordered_on), ordered_on
+        ) as days_since_order,
     from order_days
 
 ),

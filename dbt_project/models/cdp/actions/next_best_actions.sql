@@ -169,7 +169,7 @@ final as (
                 then concat_ws(
                     ' ',
                     kept.words || '.',
-                    upper(kept.why[1]) || kept.why[2:] || '.',
+                    upper(left(kept.why, 1)) || substr(kept.why, 2) || '.',
                     kept.trigger_words,
                     case
                         when kept.contact_channel is null

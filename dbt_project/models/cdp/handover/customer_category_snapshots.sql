@@ -58,14 +58,19 @@ views as (
 categories as (
 
     select category
-    from {{ ref('int_known_order_lines') }}
-    where
-        category is not null
-        and gone_on is null
-    group by category
-    having count(distinct customer_id) > 1
+    from (
+        select
+            category,
+            count(distinct customer_id) as customers,
+        from {{ ref('int_known_order_lines') }}
+        where
+            category is not null
+            and gone_on is null
+        group by category
+    ) as bought
+    where customers > 1
     order by
-        count(distinct customer_id) desc,
+        customers desc,
         category
     limit {{ var('propensity_categories') }}
 

@@ -418,7 +418,8 @@ category_rhythms as (
         category,
         ordered_on,
         cast(date_trunc('month', ordered_on) as date) as ordered_month,
-        (ordered_on - min(ordered_on) over so_far) / nullif(count(*) over so_far - 1, 0) as usual_gap_days,
+        date_diff('day', min(ordered_on) over so_far, ordered_on)
+        / nullif(count(*) over so_far - 1, 0) as usual_gap_days,
         count(*) over so_far as purchase_days,
     from category_days
     window so_far as (partition by customer_id, category order by ordered_on)

@@ -27,7 +27,7 @@ asked_traits as (
 
     select
         *,
-        {{ as_of_date() }} - cast(last_observed_at as date) as recency,
+        date_diff('day', last_observed_at, {{ as_of_date() }}) as recency,
     from held_traits
     where list_contains(
         cast(

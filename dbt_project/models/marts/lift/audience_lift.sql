@@ -55,7 +55,7 @@ outcomes as (
         people.source,
         people.person_id,
         people.is_control,
-        {{ as_of_date() }} - people.entered_date as days,
+        date_diff('day', people.entered_date, {{ as_of_date() }}) as days,
         count(orders.order_id) as orders,
         coalesce(sum(orders.total_amount), 0) as spend,
     from people

@@ -93,11 +93,15 @@ final as (
         purchases.customer_id,
         purchases.category,
         purchases.purchased_on,
-        purchases.purchased_on - beginning.first_ordered_on >= {{ var('offsite_pause_days', 60) }}
+        date_diff('day', beginning.first_ordered_on, purchases.purchased_on) >= {{ var('offsite_pause_days', 60) }}
         and coalesce(
-            purchases.purchased_on - lag(purchases.purchased_on) over (
-                partition by purchases.customer_id, purchases.category
-                order by purchases.purchased_on
+            date_diff(
+                'day',
+                lag(purchases.purchased_on) over (
+                    partition by purchases.customer_id, purchases.category
+                    order by purchases.purchased_on
+                ),
+                purchases.purchased_on
             ) > {{ var('offsite_pause_days', 60) }},
             true
         ) as is_fresh,

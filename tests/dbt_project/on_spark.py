@@ -1,0 +1,72 @@
+"""dbt's models on Spark: the tables of the small lake, built again there, row by row those of DuckDB.
+
+`python -m pytest tests/dbt_project/on_spark.py` runs these: they take minutes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from include.lake import Lake
+from include.settings import settings
+from include.warehouse import dbt, run_models
+from include.warehouse.dbt import run_child
+from tests.dbt_project.small_lake import KEY, variables
+from tests.spark.__main__ import copy_hand_overs
+from tests.spark.parity import Parity, compare
+
+# Every materialization, contracts, unions by name, the key, and a table in parts.
+MODELS = ("+customer_attribute_values", "+traits", "stg_iab_categories")
+FEW = {"values_at_a_time": 4}
+# Tables of a few rows: compiling queries well would take longer than all the rest.
+DEFAULTS = """
+spark.sql.codegen.wholeStage false
+spark.sql.codegen.factoryMode NO_CODEGEN
+spark.sql.adaptive.enabled false
+"""
+
+
+@pytest.fixture(scope="module")
+def compared(small: Lake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Parity]]:
+    folder = tmp_path_factory.mktemp("spark")
+    lake = Lake(folder / "data")
+    copy_hand_overs(small, lake)
+    (folder / "spark-defaults.conf").write_text(DEFAULTS)
+    with pytest.MonkeyPatch.context() as environment:
+        # The process that the tests fork dbt from has DuckDB's adapter.
+        environment.setattr(dbt, "run_child", run_child)
+        environment.setenv("TANDEM_TARGET", "spark")
+        environment.setenv("SPARK_CONF_DIR", str(folder))
+        environment.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        settings.cache_clear()
+        run_models(list(MODELS), lake, variables() | FEW, KEY)
+    settings.cache_clear()
+    yield {table.table: table for table in compare(small.warehouse, lake.spark_warehouse)}
+    shutil.rmtree(folder)
+
+
+def test_tables_on_spark_are_those_of_duckdb(compared: dict[str, Parity]) -> None:
+    built = [table for table in compared.values() if table.problem != "not on Spark"]
+    assert len(built) > 25
+    assert sum(table.rows for table in built) > 100
+    assert [table for table in built if not table.is_equal] == []
+
+
+def test_a_difference_is_found(compared: dict[str, Parity], small: Lake, tmp_path: Path) -> None:
+    folder = tmp_path / "warehouse"
+    (folder / "stg_orders").mkdir(parents=True)
+    with duckdb.connect(str(small.warehouse), read_only=True) as connection:
+        connection.execute(
+            "copy (select * replace (total_amount + 0.01 as total_amount) from stg_orders"
+            f" where order_id <> (select min(order_id) from stg_orders)) to '{folder}/stg_orders/part.parquet'"
+        )
+    (found,) = [table for table in compare(small.warehouse, folder) if table.problem != "not on Spark"]
+    assert found.spark_rows == found.rows - 1
+    assert found.different > 0
+    assert found.columns == ("total_amount",)
+    assert not found.is_equal

@@ -1,0 +1,101 @@
+"""Spark as others run it: a master and workers, or a Connect server, each a process of its own on this machine."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pyspark
+
+from include.spark import java_home
+
+SPARK = Path(pyspark.__path__[0])
+PATIENCE = 600  # seconds until a process has to answer, on a machine that does much else
+
+
+@contextmanager
+def standalone(scratch: Path, workers: int = 2) -> Iterator[str]:
+    """A standalone cluster whose workers have a core and a gigabyte each. Gives the master's address."""
+    port = _free_port()
+    master = f"spark://127.0.0.1:{port}"
+    with java_home(scratch), ExitStack() as processes:
+        package = "org.apache.spark.deploy"
+        ports = ["--host", "127.0.0.1", "--port", str(port), "--webui-port", str(_free_port())]
+        processes.enter_context(_running(scratch, "master", [f"{package}.master.Master", *ports], port))
+        for number in range(workers):
+            port = _free_port()
+            options = ["-c", "1", "-m", "1g", "--host", "127.0.0.1", "--port", str(port), "--webui-port", "0"]
+            options += ["--work-dir", str(scratch / f"worker-{number}")]
+            command = [f"{package}.worker.Worker", *options, master]
+            processes.enter_context(_running(scratch, f"worker-{number}", command, port))
+        yield master
+
+
+@contextmanager
+def connect_server(scratch: Path) -> Iterator[str]:
+    """A Spark Connect server with Spark inside. Gives its address."""
+    port = _free_port()
+    command = ["org.apache.spark.deploy.SparkSubmit", "--master", "local[2]"]
+    settings = {
+        "spark.connect.grpc.binding.port": port,
+        "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.local.dir": scratch,
+        "spark.sql.warehouse.dir": scratch / "spark-warehouse",
+        "spark.sql.shuffle.partitions": 2,
+    }
+    for name, value in settings.items():
+        command += ["--conf", f"{name}={value}"]
+    command += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
+    with java_home(scratch), _running(scratch, "connect", command, port, memory="1g"):
+        yield f"sc://127.0.0.1:{port}"
+
+
+@contextmanager
+def _running(scratch: Path, name: str, command: list[str], port: int, memory: str = "256m") -> Iterator[None]:
+    """A class of Spark in a process of its own, from when its port answers until the end."""
+    log = scratch / f"{name}.log"
+    environment = os.environ | {"SPARK_DAEMON_MEMORY": memory, "SPARK_LOCAL_IP": "127.0.0.1"}
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [str(SPARK / "bin" / "spark-class"), *command],
+            cwd=scratch,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _await(process, port, log)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _await(process: subprocess.Popen, port: int, log: Path) -> None:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            break
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"{log.stem} does not answer on port {port}:\n{log.read_text()[-2000:]}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
