@@ -78,7 +78,10 @@ def add_day(folder: Path, day: date) -> None:
         for channel, (key, times, keep) in NEXT_DAY.items():
             path = folder / "channels" / channel / f"{DAY}.parquet"
             name = key if keep else f"'{day}' || {key}"
-            changed = [f"{name} as {key}", *(f"timestamp '{day}' + ({time} - {time}::date) as {time}" for time in times)]
+            changed = [
+                f"{name} as {key}",
+                *(f"timestamp '{day}' + ({time} - {time}::date) as {time}" for time in times),
+            ]
             rows = f"""
                 select * replace ({", ".join(changed)})
                 from '{path}'

@@ -271,7 +271,9 @@ def _build(folder: Path, day: date, step: str) -> None:
     bind_sources(manifest, str(lake.root), variables["as_of_date"])
     path = folder / "part.jsonl"
     built = [cost.part for cost in read_costs(path)] if path.exists() else []
-    arguments = arguments_of(lake, variables, [*command_of(step), *_without(built), "--threads", "1", "--quiet"])
+    arguments = arguments_of(
+        lake, variables, [*command_of(step), *_without(built), "--threads", "1", "--quiet"]
+    )
     outcome = dbtRunner(manifest, callbacks=[_watch(path, step)]).invoke(arguments)
     if not outcome.success:
         failed = [result.message for result in outcome.result or [] if result.status == "error"]
