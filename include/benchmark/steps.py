@@ -141,7 +141,7 @@ def _measure(folder: Path, day: date, step: str, part: str, resume: bool) -> Ite
     if part != MODELS or not resume:
         found.unlink(missing_ok=True)
     cost = spawn(folder, day, step, part)
-    inputs = spawn(folder, day, "read", part).cpu if step == "learn" else None
+    inputs = spawn(folder, day, "read", part).cpu if step == "learn" and part != GATE else None
     models = read_costs(found) if found.exists() else []
     found.unlink(missing_ok=True)
     if models:
