@@ -111,8 +111,9 @@ def measure_steps(
             if (step, part) in known:
                 continue
             for cost in _measure(folder, day, step, part, resume):
-                _write(path, cost)
-                yield cost
+                if (step, cost.part) not in known:
+                    _write(path, cost)
+                    yield cost
 
 
 def _costs_file(folder: Path, is_daily: bool) -> Path:
@@ -140,15 +141,21 @@ def _measure(folder: Path, day: date, step: str, part: str, resume: bool) -> Ite
     found = folder / "part.jsonl"
     if part != MODELS or not resume:
         found.unlink(missing_ok=True)
+    before = read_costs(found) if found.exists() else []
     cost = spawn(folder, day, step, part)
+    cost = replace(
+        cost,
+        cpu=cost.cpu + sum(model.cpu for model in before),
+        wall=cost.wall + sum(model.wall for model in before),
+    )
     inputs = spawn(folder, day, "read", part).cpu if step == "learn" and part != GATE else None
     models = read_costs(found) if found.exists() else []
-    found.unlink(missing_ok=True)
     if models:
         spawn(folder, day, "inputs", step)
         read = json.loads((folder / "inputs.json").read_text())
         yield from (replace(model, inputs=read.get(model.part)) for model in models)
     yield replace(cost, inputs=None if inputs is None else round(inputs, 1))
+    found.unlink(missing_ok=True)
 
 
 def spawn(folder: Path, day: date | None, step: str, part: str) -> Cost:
@@ -270,7 +277,7 @@ def _build(folder: Path, day: date, step: str) -> None:
     manifest, _ = parsed_project(DBT_PROJECT, folder / "parsed", ["--quiet", *OPTIONS])
     bind_sources(manifest, str(lake.root), variables["as_of_date"])
     path = folder / "part.jsonl"
-    built = [cost.part for cost in read_costs(path)] if path.exists() else []
+    built = [cost.part for cost in read_costs(path) if " " not in cost.part] if path.exists() else []
     arguments = arguments_of(
         lake, variables, [*command_of(step), *_without(built), "--threads", "1", "--quiet"]
     )

@@ -117,6 +117,8 @@ def test_the_columns_a_model_reads_are_those_of_its_plan(tmp_path: Path) -> None
             select people.name, max(things.size) from people join things using (number) group by all
         """
         assert columns_read(connection, query) == {people: {"number", "name"}, things: {"number", "size"}}
+        # Of what is only counted no column is read, but the relation is.
+        assert columns_read(connection, f"select count(*) from {people}") == {people: set()}
 
 
 def test_every_task_of_learn_is_a_part_of_its_step() -> None:
