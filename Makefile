@@ -35,13 +35,13 @@ ui: $(READY) ## the Airflow UI on http://localhost:8080 [CONFIG=dir] [DATA=dir] 
 test: $(READY) ## set up everything and run the tests
 	@$(VENV)/bin/python -m pytest $(PYTEST)
 
-faults: $(READY) ## kill a run 200 times at random moments and compare what it publishes [KILLS=n]
-	@$(VENV)/bin/python -m tests.faults $(if $(KILLS),--kills $(KILLS))
+faults: $(READY) ## do to a run what can go wrong, compare what it publishes, and write docs/reliability.md [KILLS=n] [ONLY=name,...]
+	@$(VENV)/bin/python -m tests.faults $(if $(KILLS),--kills $(KILLS)) $(if $(ONLY),--only $(ONLY),--page)
 
 lint: $(READY) ## ruff for Python, sqlfluff for SQL
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
-	@$(VENV)/bin/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests
+	@$(VENV)/bin/sqlfluff lint --processes 2 --disable-progress-bar dbt_project/models dbt_project/tests
 
 audit: $(READY) ## known vulnerabilities of the packages in the lock; says so when there is no network to ask
 	@$(VENV)/bin/python -m tests.audit

@@ -284,7 +284,7 @@ def check(day: date, step: str) -> str:
 
 def activate(day: date) -> str:
     """Write who is to be sent to which destination, and what changed since the day before, without sending it."""
-    from include.activate import export_audiences
+    from include.activate.export import export_audiences
 
     lake = _lake()
     with ledger.recorded(lake, day, "publish", "activate") as entry:
@@ -317,7 +317,7 @@ def swap_release(day: date) -> str:
 
 def deliver(day: date) -> str:
     """Send destinations what they do not hold yet of the release that readers see."""
-    from include.activate import deliver_release
+    from include.activate.deliver import deliver_release
 
     lake = _lake()
     with ledger.recorded(lake, day, "publish", "deliver") as entry:

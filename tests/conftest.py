@@ -103,5 +103,5 @@ def two_days(make_company: Callable[[str], Company]) -> Company:
 def rebuilt(make_company: Callable[[str], Company]) -> Company:
     """The same company whose first run is the second day's."""
     company = make_company("rebuilt")
-    company.run(DAYS[-1])
+    company.call(DAYS[-1])
     return company

@@ -85,7 +85,7 @@ MISTAKES: dict[str, tuple[Done, list[str], str]] = {
         r"channels\.yml:1 channels: found no channels, allowed: at least one; describe where your data is"),
     "bad YAML": (
         lambda desk: desk.write("channels.yml", "channels:\n  crm: [a\n"), RUN,
-        r"channels\.yml:3 file: not readable as YAML: expected ',' or '\]'"),
+        r"channels\.yml:3 file: not readable as YAML: did not find expected ',' or '\]'"),
     "a record kind that does not exist": (
         lambda desk: desk.change("customers", "custmers"), RUN,
         r"channels\.yml:4 channels\.crm\.kind: found 'custmers', allowed: customers, .*did you mean 'customers'\?"),

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 import duckdb
-from ruamel.yaml import YAML
+
+from include.core_yaml import load_yaml
 
 SPELLINGS = Path(__file__).with_name("spellings.sql")
 # What is known of a member of either side, and of a customer; `emails` and `phones` are one value each in a row.
@@ -61,7 +62,7 @@ class Format:
 @lru_cache(maxsize=1)
 def formats() -> Mapping[str, Format]:
     """Every format, by name."""
-    document = YAML(typ="safe").load(Path(__file__).with_name("formats.yml"))
+    document = load_yaml(Path(__file__).with_name("formats.yml"))
     return {name: _format(name, entry) for name, entry in document.items()}
 
 

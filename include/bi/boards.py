@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
-from ruamel.yaml import YAML
 
 from include.bi.datasets import Dataset, datasets
+from include.core_yaml import load_yaml
 from include.settings import PROJECT
 
 BOARDS = PROJECT / "include" / "bi" / "dashboards"
@@ -118,6 +118,4 @@ class Board(_Described):
 
 def boards(folder: Path = BOARDS) -> dict[str, Board]:
     """Every dashboard by its short name. Raises ValueError for what names nothing that is there."""
-    return {
-        path.stem: Board.model_validate(YAML(typ="safe").load(path)) for path in sorted(folder.glob("*.yml"))
-    }
+    return {path.stem: Board.model_validate(load_yaml(path)) for path in sorted(folder.glob("*.yml"))}

@@ -5,14 +5,13 @@ The format is Superset's own of exported assets, version 1.0.0 (`superset/comman
 
 from __future__ import annotations
 
-import io
 import json
 import uuid
 import zipfile
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
+import yaml
 
 from include.bi.boards import GRAINS, Board, Chart, boards
 from include.bi.datasets import Dataset, datasets
@@ -331,6 +330,4 @@ def _id_of(*names: str) -> str:
 
 
 def _yaml(content: dict[str, Any]) -> str:
-    text = io.StringIO()
-    YAML(typ="safe", pure=True).dump(content, text)
-    return text.getvalue()
+    return yaml.safe_dump(content)

@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
+from include.core_yaml import load_yaml
 from include.publish.tables import published_tables
 from include.settings import PROJECT
 from include.warehouse.contracts import described_models, doc_blocks, plain_text
@@ -79,7 +78,7 @@ def datasets() -> dict[str, Dataset]:
         if table.name in models
     }
     for path in sorted(JOINS.glob("*.yml")):
-        description = YAML(typ="safe").load(path)
+        description = load_yaml(path)
         joined = _dataset(description, "cdp", _sql(path.with_suffix(".sql")))
         found[joined.name] = joined
     return found

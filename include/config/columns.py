@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+import yaml
 
+from include.core_yaml import load_yaml
 from include.settings import PROJECT
 
 CUSTOMER_TABLES = ("customers", "customer_features")
@@ -40,8 +40,8 @@ def _contracts(path: Path) -> dict[str, dict[str, str]]:
     if not any(f"name: {table}\n" in text for table in CUSTOMER_TABLES):
         return {}
     try:
-        models = (YAML(typ="safe").load(text) or {}).get("models") or []
-    except YAMLError:
+        models = (load_yaml(text) or {}).get("models") or []
+    except yaml.YAMLError:
         return {}  # dbt itself says what is wrong with its files
     return {
         model["name"]: {column["name"]: column["data_type"].lower() for column in model["columns"]}

@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import ConstructorError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+import yaml
+from yaml import MappingNode, MarkedYAMLError, Node, ScalarNode, SequenceNode, YAMLError
+from yaml.constructor import ConstructorError
+from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent
 
 from include.config.errors import Problem, shown
+from include.core_yaml import TAG, CoreLoader
 
 MAXIMUM_BYTES = 1_000_000
 MAXIMUM_DEPTH = 20
 MAXIMUM_ALIASES = 100
 MAXIMUM_VALUES = 50_000  # counted after aliases are expanded: a few nested aliases can stand for billions
 PLAIN_KEY = re.compile(r"[\w .:/()<>=-]{1,70}")  # what an error shows as it is, on one line
-MERGE = "tag:yaml.org,2002:merge"
+MERGE = f"{TAG}merge"
 
 KeyPath = tuple[str | int, ...]
 
@@ -65,7 +65,7 @@ def read_document(path: Path) -> Document:
     text = _text(path, document)
     if text is not None and _is_harmless(text, document):
         try:
-            node = YAML(typ="safe", pure=True).compose(text)
+            node = yaml.compose(text, Loader=CoreLoader)
             document.data = None if node is None else _Builder(document).build(node, ())
         except (YAMLError, ValueError) as error:
             document.problems.append(_yaml_problem(document, error))
@@ -96,7 +96,7 @@ def _is_harmless(text: str, document: Document) -> bool:
     depth = aliases = 0
     anchors: set[str] = set()
     try:
-        for event in YAML(typ="safe", pure=True).parse(text):
+        for event in yaml.parse(text, Loader=CoreLoader):
             line = event.start_mark.line + 1
             if isinstance(event, NodeEvent) and getattr(event, "tag", None):
                 message = f"found the tag '{event.tag}', allowed: plain values without tags"
@@ -142,7 +142,7 @@ class _Builder:
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._constructor = YAML(typ="safe", pure=True).constructor
+        self._constructor = CoreLoader("")
         self._open: list[Node] = []
         self._count = 0
 

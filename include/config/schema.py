@@ -27,11 +27,11 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import PydanticCustomError
-from ruamel.yaml import YAML
 
 from include.activate.formats import OF_CUSTOMERS, OF_MEMBERS, Format, formats, spellings
 from include.config.conditions import ConditionError, compile_source
 from include.config.errors import ConfigError, Problem, refusal, refusal_of
+from include.core_yaml import load_yaml
 from include.extract.kinds import kinds
 from include.normalise.taxonomies import Taxonomy, audience_taxonomy, content_taxonomy
 from include.settings import DEFAULT_CONFIG
@@ -730,8 +730,7 @@ class ActionRule(Model):
 @cache
 def _default_action_rules() -> tuple[ActionRule, ...]:
     """The rules of the project's own models.yml, for whoever writes no rules of their own."""
-    text = (DEFAULT_CONFIG / "models.yml").read_text()
-    rules = YAML(typ="safe").load(text)["actions"]["rules"]
+    rules = load_yaml(DEFAULT_CONFIG / "models.yml")["actions"]["rules"]
     return tuple(ActionRule.model_validate(rule, by_alias=True, by_name=False) for rule in rules)
 
 
@@ -993,12 +992,12 @@ TcfPurpose = Annotated[StrictInt, Field(ge=1, le=24)]
 def _default_of(file: str, key: str) -> tuple[str, ...]:
     """A list of the project's own file, for whoever writes a file without it: what guards people guards them unless
     somebody says otherwise."""
-    return tuple(YAML(typ="safe").load((DEFAULT_CONFIG / file).read_text())[key])
+    return tuple(load_yaml(DEFAULT_CONFIG / file)[key])
 
 
 @cache
 def _regions_by_default() -> dict[str, list[str]]:
-    return YAML(typ="safe").load((DEFAULT_CONFIG / "privacy.yml").read_text())["regions"]
+    return load_yaml(DEFAULT_CONFIG / "privacy.yml")["regions"]
 
 
 class Key(Model):

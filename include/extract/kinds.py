@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ruamel.yaml import YAML
+from include.core_yaml import load_yaml
 
 SQL_TYPES = {
     "string": "varchar",
@@ -63,7 +63,7 @@ class Kind:
 @lru_cache(maxsize=1)
 def kinds() -> dict[str, Kind]:
     """All record kinds by name."""
-    document = YAML(typ="safe").load(Path(__file__).with_name("kinds.yml"))
+    document = load_yaml(Path(__file__).with_name("kinds.yml"))
     return {name: _kind(name, spec, document["identifiers"]) for name, spec in document["kinds"].items()}
 
 

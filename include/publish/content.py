@@ -11,6 +11,7 @@ import duckdb
 from include.publish.tables import RUN_TABLES
 
 HASH_CHARACTERS = 12
+HISTORY = "ops/releases"  # it names the release itself, so it is written when all else has been read
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,10 @@ def release_id_of(business_day: str, content_hash: str) -> str:
     return f"{business_day}_{content_hash[:HASH_CHARACTERS]}"
 
 
-def read_contents(release: Path, connection: duckdb.DuckDBPyConnection) -> tuple[TableContent, ...]:
-    """The content of every `<side>/<table>.parquet` of a release, by name."""
-    files = sorted(release.glob("*/*.parquet"))
-    return tuple(_read_content(f"{path.parent.name}/{path.stem}", path, connection) for path in files)
+def read_contents(release: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, TableContent]:
+    """The content of every `<side>/<table>.parquet` of a release by its name, in the order of names."""
+    names = {f"{path.parent.name}/{path.stem}": path for path in sorted(release.glob("*/*.parquet"))}
+    return {name: read_content(name, path, connection) for name, path in names.items()}
 
 
 def hash_of_release(contents: dict[str, str]) -> str:
@@ -51,7 +52,8 @@ def hash_of_release(contents: dict[str, str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _read_content(name: str, path: Path, connection: duckdb.DuckDBPyConnection) -> TableContent:
+def read_content(name: str, path: Path, connection: duckdb.DuckDBPyConnection) -> TableContent:
+    """The content of one file. Every row is spelled out and hashed: of a large table this takes longer than most."""
     source = f"read_parquet('{_quoted(path)}', hive_partitioning = false)"
     described = connection.execute(f"describe select * from {source}").fetchall()
     columns = {row[0]: row[1] for row in described}

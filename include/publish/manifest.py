@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,13 +30,13 @@ def build_manifest(
     day: date,
     configuration: Configuration,
     release: Path,
-    contents: tuple[TableContent, ...],
+    contents: Mapping[str, TableContent],
     connection: duckdb.DuckDBPyConnection,
 ) -> dict[str, Any]:
     """Everything about a release that is sealed, but its manifest. Nothing in it is read from the clock."""
-    content_hash = hash_of_release({each.name: each.content_hash for each in contents})
+    content_hash = hash_of_release({name: each.content_hash for name, each in contents.items()})
     inputs, flow = _inputs(lake, day, connection), _row_flow(lake, day, connection)
-    by_file = {f"{each.name}.parquet": each for each in contents}
+    by_file = {f"{name}.parquet": each for name, each in contents.items()}
     return {
         "schema_version": SCHEMA_VERSION,
         "release_id": release_id_of(f"{day:%Y-%m-%d}", content_hash),
@@ -54,13 +54,13 @@ def build_manifest(
 def reseal(
     manifest: dict[str, Any],
     release: Path,
-    contents: tuple[TableContent, ...],
+    contents: Mapping[str, TableContent],
     release_id: str,
     content_hash: str,
 ) -> dict[str, Any]:
     """The manifest of a release whose files were written again, as without an erased person: what it came from stays
     as it was, what it holds and its name are new."""
-    by_file = {f"{each.name}.parquet": each for each in contents}
+    by_file = {f"{name}.parquet": each for name, each in contents.items()}
     return manifest | {
         "release_id": release_id,
         "content_hash": content_hash,

@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from include.lake import Lake, replacing
 from include.ledger import StepFailed
-from include.publish.content import hash_of_release, read_contents, release_id_of
+from include.publish.content import HISTORY, hash_of_release, read_content, read_contents, release_id_of
 from include.publish.database import build_database
 from include.publish.manifest import build_manifest, read_manifest, verify_release, write_manifest
 from include.settings import settings
@@ -90,7 +90,7 @@ def _complete(lake: Lake, day: date, configuration: Configuration, release: Path
     """Complete what was written and give it its name, or drop it for one of the same content. Returns the name."""
     with duckdb.connect(config=settings().limits) as connection:
         _add_publish_gate(lake, day, release, connection)
-        contents = {each.name: each for each in read_contents(release, connection)}
+        contents = read_contents(release, connection)
         content_hash = hash_of_release({name: each.content_hash for name, each in contents.items()})
         release_id = release_id_of(f"{day:%Y-%m-%d}", content_hash)
         sealed = _releases(lake) / release_id
@@ -100,8 +100,8 @@ def _complete(lake: Lake, day: date, configuration: Configuration, release: Path
             _write_history(lake, day, release, release_id, content_hash, len(contents) + 1, rows, connection)
             build_database(lake, release)
             _write_report(lake, day, release)
-            everything = read_contents(release, connection)
-            write_manifest(release, build_manifest(lake, day, configuration, release, everything, connection))
+            contents[HISTORY] = read_content(HISTORY, release / f"{HISTORY}.parquet", connection)
+            write_manifest(release, build_manifest(lake, day, configuration, release, contents, connection))
             synchronise(release)
     # Whoever is killed from here on finds what was written gone, and its name here.
     with replacing(_name_of_sealed(lake, day)) as path:
@@ -254,14 +254,14 @@ def _write_history(
         "rows bigint, content_hash varchar)"
     )
     for earlier in sealed_releases(lake):
-        known = earlier / "ops" / "releases.parquet"
+        known = earlier / f"{HISTORY}.parquet"
         if known.exists():
             connection.execute(f"insert or ignore into history by name from read_parquet('{known}')")
     connection.execute("delete from history where as_of_date > ? or release_id = ?", [day, release_id])
     connection.execute(
         "insert into history values (?, ?, ?, ?, ?)", [release_id, day, tables, rows, content_hash]
     )
-    path = release / "ops" / "releases.parquet"
+    path = release / f"{HISTORY}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         connection.execute(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ruamel.yaml import YAML
+from include.core_yaml import load_yaml
 
 # Tables about the run itself: their values differ from run to run though nothing that was published does.
 RUN_TABLES = frozenset({"ops/quality_results", "ops/run_costs", "ops/releases", "ops/deliveries"})
@@ -25,7 +25,7 @@ class PublishedTable:
 @lru_cache(maxsize=1)
 def published_tables() -> tuple[PublishedTable, ...]:
     """Every table that a release must hold, in the order of the file."""
-    document = YAML(typ="safe").load(Path(__file__).with_name("tables.yml"))
+    document = load_yaml(Path(__file__).with_name("tables.yml"))
     return tuple(
         PublishedTable(side, name, tuple(entry["key"]), (*entry["key"], *entry["columns"]))
         for side, tables in document.items()

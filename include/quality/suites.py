@@ -7,8 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
+from include.core_yaml import load_yaml
 from include.ledger import STEPS
 
 SUITES = Path(__file__).with_name("suites")
@@ -71,7 +70,7 @@ def load_suite(step: str) -> tuple[Asset, ...]:
     if not path.exists():
         known = ", ".join(sorted(file.stem for file in SUITES.glob("*.yml")))
         raise SuiteError(f"there is no suite for the step {step!r}; there are {known}")
-    document = YAML(typ="safe").load(path)
+    document = load_yaml(path)
     return tuple(_asset(name, entry, path.name) for name, entry in document["assets"].items())
 
 

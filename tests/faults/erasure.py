@@ -1,6 +1,4 @@
-"""Compares the run after an erasure with the run of a company that never took the person in.
-
-    python -m tests.faults.erasure [--folder F]
+"""Compares the run after an erasure with the run of a company that never took the person in: `make faults ONLY=erased`.
 
 A small company runs a day, erases one of its customers, who has bought and browsed, and runs the day again. Another one
 has the same sources and no memory: nothing of the person ever lands there. Both must publish the same values in every
@@ -9,10 +7,7 @@ table, but for what is about the run and the request themselves.
 
 from __future__ import annotations
 
-import argparse
 import shutil
-import sys
-import tempfile
 from datetime import date
 from pathlib import Path
 
@@ -22,18 +17,15 @@ from include.lake import Lake
 from include.privacy.requests.tombstones import tombstones_path
 from tests.company import table_digests
 from tests.faults.flow import Task, make_company, run_whole
+from tests.faults.scenarios import Finding
 
 DAY = date(2017, 12, 1)
 # What is of the run and of the request: how long it took, what was received, what was done for whom.
 ABOUT_THE_RUN = {"ops.run_costs", "ops.quality_results", "ops.releases", "ops.privacy_requests"}
 
 
-def main() -> int:
-    """Returns the exit code: 1 when the two publish other values, or nothing was erased."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.erasure", description=__doc__)
-    parser.add_argument("--folder", help="where to work; a temporary one when not given")
-    options = parser.parse_args()
-    folder = Path(options.folder or tempfile.mkdtemp(prefix="tandem-erasure-"))
+def compare(folder: Path) -> Finding:
+    """Erase somebody of a company, and run the day again beside a company that never took them in."""
     erased, config, tasks = make_company(folder, days=1)
     never = Lake(folder / "never" / "data")
     shutil.copytree(erased.data, never.data)
@@ -53,12 +45,11 @@ def main() -> int:
     )
     different = [name for name in different if name not in ABOUT_THE_RUN]
     changed = sum(before[name] != after.get(name) for name in before if name not in ABOUT_THE_RUN)
-    for name in different:
-        print(f"PROBLEM: {name} differs")
-    print(
-        f"{len(after)} tables, {changed} changed by the erasure, {len(different)} differ from never having been"
+    problems = [f"{name} differs" for name in different] + ["nothing changed"] * (not changed)
+    return Finding(
+        f"{len(after)} tables, {changed} changed by the erasure, {len(different)} differ from never having been",
+        tuple(problems),
     )
-    return int(bool(different) or not changed)
 
 
 def _somebody(lake: Lake) -> str:
@@ -76,7 +67,3 @@ def _somebody(lake: Lake) -> str:
         """
     ).fetchone()
     return email
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -78,6 +78,9 @@ def make_company(folder: Path, days: int) -> tuple[Lake, Path, list[Task]]:
     """A small company of the demo's channels below a folder: its lake, its configuration, and the tasks of its day."""
     lake, config = Lake(folder / "data"), folder / "config"
     shutil.copytree(DEMO_CONFIG, config)
+    # So few people have small audiences, and somebody has to be sent.
+    audiences = config / "audiences.yml"
+    audiences.write_text(audiences.read_text().replace("min_size: 50", "min_size: 5"))
     prepare(lake.data / "demo", households=60, strangers=150, days=days)
     return lake, config, tasks_of(list(load_configuration(config).channels))
 

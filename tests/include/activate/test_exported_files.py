@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from include.activate import export_audiences
+from include.activate.export import export_audiences
 from include.ledger import StepFailed
 from tests.include.activate.conftest import AUDIENCES, DAY, NEXT_DAY, THIRD_DAY, Activation
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pyarrow.parquet as pq
 import pytest
 
-from include.activate import deliver_release, transports
+from include.activate import transports
+from include.activate.deliver import deliver_release
 from include.activate.removals import remove_people
 from include.publish.release import current_release
 from tests.include.activate.conftest import DAY, NEXT_DAY, Activation

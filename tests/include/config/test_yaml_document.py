@@ -44,7 +44,7 @@ def test_words_that_mean_booleans_in_old_yaml_stay_words(read):
 
 def test_unreadable_yaml_is_named_with_its_line(read):
     assert messages(read("a: 1\nb: [1, 2\nc: 3\n")) == [
-        "models.yml:3 file: not readable as YAML: expected ',' or ']', but got ':'"
+        "models.yml:3 file: not readable as YAML: did not find expected ',' or ']'"
     ]
 
 

@@ -1,0 +1,279 @@
+"""The faults of a whole run: each is done to the second day of a small company, and answers with what it did, what it
+measured, and what did not hold."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from include.publish import verify_release
+from tests.faults.flow import Task, run_tasks
+from tests.faults.world import DAYS, World, differences
+
+LATE_BY = "2017-11-02"  # thirty days before the second day
+SPIKE = 100
+POISONED = 100_000
+# What a company learned yesterday is an input of today: which segments there were, who was champion, what was told.
+OF_EARLIER_RUNS = (
+    "cdp/identity_health", "cdp/segments", "cdp/customer_segments", "cdp/customer_scores", "cdp/product_profiles",
+    "cdp/next_best_actions", "cdp/purchase_triggers", "cdp/product_recommendations", "ops/model_cards",
+    "both/", "ops/activation", "ops/deliveries", "dmp/lookalike_", "dmp/placements", "bridge/",
+    # Where a row lay and when it came.
+    "cdp/identity_changes", "cdp/customer_id_history", "ops/quarantine_summary", "ops/schema_drift",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was done, what was measured, and every way in which it did not hold."""
+
+    done: str
+    problems: tuple[str, ...]
+
+
+def killed(world: World, kills: int, seed: int) -> Finding:
+    """SIGKILL at moments drawn evenly over the run's time, each task at least once; what was killed is tried again."""
+    draw, struck, problems = random.Random(seed), 0, []
+    more = draw.choices(range(len(world.tasks)), weights=world.seconds, k=max(0, kills - len(world.tasks)))
+    strikes = Counter([*range(len(world.tasks)), *more])
+    seen = {world.lake.current.resolve().name}
+    for number, task in enumerate(world.tasks):
+        longest, left, tries = world.seconds[number], strikes[number], 3 * strikes[number]
+        while left and tries:
+            tries -= 1
+            moment = (0, draw.uniform(0, longest))
+            outcome = run_tasks([task], world.config, world.lake.data, DAYS[1], kill=moment)
+            if outcome.code > 0:
+                return Finding(f"{struck} kills", (*problems, f"{task} failed: {outcome.said}"))
+            if outcome.code == 0:
+                # It ended before its moment came: the next one comes earlier.
+                longest = min(longest, outcome.seconds[-1])
+                continue
+            left, struck = left - 1, struck + 1
+            problems += [
+                f"after a kill in {task}: {problem}" for problem in verify_release(world.lake.current)
+            ]
+            seen.add(world.lake.current.resolve().name)
+        outcome = world.run([task])
+        if outcome.code:
+            return Finding(f"{struck} kills", (*problems, f"{task} failed: {outcome.said}"))
+    if len(seen) > 2:
+        problems.append(f"readers saw {len(seen)} releases: {', '.join(sorted(seen))}")
+    problems += differences(world.undisturbed, world.published())
+    return Finding(
+        f"{struck} kills in {len(world.tasks)} tasks, readers' release whole after each", tuple(problems)
+    )
+
+
+def retried(world: World) -> Finding:
+    """Every task runs twice, as Airflow does when an answer is lost."""
+    outcome = world.run([task for task in world.tasks for _ in range(2)])
+    problems = [outcome.said] if outcome.code else differences(world.undisturbed, world.published())
+    return Finding(f"{len(world.tasks)} tasks twice each, the same bytes", tuple(problems))
+
+
+def rubbish(world: World) -> Finding:
+    """A channel delivers bytes that are nothing; the run stops, and is whole once the file is."""
+    path = world.sources / "web" / f"events_{DAYS[1]}.jsonl.gz"
+    good, before = path.read_bytes(), world.lake.current.resolve()
+    path.write_bytes(random.Random(1).randbytes(200_000))
+    outcome = world.run()
+    problems = [] if outcome.code else ["the run went on"]
+    if "web" not in outcome.said:
+        problems.append(f"the channel is not named: {outcome.said}")
+    if world.lake.current.resolve() != before or verify_release(world.lake.current):
+        problems.append("readers lost the release of the day before")
+    path.write_bytes(good)
+    again = world.run()
+    problems += [again.said] if again.code else differences(world.undisturbed, world.published())
+    return Finding(f"stopped with: {outcome.said}; after the mend the same bytes", tuple(problems))
+
+
+def late(world: World) -> Finding:
+    """A file of thirty days ago comes with the second day; the first run never saw it."""
+    history = world.sources / "web" / "events_2017-11-30.jsonl.gz"
+    lines = gzip.decompress(history.read_bytes()).splitlines(keepends=True)
+    then = [line for line in lines if json.loads(line)["receivedAt"].startswith(LATE_BY)]
+    kept = [line for line in lines if not json.loads(line)["receivedAt"].startswith(LATE_BY)]
+    _empty(world)
+    history.write_bytes(gzip.compress(b"".join(kept), mtime=0))
+    outcome = world.run(day=DAYS[0])
+    _write_gzip(world.sources / "web" / f"events_{LATE_BY}.jsonl.gz", then)
+    outcome = world.run() if outcome.code == 0 else outcome
+    if outcome.code:
+        return Finding("a late file", (outcome.said,))
+    values, expected = world.published().values, world.undisturbed.values
+    compared = [name for name in expected if not name.startswith((*OF_EARLIER_RUNS, "ops/"))]
+    problems = [f"values of {name} differ" for name in compared if values.get(name) != expected[name]]
+    if not then:
+        problems.append(f"nothing happened on {LATE_BY}: nothing is shown")
+    return Finding(
+        f"{len(then)} events of {LATE_BY} a month late: {len(compared)} tables as if on time", tuple(problems)
+    )
+
+
+def spike(world: World) -> Finding:
+    """A channel brings a hundred times its events, of browsers that nobody has seen."""
+    path = world.sources / "web" / f"events_{DAYS[1]}.jsonl.gz"
+    lines = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+    strange = [_by_a_stranger(line, number) for number in range(1, SPIKE) for line in lines]
+    _write_gzip(path, [*lines, *strange])
+    outcome = world.run()
+    if outcome.code:
+        return Finding(f"{len(lines) * SPIKE:,} events for {len(lines):,}", (outcome.said,))
+    now, before = world.published(), world.undisturbed
+    problems = [
+        f"values of cdp/{name} differ"
+        for name in ("customers", "customer_records", "customer_identifiers", "customer_timeline")
+        if now.values[f"cdp/{name}"] != before.values[f"cdp/{name}"]
+    ]
+    memory, cpu = now.peak / before.peak, sum(now.cpu.values()) / sum(before.cpu.values())
+    if memory > 2:
+        problems.append(f"{memory:.2f} times the memory")
+    return Finding(
+        f"{len(lines) * SPIKE:,} events for {len(lines):,}: {memory:.2f} times the memory, {cpu:.2f} times the CPU of"
+        f" the run ({now.cpu['extract web']:.1f} s for {before.cpu['extract web']:.1f} in extract), customers the same",
+        tuple(problems),
+    )
+
+
+def poisoned(world: World) -> Finding:
+    """A hundred thousand records of a new system name one e-mail, the one of a customer who was there before."""
+    people = world.sources / "crm" / f"customers_{DAYS[1]}.csv"
+    store = f"read_parquet('{world.lake.current}/cdp/customers.parquet')"
+    (victim,) = duckdb.sql(f"select email from {store} where email is not null order by 1 limit 1").fetchone()
+    header = people.read_text().splitlines()[0]
+    row = {
+        "email_address": victim,
+        "created_at": "2017-12-02T01:00:00Z",
+        "updated_at": "2017-12-02T01:00:00Z",
+    }
+    names = [name.strip('"') for name in header.split(",")]
+    rows = (
+        ",".join(
+            (row | {"id": f"x{number}", "customer_number": f"K9{number:07d}"}).get(name, "") for name in names
+        )
+        for number in range(POISONED)
+    )
+    people.write_text("\n".join([people.read_text().rstrip("\n"), *rows]) + "\n")
+    tasks, _ = world.before(Task("build", ("unify",)))
+    outcome = world.run(tasks)
+    if outcome.code:
+        return Finding(f"{POISONED:,} records with one e-mail", (outcome.said,))
+    nodes = f"read_parquet('{world.lake.identity(DAYS[1], 'node_customers')}')"
+    first = f"read_parquet('{world.lake.identity(DAYS[0], 'node_customers')}')"
+    customers, largest = duckdb.sql(
+        f"select count(*), max(nodes) from (select count(*) as nodes from {nodes} group by customer_id)"
+    ).fetchone()
+    (largest_before,) = duckdb.sql(
+        f"select max(nodes) from (select count(*) as nodes from {first} group by customer_id)"
+    ).fetchone()
+    (moved,) = duckdb.sql(
+        f"select count(*) from {first} as first inner join {nodes} as nodes using (node) "
+        "where first.customer_id != nodes.customer_id"
+    ).fetchone()
+    problems = [f"{moved} records of the first day have another customer"] if moved else []
+    if largest > largest_before + 5:
+        problems.append(f"the largest customer has {largest} records, {largest_before} before")
+    if customers < POISONED:
+        problems.append(f"{customers} customers of {POISONED:,} customer numbers")
+    return Finding(
+        f"{POISONED:,} records with one e-mail: {customers:,} customers, the largest of {largest} records"
+        f" ({largest_before} the day before), none of the first day's records moved",
+        tuple(problems),
+    )
+
+
+def withdrawn(world: World) -> Finding:
+    """Everybody withdraws their consent while the run is between stage and resolve."""
+    before, after = world.before(Task("resolve"))
+    outcome = world.run(before)
+    _withdraw_everything(world)
+    outcome = world.run(after) if outcome.code == 0 else outcome
+    if outcome.code:
+        return Finding("consent withdrawn during a run", (outcome.said,))
+    problems = differences(world.undisturbed, world.published())
+    sent = _sent(world, 1)
+    outcome = world.run(day=DAYS[2])
+    if outcome.code:
+        return Finding("consent withdrawn during a run", (*problems, outcome.said))
+    still, removed = _sent(world, 2), _lines(world, "remove")
+    if not sent:
+        problems.append("nobody was sent before: nothing is shown")
+    if still:
+        problems.append(f"{still} are sent after they withdrew")
+    if removed != sent:
+        problems.append(f"{removed} removals of {sent} who had been sent")
+    return Finding(
+        f"the run went on with what it had read; the next one sent {still} and removed {removed} of {sent}",
+        tuple(problems),
+    )
+
+
+SCENARIOS: dict[str, Callable[[World], Finding]] = {
+    "retried": retried,
+    "rubbish": rubbish,
+    "spike": spike,
+    "poisoned": poisoned,
+    "withdrawn": withdrawn,
+    "late": late,
+}
+
+
+def _empty(world: World) -> None:
+    """Take away all but the sources and their truth: the company as before its first day."""
+    for path in world.lake.data.iterdir():
+        if path.name not in ("demo", "demo_truth"):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _write_gzip(path: Path, lines: list[bytes]) -> None:
+    path.write_bytes(gzip.compress(b"".join(lines), compresslevel=1, mtime=0))
+
+
+def _by_a_stranger(line: bytes, number: int) -> bytes:
+    event = json.loads(line)
+    event.pop("userId", None)
+    event |= {
+        "anonymousId": f"{event['anonymousId']}-{number}",
+        "messageId": f"{event['messageId']}-{number}",
+    }
+    return json.dumps(event).encode() + b"\n"
+
+
+def _withdraw_everything(world: World) -> None:
+    """Append a refusal of all purposes of every cookie and customer number to the second day's consents."""
+    events = f"read_parquet('{world.lake.root}/landing/events/*/*/*.parquet', union_by_name = true)"
+    people = f"read_parquet('{world.lake.root}/landing/customers/*/*/*.parquet', union_by_name = true)"
+    ids = duckdb.sql(
+        f"""
+        select distinct 'anonymous_id', anonymous_id from {events} where anonymous_id is not null
+        union all select distinct 'customer_number', customer_number from {people} where customer_number is not null
+        order by all
+        """
+    ).fetchall()
+    path = world.sources / "consents" / f"consents_{DAYS[1]}.csv"
+    rows = [
+        f'"{kind}","{value}","{purpose}","denied","withdrawal","2017-12-02T23:59:59Z"'
+        for kind, value in ids
+        for purpose in ("advertising", "analytics", "email", "ad_user_data", "ad_personalization")
+    ]
+    path.write_text("\n".join([path.read_text().rstrip("\n"), *rows]) + "\n")
+
+
+def _sent(world: World, day: int) -> int:
+    decisions = world.lake.activation(DAYS[day]) / "decisions.parquet"
+    return duckdb.sql(f"select count(*) from read_parquet('{decisions}') where reason is null").fetchone()[0]
+
+
+def _lines(world: World, action: str) -> int:
+    paths = (world.lake.current / "activation").glob(f"*/*/{action}.*")
+    return sum(len(path.read_text().splitlines()) - (path.suffix == ".csv") for path in paths)
