@@ -117,7 +117,8 @@ def test_the_page_says_what_is_reached_and_missed_and_has_a_picture(tmp_path: Pa
         "medium": measured(rows=10_000, cpu=100.0, stg_events=12.0, stage_models=14.6),
     }
     text = section(sizes)
-    assert "| extract to publish without learning, in limits | small | 12.0 | at most 12: reached |" in text
+    assert "| extract to publish without learning, in limits | small | 12.0 |  |" in text
+    assert "| learning, in limits | medium | 2.7 | at most 12: reached |" in text
     assert "| extract to publish without learning, in limits | medium | 17.1 | at most 12: missed |" in text
     assert "| stage | `stg_events` | 1200.0 | 12.00 |" in text
     write_picture(sizes, tmp_path / "picture.svg")
