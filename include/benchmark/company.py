@@ -1,4 +1,4 @@
-"""A made-up company as a user would bring it: eight channels of one Parquet file each, and their configuration.
+"""A made-up company as a user would bring it: eight channels of one Parquet file a day, and their configuration.
 
 The people, orders and doings are those of `learning_inputs`; everything about a row hangs on the hash of its number.
 A customer has about 21 rows of the timeline: 9 lines of 4.5 orders, 7 events, 5 messages, 0.4 calls.
@@ -9,6 +9,7 @@ elsewhere within two months, four pages for each customer; three of four browser
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -31,14 +32,24 @@ CHANNELS = {
     "calls": ("interactions", "first"),
 }
 PAGES_ELSEWHERE, SITES, CONTENTS = 4, 300, 40
+# Of what the next day brings: the key of each channel's records, their times, and whether they are known ones.
+NEXT_DAY = {
+    "crm": ("record_id", ["observed_at"], True),
+    "shop": ("order_id", ["ordered_at"], False),
+    "shop_lines": ("order_id", [], False),
+    "web": ("event_id", ["occurred_at", "received_at"], False),
+    "publishers": ("event_id", ["occurred_at"], False),
+    "mail": ("message_id", ["occurred_at"], False),
+    "calls": ("interaction_id", ["occurred_at"], False),
+}
+SHARE_OF_A_DAY = 100
 
 
-def write_company(folder: Path, customers: int, settings: Settings) -> Path:
-    """Write the channels' files of so many customers and their configuration below `folder`; returns the folder of
-    the configuration. Business day is `learning_inputs.DAY`."""
+def write_company(folder: Path, customers: int, settings: Settings, events: int = 7) -> Path:
+    """Write the channels' files of so many customers, with so many events each on the company's own site, and their
+    configuration below `folder`; returns the folder of the configuration. Business day is `learning_inputs.DAY`."""
     channels, scratch = folder / "channels", folder / "scratch"
-    for path in (channels, scratch):
-        path.mkdir(parents=True, exist_ok=True)
+    scratch.mkdir(parents=True, exist_ok=True)
     options = {
         "threads": settings.threads,
         "memory_limit": settings.memory_limit,
@@ -50,16 +61,38 @@ def write_company(folder: Path, customers: int, settings: Settings) -> Path:
         made.execute(made_up.people(customers))
         made.execute(made_up.orders(customers))
         made.execute(made_up.lines())
-        made.execute(made_up.doings(customers))
+        made.execute(made_up.doings(customers, events))
         columns = {}
         for channel in CHANNELS:
-            query, path = QUERIES[channel], channels / f"{channel}.parquet"
+            query = QUERIES[channel]
             columns[channel] = [name for name, *_ in made.execute(f"describe {query}").fetchall()]
-            made.execute(
-                f"copy ({query}) to '{path}' (format parquet, compression zstd, row_group_size {ROW_GROUP})"
-            )
+            _copy(made, query, channels / channel / f"{DAY}.parquet")
     database.unlink()
     return _write_config(folder / "config", channels, columns)
+
+
+def add_day(folder: Path, day: date) -> None:
+    """Write what the channels bring on the day after: one in a hundred of the rows of the first file, as new records of
+    that day; of a person record, a later version. A catalogue brings nothing."""
+    with duckdb.connect() as made:
+        for channel, (key, times, keep) in NEXT_DAY.items():
+            path = folder / "channels" / channel / f"{DAY}.parquet"
+            name = key if keep else f"'{day}' || {key}"
+            changed = [
+                f"{name} as {key}",
+                *(f"timestamp '{day}' + ({time} - {time}::date) as {time}" for time in times),
+            ]
+            rows = f"""
+                select * replace ({", ".join(changed)})
+                from '{path}'
+                where hash({key}, 40) % {SHARE_OF_A_DAY} = 0
+            """
+            _copy(made, rows, path.with_name(f"{day}.parquet"))
+
+
+def _copy(made: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made.execute(f"copy ({query}) to '{path}' (format parquet, compression zstd, row_group_size {ROW_GROUP})")
 
 
 def _write_config(config: Path, channels: Path, columns: dict[str, list[str]]) -> Path:
@@ -72,7 +105,7 @@ def _write_config(config: Path, channels: Path, columns: dict[str, list[str]]) -
             "kind": kind,
             "source": {
                 "connector": "file",
-                "path": str(channels / f"{channel}.parquet"),
+                "path": str(channels / channel / "*.parquet"),
                 "format": "parquet",
             },
             "spec": "mapped",

@@ -112,21 +112,23 @@ def lines() -> str:
     """
 
 
-def doings(customers: int) -> str:
+def doings(customers: int, events: int = 7) -> str:
+    """So many events and five messages for each customer, on average."""
+    doings = events + 5
     return f"""
         create table doings as
         select
             'c' || lpad((hash(number, 6) % {customers})::varchar, 8, '0') as customer_id,
             number,
-            number % 12 < 7 as is_event,
+            number % {doings} < {events} as is_event,
             case
-                when number % 12 < 7
+                when number % {doings} < {events}
                 then ['product_viewed', 'product_viewed', 'product_added', 'page_viewed'][kind]
                 else ['email_sent', 'email_sent', 'email_opened', 'email_clicked'][kind]
             end as activity,
             (hash(number, 8) % {PRODUCTS})::integer as product,
             (date '{DAY}' - 365)::timestamp + to_seconds((hash(number, 9) % 31500000)::bigint) as occurred_at
-        from (select range as number, 1 + (hash(range, 7) % 4)::integer as kind from range({customers * 12}))
+        from (select range as number, 1 + (hash(range, 7) % 4)::integer as kind from range({customers * doings}))
     """
 
 

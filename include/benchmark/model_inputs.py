@@ -62,7 +62,8 @@ def columns_read(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str,
     for scan in _scans(json.loads(plan)):
         columns = scan.get("Projections", [])
         stub = scan["Table"].rsplit(".", 1)[-1]
-        read[stubs[stub]].update([columns] if isinstance(columns, str) else columns)
+        # Where only rows are counted the plan names no column, or an empty one.
+        read[stubs[stub]].update(filter(None, [columns] if isinstance(columns, str) else columns))
     return read
 
 

@@ -2,7 +2,8 @@
 
 `python -m include.benchmark.steps FOLDER [--customers N] [--steps extract stage ...]` makes the company below FOLDER
 unless it is there, runs the steps, a process for each part, and writes FOLDER/costs.jsonl and FOLDER/costs.md. The
-models of dbt run one after another there, so that each one's cost can be told from its neighbours'.
+models of dbt run one after another there, so that each one's cost can be told from its neighbours'. `--daily` is the
+run of the next day, with one row in a hundred more (FOLDER/daily.jsonl); `--resume` leaves out what has been measured.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from datetime import date, timedelta
 from pathlib import Path
 
 from include.settings import PROJECT, settings
@@ -28,17 +30,27 @@ TASKS = {
     "identity": ("resolve",),
     "lookalikes": ("expand",),
     "reach": ("measure_reach",),
+    "activate": ("activate",),
     "write": ("write_release",),
-    "swap": ("swap_release",),
+    "swap": ("swap_release", "serve_release", "deliver"),
 }
+LEARNED = frozenset({"lookalikes", "reach"})  # parts of other steps that learn too
 KEY = "made up"
 MEBIBYTE = 1 << 20
+# As the tasks of a run have it: threads of the numeric libraries wait for each other by spinning.
+ENVIRONMENT = {
+    "TANDEM_PSEUDONYM_KEY": KEY,
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+}
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a part of a step took: CPU and wall seconds, the peak of its process's resident memory in MiB, and the CPU
-    seconds of decoding its inputs once (None when that was not measured)."""
+    """What a part of a step took: CPU and wall seconds, the peak of its process's resident memory in MiB, the CPU
+    seconds of decoding its inputs once, and the MiB that it read and wrote, from disk or from what the system keeps of
+    it in memory. What was not measured is None."""
 
     step: str
     part: str
@@ -46,28 +58,66 @@ class Cost:
     wall: float
     peak: int
     inputs: float | None = None
+    read: int | None = None
+    written: int | None = None
 
 
 def main(arguments: list[str]) -> int:
     options = _parse(arguments)
+    day = date.fromisoformat(options.day) if options.day else None
     if options.part:
-        return _run_part(options.folder, *options.part)
-    options.folder.mkdir(parents=True, exist_ok=True)
-    if not (options.folder / "config").exists():
-        # In a process of its own: the peak memory of a process counts that of the one that started it.
-        _spawn(options.folder, "make", str(options.customers))
-    costs = options.folder / "costs.jsonl"
-    for step in options.steps:
-        for part in parts_of(step):
-            for cost in _measure(options.folder, step, part):
-                _write(costs, cost)
-                sys.stdout.write(_row(cost) + "\n")
-                sys.stdout.flush()
+        return _run_part(options.folder, day, *options.part)
+    make_company(options.folder, options.customers, options.events)
+    costs = measure_steps(options.folder, options.steps, is_daily=options.daily, resume=options.resume)
+    for cost in costs:
+        sys.stdout.write(_row(cost) + "\n")
+        sys.stdout.flush()
     from include.benchmark.harness import describe_machine
 
-    page = "\n".join([describe_machine(), "", *HEADER, *map(_row, _read(costs))]) + "\n"
-    (options.folder / "costs.md").write_text(page)
+    path = _costs_file(options.folder, options.daily)
+    path.with_suffix(".md").write_text(
+        "\n".join([describe_machine(), "", *costs_table(read_costs(path))]) + "\n"
+    )
     return 0
+
+
+def make_company(folder: Path, customers: int, events: int) -> None:
+    """Make the company below the folder unless there is one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "config").exists():
+        # In a process of its own: the peak memory of a process counts that of the one that started it.
+        spawn(folder, None, "make", f"{customers},{events}")
+
+
+def measure_steps(
+    folder: Path, steps: Iterable[str] = STEPS, *, is_daily: bool = False, resume: bool = False
+) -> Iterator[Cost]:
+    """Run the steps on the company below the folder and yield what each part took, which is written down too.
+
+    The daily run is that of the day after, for which one row in a hundred comes anew. With `resume` what is written
+    down already is not run again, and models that dbt had finished are not built again. Raises RuntimeError when a
+    part fails.
+    """
+    from include.benchmark.company import add_day
+    from include.benchmark.learning_inputs import DAY
+
+    day = DAY + timedelta(days=is_daily)
+    if is_daily:
+        add_day(folder, day)
+    path = _costs_file(folder, is_daily)
+    known = {(cost.step, cost.part) for cost in read_costs(path)} if resume and path.exists() else set()
+    for step in steps:
+        for part in parts_of(step):
+            if (step, part) in known:
+                continue
+            for cost in _measure(folder, day, step, part, resume):
+                if (step, cost.part) not in known:
+                    _write(path, cost)
+                    yield cost
+
+
+def _costs_file(folder: Path, is_daily: bool) -> Path:
+    return folder / ("daily.jsonl" if is_daily else "costs.jsonl")
 
 
 def parts_of(step: str) -> list[str]:
@@ -82,50 +132,77 @@ def parts_of(step: str) -> list[str]:
         "learn": list(LEARNING),
         "segment": [MODELS],
         "expand": ["lookalikes", MODELS, "reach"],
-        "publish": [MODELS, "write", GATE, "swap"],
+        "publish": ["activate", MODELS, "write", GATE, "swap"],
     }[step] + [GATE] * (step != "publish")
 
 
-def _measure(folder: Path, step: str, part: str) -> Iterator[Cost]:
+def _measure(folder: Path, day: date, step: str, part: str, resume: bool) -> Iterator[Cost]:
     """The cost of a part, and of each of its models."""
     found = folder / "part.jsonl"
-    found.unlink(missing_ok=True)
-    cpu, wall, peak = _spawn(folder, step, part)
-    inputs = _spawn(folder, "read", part)[0] if step == "learn" else None
-    models = _read(found) if found.exists() else []
+    if part != MODELS or not resume:
+        found.unlink(missing_ok=True)
+    before = read_costs(found) if found.exists() else []
+    cost = spawn(folder, day, step, part)
+    cost = replace(
+        cost,
+        cpu=cost.cpu + sum(model.cpu for model in before),
+        wall=cost.wall + sum(model.wall for model in before),
+    )
+    inputs = spawn(folder, day, "read", part).cpu if step == "learn" and part != GATE else None
+    models = read_costs(found) if found.exists() else []
     if models:
-        _spawn(folder, "inputs", step)
+        spawn(folder, day, "inputs", step)
         read = json.loads((folder / "inputs.json").read_text())
-        yield from (Cost(**(asdict(model) | {"inputs": read.get(model.part)})) for model in models)
-    yield Cost(step, part, cpu, wall, peak, None if inputs is None else round(inputs, 1))
+        yield from (replace(model, inputs=read.get(model.part)) for model in models)
+    yield replace(cost, inputs=None if inputs is None else round(inputs, 1))
+    found.unlink(missing_ok=True)
 
 
-def _spawn(folder: Path, step: str, part: str) -> tuple[float, float, int]:
-    environment = os.environ | {
+def spawn(folder: Path, day: date | None, step: str, part: str) -> Cost:
+    """Run a part in a process of its own and say what that took. Raises RuntimeError when it fails."""
+    environment = os.environ | ENVIRONMENT | {
         "TANDEM_CONFIG": str((folder / "config").resolve()),
         "TANDEM_DATA": str((folder / "data").resolve()),
-        "TANDEM_PSEUDONYM_KEY": KEY,
-    }
+    }  # fmt: skip
     command = [sys.executable, "-m", "include.benchmark.steps", str(folder.resolve()), "--part", step, part]
+    command += ["--day", day.isoformat()] if day else []
+    return replace(cost_of(command, environment), step=step, part=part)
+
+
+def cost_of(command: list[str], environment: dict[str, str]) -> Cost:
+    """What a command and all processes below it took. Raises RuntimeError when it fails."""
     began = time.monotonic()
     process = subprocess.Popen(command, cwd=PROJECT, env=environment)
+    # It has ended, and its counters are there until it is waited for.
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    read, written = _transferred(process.pid)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{step} {part} failed with exit code {process.returncode}")
+        raise RuntimeError(f"{' '.join(command)} failed with exit code {process.returncode}")
     peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) // MEBIBYTE
-    return usage.ru_utime + usage.ru_stime, time.monotonic() - began, peak
+    cpu = usage.ru_utime + usage.ru_stime
+    return Cost("", "", cpu, time.monotonic() - began, peak, read=read, written=written)
 
 
-def _run_part(folder: Path, step: str, part: str) -> int:
+def _transferred(process: int | str) -> tuple[int | None, int | None]:
+    """The MiB that a process has read and written, where the system (Linux) tells."""
+    counters = Path(f"/proc/{process}/io")
+    if not counters.exists():
+        return None, None
+    found = dict(line.split(": ") for line in counters.read_text().splitlines())
+    return int(found["rchar"]) // MEBIBYTE, int(found["wchar"]) // MEBIBYTE
+
+
+def _run_part(folder: Path, day: date, step: str, part: str) -> int:
     """One measured process."""
     from include import pipeline
-    from include.benchmark.learning_inputs import DAY
 
     if step == "make":
         from include.benchmark.company import write_company
 
-        write_company(folder, int(part), settings())
+        customers, events = map(int, part.split(","))
+        write_company(folder, customers, settings(), events)
     elif step == "read":
         from include.benchmark.learning import read_inputs
 
@@ -134,25 +211,59 @@ def _run_part(folder: Path, step: str, part: str) -> int:
         from include.benchmark.model_inputs import cost_of_inputs
 
         (folder / "inputs.json").write_text(json.dumps(cost_of_inputs(part, settings())))
+    elif step == "limit":
+        from include.benchmark.limit import read_and_sort
+
+        (folder / "limit.json").write_text(json.dumps(asdict(read_and_sort(settings()))))
+    elif step == "start":
+        _start(folder, day, part)
     elif part == GATE:
-        pipeline.check(DAY, step)
+        pipeline.check(day, step)
     elif part == MODELS:
-        _build(folder, step)
+        _build(folder, day, step)
     elif step == "learn":
-        pipeline.learn(DAY, part)
+        pipeline.learn(day, part)
     elif step == "extract" and part not in TASKS:
-        pipeline.extract(DAY, part)
+        pipeline.extract(day, part)
     else:
         for task in TASKS[part]:
-            getattr(pipeline, task)(DAY)
+            getattr(pipeline, task)(day)
     return 0
 
 
-def _build(folder: Path, step: str) -> None:
-    """Build the models of a step in this process, one after another, and write down what each took."""
+def start_of(cost: Cost) -> str:
+    """What the process of a part has to start before it does anything, one of STARTS."""
+    if cost.step == "learn" or cost.part in LEARNED:
+        return "learning"
+    return {MODELS: "dbt", GATE: "gate"}.get(cost.part, "python")
+
+
+STARTS = ("python", "dbt", "gate", "learning")
+
+
+def _start(folder: Path, day: date, kind: str) -> None:
+    """Start what parts of a kind start, and do nothing."""
+    if kind == "dbt":
+        _build(folder, day, "nothing")
+    elif kind == "gate":
+        from include.quality import run_gate
+        from include.quality.gx_duckdb import open_engine
+
+        assert run_gate
+        with open_engine() as engine:
+            engine.execute("select 1")
+    elif kind == "learning":
+        import ml.lookalike
+        import ml.propensity
+
+        assert ml.lookalike and ml.propensity
+
+
+def _build(folder: Path, day: date, step: str) -> None:
+    """Build the models of a step in this process, one after another, and write down what each took. Those written down
+    already are left out."""
     from dbt.cli.main import dbtRunner
 
-    from include.benchmark.learning_inputs import DAY
     from include.lake import Lake
     from include.pipeline import write_run_costs
     from include.warehouse.dbt import DBT_PROJECT, OPTIONS, arguments_of, command_of, environment_of
@@ -160,31 +271,41 @@ def _build(folder: Path, step: str) -> None:
 
     lake = Lake(settings().data)
     if step == "publish":
-        write_run_costs(lake, DAY)
-    variables = json.loads(lake.run_file(DAY, "run.json").read_text())["dbt"]
+        write_run_costs(lake, day)
+    variables = json.loads(lake.run_file(day, "run.json").read_text())["dbt"]
     os.environ.update(environment_of(lake, KEY.encode()))
     manifest, _ = parsed_project(DBT_PROJECT, folder / "parsed", ["--quiet", *OPTIONS])
     bind_sources(manifest, str(lake.root), variables["as_of_date"])
-    arguments = arguments_of(lake, variables, [*command_of(step), "--threads", "1", "--quiet"])
-    outcome = dbtRunner(manifest, callbacks=[_watch(folder / "part.jsonl", step)]).invoke(arguments)
+    path = folder / "part.jsonl"
+    built = [cost.part for cost in read_costs(path) if " " not in cost.part] if path.exists() else []
+    arguments = arguments_of(
+        lake, variables, [*command_of(step), *_without(built), "--threads", "1", "--quiet"]
+    )
+    outcome = dbtRunner(manifest, callbacks=[_watch(path, step)]).invoke(arguments)
     if not outcome.success:
         failed = [result.message for result in outcome.result or [] if result.status == "error"]
         raise SystemExit(f"dbt {step}: {outcome.exception or failed}")
 
 
+def _without(models: list[str]) -> list[str]:
+    return ["--exclude", *models] if models else []
+
+
 def _watch(path: Path, step: str) -> Callable[[object], None]:
     """What dbt calls with each of its events: write a line for each model that it has finished."""
-    began: dict[str, tuple[float, float]] = {}
+    began: dict[str, Cost] = {}
     tests: list[Cost] = []
+
+    def now() -> Cost:
+        return Cost(step, "", time.process_time(), time.monotonic(), _peak(), None, *_transferred("self"))
 
     def watch(event) -> None:
         if event.info.name == "NodeStart":
             _forget_peak()
-            began[event.data.node_info.unique_id] = (time.process_time(), time.monotonic())
+            began[event.data.node_info.unique_id] = now()
         elif event.info.name == "NodeFinished":
             node = event.data.node_info
-            cpu, wall = began.pop(node.unique_id)
-            cost = Cost(step, node.node_name, time.process_time() - cpu, time.monotonic() - wall, _peak())
+            cost = _since(began.pop(node.unique_id), now(), node.node_name)
             if node.resource_type == "test":
                 tests.append(cost)
             else:
@@ -194,6 +315,14 @@ def _watch(path: Path, step: str) -> Callable[[object], None]:
             _write(path, Cost(step, f"{len(tests)} tests", cpu, wall, max(test.peak for test in tests)))
 
     return watch
+
+
+def _since(began: Cost, ended: Cost, part: str) -> Cost:
+    """What lies between two readings of the counters of this process."""
+    cost = replace(ended, part=part, cpu=ended.cpu - began.cpu, wall=ended.wall - began.wall)
+    if began.read is None:
+        return cost
+    return replace(cost, read=ended.read - began.read, written=ended.written - began.written)
 
 
 def _write(path: Path, cost: Cost) -> None:
@@ -217,18 +346,28 @@ def _peak() -> int:
 
 
 HEADER = (
-    "| step | part | CPU s | wall s | peak memory MiB | CPU s of reading its inputs | ratio |",
-    "|---|---|--:|--:|--:|--:|--:|",
+    "| step | part | CPU s | wall s | peak MiB | read MiB | written MiB | CPU s of its inputs | ratio |",
+    "|---|---|--:|--:|--:|--:|--:|--:|--:|",
 )
+
+
+def costs_table(costs: Iterable[Cost]) -> list[str]:
+    """The costs as the lines of a table in Markdown."""
+    return [*HEADER, *map(_row, costs)]
 
 
 def _row(cost: Cost) -> str:
     inputs = "" if cost.inputs is None else f"{cost.inputs:.1f}"
     ratio = f"{cost.cpu / cost.inputs:.1f}" if cost.inputs else ""
-    return f"| {cost.step} | {cost.part} | {cost.cpu:.1f} | {cost.wall:.1f} | {cost.peak:,} | {inputs} | {ratio} |"
+    moved = " | ".join("" if each is None else f"{each:,}" for each in (cost.read, cost.written))
+    return (
+        f"| {cost.step} | {cost.part} | {cost.cpu:.1f} | {cost.wall:.1f} | {cost.peak:,} | {moved} | {inputs}"
+        f" | {ratio} |"
+    )
 
 
-def _read(path: Path) -> list[Cost]:
+def read_costs(path: Path) -> list[Cost]:
+    """The costs that were written to a file, in their order."""
     return [Cost(**json.loads(line)) for line in path.read_text().splitlines()]
 
 
@@ -236,8 +375,12 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m include.benchmark.steps", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--customers", type=int, default=1_000_000)
+    parser.add_argument("--events", type=int, default=7, help="on the own site, of each customer")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)
+    parser.add_argument("--daily", action="store_true", help="the run of the next day")
+    parser.add_argument("--resume", action="store_true", help="leave out what has been measured")
     parser.add_argument("--part", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--day", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
 

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from include.benchmark.company import CHANNELS, write_company
+from include.benchmark.company import CHANNELS, NEXT_DAY, add_day, write_company
+from include.benchmark.learning_inputs import DAY
 from include.benchmark.model_inputs import columns_read
 from include.benchmark.steps import STEPS, parts_of
 from include.config import load_configuration
 from include.pipeline import LEARNING
 from include.settings import settings
+
+NEXT = DAY + timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +28,7 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def rows(company: Path, query: str) -> list[tuple]:
     with duckdb.connect() as connection:
         for channel in CHANNELS:
-            connection.execute(f"create view {channel} as from '{company}/channels/{channel}.parquet'")
+            connection.execute(f"create view {channel} as from '{company}/channels/{channel}/*.parquet'")
         return connection.execute(query).fetchall()
 
 
@@ -58,9 +62,40 @@ def test_browsers_of_customers_are_met_elsewhere_beside_those_of_strangers(compa
 def test_a_company_has_the_same_rows_each_time(company: Path, tmp_path: Path) -> None:
     write_company(tmp_path, 300, replace(settings(), threads=1))
     for channel in CHANNELS:
-        others = f"'{tmp_path}/channels/{channel}.parquet'"
+        others = f"'{tmp_path}/channels/{channel}/*.parquet'"
         assert rows(company, f"from {channel} except all from {others}") == [], channel
         assert rows(company, f"from {others} except all from {channel}") == [], channel
+
+
+def test_the_next_day_brings_one_row_in_a_hundred_anew_and_of_known_people(tmp_path: Path) -> None:
+    write_company(tmp_path, 3000, replace(settings(), threads=2))
+    add_day(tmp_path, NEXT)
+    with duckdb.connect() as connection:
+
+        def of(channel: str, query: str) -> tuple:
+            before, after = (f"'{tmp_path}/channels/{channel}/{day}.parquet'" for day in (DAY, NEXT))
+            return connection.execute(query.format(before=before, after=after)).fetchone()
+
+        for channel, (key, times, is_known) in NEXT_DAY.items():
+            share = "select (select count(*) from {after}) / (select count(*) from {before})"
+            assert 0.005 < of(channel, share)[0] < 0.02, channel
+            known = f"select count(*) from {{after}} semi join {{before}} using ({key})"
+            assert (of(channel, known)[0] > 0) == is_known, channel
+            for time in times:
+                days = f"select min({time}::date), max({time}::date) from {{after}}"
+                assert of(channel, days) == (NEXT, NEXT), channel
+        orphans = (
+            "select count(*) from {after} anti join '"
+            + f"{tmp_path}/channels/shop/{NEXT}.parquet' using (order_id)"
+        )
+        assert of("shop_lines", orphans) == (0,)
+    assert not (tmp_path / "channels" / "catalogue" / f"{NEXT}.parquet").exists()
+
+
+def test_so_many_events_of_each_customer_as_are_asked_for(tmp_path: Path) -> None:
+    write_company(tmp_path, 300, replace(settings(), threads=2), events=20)
+    ((events,),) = rows(tmp_path, "select count(distinct event_id) from web")
+    assert events == 300 * 20
 
 
 def test_the_columns_a_model_reads_are_those_of_its_plan(tmp_path: Path) -> None:
@@ -82,6 +117,8 @@ def test_the_columns_a_model_reads_are_those_of_its_plan(tmp_path: Path) -> None
             select people.name, max(things.size) from people join things using (number) group by all
         """
         assert columns_read(connection, query) == {people: {"number", "name"}, things: {"number", "size"}}
+        # Of what is only counted no column is read, but the relation is.
+        assert columns_read(connection, f"select count(*) from {people}") == {people: set()}
 
 
 def test_every_task_of_learn_is_a_part_of_its_step() -> None:

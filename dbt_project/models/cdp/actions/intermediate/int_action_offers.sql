@@ -22,6 +22,18 @@ rules as (
 
 ),
 
+-- A row for each, and not the map of all of a customer's scores, which every offer would carry.
+category_scores as (
+
+    select
+        customer_id,
+        substr(score, length('purchase_probability:') + 1) as category,
+        value as probability,
+    from {{ ref('customer_scores') }}
+    where score like 'purchase_probability:%'
+
+),
+
 recommendations as (
 
     select * from {{ ref('product_recommendations') }}
@@ -109,7 +121,7 @@ known as (
         on_occasion.customer_id,
         on_occasion.lifecycle_stage,
         on_occasion.top_category,
-        on_occasion.scores,
+        on_occasion.scores['purchase_probability'] as purchase_probability,
         on_occasion.open_issue,
         on_occasion.cart_product_id,
         on_occasion.cart_product_name,
@@ -197,17 +209,21 @@ offered as (
 likely as (
 
     select
-        *,
+        offered.*,
         case
-            when offer not in ('service', 'content')
+            when offered.offer not in ('service', 'content')
                 then coalesce(
-                    own_probability,
-                    scores['purchase_probability:' || category],
-                    scores['purchase_probability'],
+                    offered.own_probability,
+                    category_scores.probability,
+                    offered.purchase_probability,
                     0
                 )
         end as probability,
     from offered
+    left join category_scores
+        on
+            offered.customer_id = category_scores.customer_id
+            and offered.category = category_scores.category
 
 ),
 
@@ -231,7 +247,7 @@ final as (
             when likely.promotion_rule = 'if_sensitive'
                 then
                     likely.is_price_sensitive
-                    and coalesce(likely.scores['purchase_probability'] < 0.5, true)
+                    and coalesce(likely.purchase_probability < 0.5, true)
             else false
         end as with_promotion,
         likely.probability,
