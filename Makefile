@@ -61,7 +61,7 @@ clean: ## remove the environment, Airflow's home and the demo's data; keys in .s
 $(READY): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
 	  { echo "Tandem needs Python 3.11, and $(PYTHON) is not: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@echo "Setting up $(VENV): 200 packages, about 1 GB, once"
+	@echo "Setting up $(VENV): 280 packages, about 2 GB, once"
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
 	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(VENV)/bin/python -r requirements.txt
