@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import resource
 import time
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from datetime import date
 from typing import Any
 
 from include.lake import Lake
+
+logger = logging.getLogger(__name__)
 
 STEPS = ("extract", "stage", "resolve", "unify", "learn", "segment", "expand", "publish")
 
@@ -44,10 +47,23 @@ class Entry:
     peak_memory_bytes: int = 0
     details: dict[str, Any] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        """What is done, and when it has ended what it handled and took."""
+        place = f" (step {STEPS.index(self.step) + 1} of {len(STEPS)})" if self.step in STEPS else ""
+        name = f"{self.step} {self.part}".strip() + place
+        if self.status == "running":
+            return f"{name} begins"
+        rows = "" if self.rows is None else f", {self.rows:,} rows"
+        took = (
+            f"{self.wall_seconds:.1f} s, {self.cpu_seconds:.1f} of CPU, {self.peak_memory_bytes >> 20:,} MiB"
+        )
+        return f"{name} {self.status}{rows}, {took}" + f": {self.note}" * bool(self.note)
+
 
 @contextmanager
 def recorded(lake: Lake, day: date, step: str, part: str = "") -> Iterator[Entry]:
-    """Write a line when the part begins and one when it ends, and turn its failure into one clear line.
+    """Write a line when the part begins and one when it ends, here and to the log, and turn its failure into one clear
+    line.
 
     The caller sets `entry.rows` and `entry.note`. Appending lines below a page in size is atomic, so
     mapped tasks that run side by side share the file.
@@ -78,6 +94,7 @@ def read(lake: Lake, day: date) -> list[Entry]:
 
 
 def _append(lake: Lake, day: date, entry: Entry) -> None:
+    logger.info("%s: %s", day, entry)
     path = lake.run_file(day, "ledger.jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:

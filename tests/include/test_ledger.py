@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from datetime import date
 from pathlib import Path
 
@@ -20,6 +22,20 @@ def test_a_step_leaves_a_line_when_it_begins_and_one_when_it_ends(tmp_path: Path
     assert (began.status, ended.status) == ("running", "done")
     assert (ended.step, ended.part, ended.rows) == ("extract", "crm", 12)
     assert ended.peak_memory_bytes > 1_000_000
+
+
+def test_the_log_says_which_step_begins_and_what_it_took(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    with (
+        caplog.at_level(logging.INFO, ledger.__name__),
+        ledger.recorded(Lake(tmp_path), DAY, "unify", "dbt") as entry,
+    ):
+        entry.rows, entry.note = 1234, "98 models"
+    began, ended = (record.getMessage() for record in caplog.records)
+    assert began == "2017-12-01: unify dbt (step 4 of 8) begins"
+    assert re.fullmatch(
+        r"2017-12-01: unify dbt \(step 4 of 8\) done, 1,234 rows, \d+\.\d s, \d+\.\d of CPU, [\d,]+ MiB: 98 models",
+        ended,
+    )
 
 
 def test_a_failure_leaves_its_first_line_as_the_reason(tmp_path: Path):
