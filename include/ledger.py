@@ -94,7 +94,7 @@ def read(lake: Lake, day: date) -> list[Entry]:
 
 
 def _append(lake: Lake, day: date, entry: Entry) -> None:
-    logger.info("%s: %s", day, entry)
+    logger.info("%s: %s", day, str(entry))
     path = lake.run_file(day, "ledger.jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
