@@ -94,15 +94,17 @@ def rubbish(world: World) -> Finding:
     path.write_bytes(good)
     again = world.run()
     problems += [again.said] if again.code else differences(world.undisturbed, world.published())
-    return Finding(f"stopped with: {outcome.said}; after the mend the same bytes", tuple(problems))
+    stopped = outcome.said.partition(" failed on ")[0].rpartition(": ")[2]
+    return Finding(f"stopped by {stopped}; after the mend the same bytes", tuple(problems))
 
 
 def late(world: World) -> Finding:
     """A file of thirty days ago comes with the second day; the first run never saw it."""
     history = world.sources / "web" / "events_2017-11-30.jsonl.gz"
     lines = gzip.decompress(history.read_bytes()).splitlines(keepends=True)
-    then = [line for line in lines if json.loads(line)["receivedAt"].startswith(LATE_BY)]
-    kept = [line for line in lines if not json.loads(line)["receivedAt"].startswith(LATE_BY)]
+    received_then = f'"receivedAt":"{LATE_BY}'.encode()
+    then = [line for line in lines if received_then in line]
+    kept = [line for line in lines if received_then not in line]
     _empty(world)
     history.write_bytes(gzip.compress(b"".join(kept), mtime=0))
     outcome = world.run(day=DAYS[0])
@@ -124,7 +126,8 @@ def spike(world: World) -> Finding:
     """A channel brings a hundred times its events, of browsers that nobody has seen."""
     path = world.sources / "web" / f"events_{DAYS[1]}.jsonl.gz"
     lines = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
-    strange = [_by_a_stranger(line, number) for number in range(1, SPIKE) for line in lines]
+    readable = [line for line in lines if _is_json(line)]
+    strange = [_by_a_stranger(line, number) for number in range(1, SPIKE) for line in readable]
     _write_gzip(path, [*lines, *strange])
     outcome = world.run()
     if outcome.code:
@@ -237,6 +240,14 @@ def _empty(world: World) -> None:
 
 def _write_gzip(path: Path, lines: list[bytes]) -> None:
     path.write_bytes(gzip.compress(b"".join(lines), compresslevel=1, mtime=0))
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _by_a_stranger(line: bytes, number: int) -> bytes:
