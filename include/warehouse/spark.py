@@ -143,7 +143,7 @@ class Warehouse:
         self.variables[assignment.this.name.lower()] = assignment.expression
 
     def _reset(self, tree: exp.Command) -> None:
-        words = f"{tree.this} {tree.expression}".split()
+        words = f"{tree.this} {tree.expression.name}".split()
         if [word.lower() for word in words[:2]] != ["reset", "variable"]:
             raise ValueError(f"not a statement for a warehouse on Spark: {' '.join(words)[:200]}")
         self.variables.pop(words[2].lower(), None)
@@ -311,6 +311,11 @@ class LakeCursor(Cursor):
     def execute(self, sql: str, *parameters: Any) -> None:
         self._rows = None
         self._df = self.warehouse.run(sql)
+
+    @property
+    def description(self) -> Any:
+        """None after a statement that has no rows, which is when dbt asks for none."""
+        return None if self._df is None else super().description
 
 
 class LakeConnection(Connection):

@@ -62,7 +62,7 @@ def test_a_difference_is_found(compared: dict[str, Parity], small: Lake, tmp_pat
     (folder / "stg_orders").mkdir(parents=True)
     with duckdb.connect(str(small.warehouse), read_only=True) as connection:
         connection.execute(
-            "copy (select * replace (total_amount + 0.01 as total_amount) from stg_orders"
+            "copy (select * replace (total + 0.01 as total) from stg_orders"
             f" where order_id <> (select min(order_id) from stg_orders)) to '{folder}/stg_orders/part.parquet'"
         )
     (found,) = [table for table in compare(small.warehouse, folder) if table.problem != "not on Spark"]

@@ -180,7 +180,7 @@ def poisoned(world: World) -> Finding:
         f"select max(nodes) from (select count(*) as nodes from {first} group by customer_id)"
     ).fetchone()
     (moved,) = duckdb.sql(
-        f"select count(*) from {first} as first inner join {nodes} as nodes using (node) "
+        f"select count(*) from {first} as first inner join {nodes} as nodes using (node_key) "
         "where first.customer_id != nodes.customer_id"
     ).fetchone()
     problems = [f"{moved} records of the first day have another customer"] if moved else []
