@@ -152,7 +152,9 @@ def poisoned(world: World) -> Finding:
     """A hundred thousand records of a new system name one e-mail, the one of a customer who was there before."""
     people = world.sources / "crm" / f"customers_{DAYS[1]}.csv"
     store = f"read_parquet('{world.lake.current}/cdp/customers.parquet')"
-    (victim,) = duckdb.sql(f"select email from {store} where email is not null order by 1 limit 1").fetchone()
+    victim, victim_id = duckdb.sql(
+        f"select email, customer_id from {store} where email is not null order by 1 limit 1"
+    ).fetchone()
     header = people.read_text().splitlines()[0]
     row = {
         "email_address": victim,
@@ -172,25 +174,22 @@ def poisoned(world: World) -> Finding:
     if outcome.code:
         return Finding(f"{POISONED:,} records with one e-mail", (outcome.said,))
     nodes = f"read_parquet('{world.lake.identity(DAYS[1], 'node_customers')}')"
-    first = f"read_parquet('{world.lake.identity(DAYS[0], 'node_customers')}')"
-    customers, largest = duckdb.sql(
-        f"select count(*), max(nodes) from (select count(*) as nodes from {nodes} group by customer_id)"
-    ).fetchone()
-    (largest_before,) = duckdb.sql(
-        f"select max(nodes) from (select count(*) as nodes from {first} group by customer_id)"
-    ).fetchone()
+    undisturbed = f"read_parquet('{world.undisturbed_nodes}')"
+    sizes = "select count(*), max(nodes) from (select count(*) as nodes from {} group by customer_id)"
+    customers, largest = duckdb.sql(sizes.format(nodes)).fetchone()
+    customers_before, largest_before = duckdb.sql(sizes.format(undisturbed)).fetchone()
     (moved,) = duckdb.sql(
-        f"select count(*) from {first} as first inner join {nodes} as nodes using (node_key) "
-        "where first.customer_id != nodes.customer_id"
+        f"select count(*) from {undisturbed} as undisturbed inner join {nodes} as nodes using (node_key) "
+        f"where undisturbed.customer_id != nodes.customer_id and undisturbed.customer_id != '{victim_id}'"
     ).fetchone()
-    problems = [f"{moved} records of the first day have another customer"] if moved else []
-    if largest > largest_before + 5:
-        problems.append(f"the largest customer has {largest} records, {largest_before} before")
-    if customers < POISONED:
-        problems.append(f"{customers} customers of {POISONED:,} customer numbers")
+    problems = [f"{moved} records of others have another customer"] if moved else []
+    if largest > largest_before:
+        problems.append(f"the largest customer has {largest} records, {largest_before} undisturbed")
+    if customers < customers_before + POISONED:
+        problems.append(f"{customers} customers, {customers_before} undisturbed")
     return Finding(
-        f"{POISONED:,} records with one e-mail: {customers:,} customers, the largest of {largest} records"
-        f" ({largest_before} the day before), none of the first day's records moved",
+        f"{POISONED:,} records with one e-mail: {customers:,} customers for {customers_before}, the largest of {largest}"
+        f" records for {largest_before}, {moved} records of others moved",
         tuple(problems),
     )
 

@@ -40,7 +40,7 @@ class Published:
 @dataclass(frozen=True)
 class World:
     """The company's lake and configuration, the tasks of its day, its state after the first day, and the undisturbed
-    second day with the seconds that each task took."""
+    second day with the seconds that each task took and whose record was whose."""
 
     lake: Lake
     config: Path
@@ -48,6 +48,7 @@ class World:
     after_the_first_day: Path
     undisturbed: Published
     seconds: tuple[float, ...]
+    undisturbed_nodes: Path
 
     @property
     def sources(self) -> Path:
@@ -78,7 +79,9 @@ def make_world(folder: Path) -> World:
     kept = folder / "after_the_first_day"
     shutil.copytree(lake.data, kept, symlinks=True)
     seconds = run_whole(tasks, config, lake, DAYS[1])
-    return World(lake, config, tasks, kept, published(lake), seconds)
+    nodes = folder / "undisturbed_nodes.parquet"
+    shutil.copyfile(lake.identity(DAYS[1], "node_customers"), nodes)
+    return World(lake, config, tasks, kept, published(lake), seconds, nodes)
 
 
 def published(lake: Lake) -> Published:
