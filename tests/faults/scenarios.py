@@ -188,8 +188,8 @@ def poisoned(world: World) -> Finding:
     if customers < customers_before + POISONED:
         problems.append(f"{customers} customers, {customers_before} undisturbed")
     return Finding(
-        f"{POISONED:,} records with one e-mail: {customers:,} customers for {customers_before}, the largest of {largest}"
-        f" records for {largest_before}, {moved} records of others moved",
+        f"{POISONED:,} records with one e-mail: {customers:,} customers for {customers_before}, the largest of"
+        f" {largest} records for {largest_before}, {moved} records of others moved",
         tuple(problems),
     )
 
