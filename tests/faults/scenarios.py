@@ -208,15 +208,17 @@ def withdrawn(world: World) -> Finding:
     outcome = world.run(day=DAYS[2])
     if outcome.code:
         return Finding("consent withdrawn during a run", (*problems, outcome.said))
-    still, removed = _sent(world, 2), _lines(world, "remove")
+    # Who agreed again on the third day is sent again, and was not sent before.
+    still, removed = len(sent & _sent(world, 2)), _lines(world, "remove")
     if not sent:
         problems.append("nobody was sent before: nothing is shown")
     if still:
         problems.append(f"{still} are sent after they withdrew")
-    if removed != sent:
-        problems.append(f"{removed} removals of {sent} who had been sent")
+    if removed != len(sent):
+        problems.append(f"{removed} removals of {len(sent)} who had been sent")
     return Finding(
-        f"the run went on with what it had read; the next one sent {still} and removed {removed} of {sent}",
+        f"the run went on with what it had read; of {len(sent)} who had been sent the next one sent {still} and"
+        f" removed {removed}",
         tuple(problems),
     )
 
@@ -280,9 +282,13 @@ def _withdraw_everything(world: World) -> None:
     path.write_text("\n".join([path.read_text().rstrip("\n"), *rows]) + "\n")
 
 
-def _sent(world: World, day: int) -> int:
+def _sent(world: World, day: int) -> set[tuple[str, ...]]:
     decisions = world.lake.activation(DAYS[day]) / "decisions.parquet"
-    return duckdb.sql(f"select count(*) from read_parquet('{decisions}') where reason is null").fetchone()[0]
+    return set(
+        duckdb.sql(
+            f"select destination_id, audience_id, member_id from read_parquet('{decisions}') where reason is null"
+        ).fetchall()
+    )
 
 
 def _lines(world: World, action: str) -> int:
