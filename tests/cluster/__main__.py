@@ -39,14 +39,12 @@ from tests.cluster.services import (
     lake_connection,
     object_storage,
 )
-from tests.company import table_digests
+from tests.company import ABOUT_THE_RUN, table_digests
 from tests.faults.flow import make_company
 
 FIRST_DAY = date(2017, 12, 1)
 WAITED = 3_600  # seconds for a run
 LOST, LEFT = WORKERS
-# Tables that say how a run went, and not what it published.
-ABOUT_THE_RUN = {"ops.run_costs", "ops.quality_results", "ops.releases"}
 
 Rows = list[dict[str, Any]]
 

@@ -25,14 +25,13 @@ from include.ledger import StepFailed
 from include.publish import point_readers_to, seal_release, verify_release, write_release
 from include.publish.release import current_release
 from include.settings import PROJECT, Settings
-from tests.company import DAYS, Company, table_digests
+from tests.company import ABOUT_THE_RUN, DAYS, Company, table_digests
 from tests.faults.__main__ import NAMES
 from tests.faults.flow import Task, run_tasks, tasks_of
 from tests.faults.reliability import faults
 from tests.include.quality.small_lake import DAY, SmallLake
 
 NEXT_DAY = date(2017, 12, 2)
-ABOUT_THE_RUN = {"ops.run_costs", "ops.quality_results", "ops.releases"}
 # What is killed here, at a moment drawn from so many seconds after it began.
 STRUCK = {
     Task("open_run"): 0.3,
