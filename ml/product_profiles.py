@@ -194,7 +194,7 @@ def _load_purchases(engine: duckdb.DuckDBPyConnection, lake: Lake, day: date, op
             end as product_name,
             coalesce(sold.category, described.category) as category
         from sold
-        left join described on level = 'product' and sold.product_key = described.product_id
+        left join described on case level when 'product' then sold.product_key end = described.product_id
         order by product;
         create table bought as
         select customer_id, product, age, sum(spend) as spend

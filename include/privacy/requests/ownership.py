@@ -202,8 +202,9 @@ def _by_identifier(kind: str, relation: str, column: str) -> str:
 def _by_statement(relation: str) -> str:
     return f"""
         select {ROW}, request_id from {relation} as landed
-        left join emails on landed.id_type = 'email' and landed.id_value = emails.raw
-        left join phones on landed.id_type = 'phone' and landed.id_value = phones.raw and phones.country is null
+        left join emails on case landed.id_type when 'email' then landed.id_value end = emails.raw
+        left join phones
+            on case landed.id_type when 'phone' then landed.id_value end = phones.raw and phones.country is null
         inner join own_identifier
             on landed.id_type = own_identifier.id_type
             and coalesce(emails.email, phones.phone, trim(landed.id_value)) = own_identifier.id_value

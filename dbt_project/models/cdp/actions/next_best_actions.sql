@@ -9,9 +9,20 @@ customers as (
 
 ),
 
+control_group as (
+
+    select customer_id
+    from customers
+    where is_control
+
+),
+
 offers as (
 
-    select * from {{ ref('int_action_offers') }}
+    select offers.*
+    from {{ ref('int_action_offers') }} as offers
+    anti join control_group
+        on offers.customer_id = control_group.customer_id
 
 ),
 
@@ -34,11 +45,19 @@ triggers as (
 ),
 
 -- What has just happened to the customer and makes people buy raises what an offer is expected to bring: a trigger of
--- the offer's category, or else one of no category.
+-- the offer's category, or else one of no category. What an offer is about and says is put beside it when few are left.
 raised as (
 
     select
-        offers.* exclude (expected_gain),
+        offers.customer_id,
+        offers.rule_id,
+        offers.offer in ('service', 'content') as is_told,
+        offers.offer = 'service' as is_service,
+        coalesce(offers.product_id, offers.category, offers.offer) as thing,
+        offers.product_id,
+        offers.category,
+        offers.priority,
+        offers.place,
         coalesce(of_category.meaning, of_any.meaning) as trigger_words,
         offers.expected_gain * coalesce(of_category.effect, of_any.effect, 1) as expected_gain,
     from offers
@@ -60,33 +79,33 @@ distinct_offers as (
     from raised
     qualify
         row_number() over (
-            partition by customer_id, offer in ('service', 'content'), coalesce(product_id, category, offer)
+            partition by customer_id, is_told, thing
             order by priority, expected_gain desc, rule_id
         ) = 1
 
 ),
 
+-- For service by a call where that may be, for anything else where they answer most.
 best_channels as (
 
     select
-        distinct_offers.*,
+        channels.customer_id,
+        kinds.is_service,
         channels.contact_channel,
         channels.usual_hour,
         channels.usual_weekday,
-    from distinct_offers
-    inner join channels
-        on
-            distinct_offers.customer_id = channels.customer_id
-            and (not channels.is_service_only or distinct_offers.offer = 'service')
+    from channels
+    cross join (values (true), (false)) as kinds (is_service)
+    where
+        kinds.is_service
+        or not channels.is_service_only
     qualify
         row_number() over (
             partition by
-                distinct_offers.customer_id,
-                distinct_offers.rule_id,
-                distinct_offers.product_id,
-                distinct_offers.category
+                channels.customer_id,
+                kinds.is_service
             order by
-                (distinct_offers.offer = 'service' and channels.contact_channel = 'call') desc,
+                (kinds.is_service and channels.contact_channel = 'call') desc,
                 channels.answer_count desc,
                 channels.contact_channel nulls last
         ) = 1
@@ -96,18 +115,25 @@ best_channels as (
 numbered as (
 
     select
-        *,
+        distinct_offers.*,
+        best_channels.contact_channel,
+        best_channels.usual_hour,
+        best_channels.usual_weekday,
         row_number() over (
             partition by
-                customer_id,
-                rule_id
+                distinct_offers.customer_id,
+                distinct_offers.rule_id
             order by
-                expected_gain desc,
-                place,
-                product_id,
-                category
+                distinct_offers.expected_gain desc,
+                distinct_offers.place,
+                distinct_offers.product_id,
+                distinct_offers.category
         ) as number_of_rule,
-    from best_channels
+    from distinct_offers
+    inner join best_channels
+        on
+            distinct_offers.customer_id = best_channels.customer_id
+            and distinct_offers.is_service = best_channels.is_service
 
 ),
 
@@ -125,14 +151,30 @@ ranked as (
                 rule_id
         ) as rank,
     from numbered
+    where number_of_rule <= {{ var('action_per_customer') }}
 
 ),
 
 kept as (
 
-    select *
+    select
+        ranked.*,
+        offers.offer,
+        offers.topic,
+        offers.product_name,
+        offers.content,
+        offers.words,
+        offers.why,
+        offers.with_promotion,
+        offers.probability,
     from ranked
-    where rank <= {{ var('action_per_customer') }}
+    inner join offers
+        on
+            ranked.customer_id = offers.customer_id
+            and ranked.rule_id = offers.rule_id
+            and ranked.product_id is not distinct from offers.product_id
+            and ranked.category is not distinct from offers.category
+    where ranked.rank <= {{ var('action_per_customer') }}
 
 ),
 
@@ -194,9 +236,7 @@ final as (
     left join reachable
         on customers.customer_id = reachable.customer_id
     left join kept
-        on
-            customers.customer_id = kept.customer_id
-            and not customers.is_control
+        on customers.customer_id = kept.customer_id
 
 )
 

@@ -71,6 +71,7 @@ publishable_members as (
 
     select
         members.*,
+        case when members.side = 'dmp' then members.member_id end as visitor_id,
         audience_rules.ttl_days,
     from members
     inner join audience_rules
@@ -100,13 +101,9 @@ final as (
         ) as expires_at,
     from publishable_members
     left join visitors
-        on
-            publishable_members.member_id = visitors.visitor_id
-            and publishable_members.side = 'dmp'
+        on publishable_members.visitor_id = visitors.visitor_id
     left join known_visitors
-        on
-            publishable_members.member_id = known_visitors.visitor_id
-            and publishable_members.side = 'dmp'
+        on publishable_members.visitor_id = known_visitors.visitor_id
     left join earlier_members
         on
             publishable_members.audience_id = earlier_members.audience_id
