@@ -41,7 +41,8 @@ CATEGORY_TABLE = "customer_category_snapshots"
 LABEL_TABLE = "propensity_labels"
 MIN_POSITIVES = 50
 MIN_NEGATIVES = 30
-TRAINING_ROWS = 50_000  # per cutoff; more customers are sampled by a hash of their id
+TRAINING_ROWS = 200_000  # per cutoff; more customers are sampled by a hash of their id
+CATEGORY_ROWS = 50_000
 BAGS = 10
 CATEGORY_BAGS = 7
 SCORING_BLOCK = 100_000
@@ -121,7 +122,8 @@ def _target(
     horizon = models.purchase.horizon_days
     if past is None or past.empty:
         return "nobody was known a horizon ago, so no outcome is known", None
-    labelled = _sample(past[past[LABEL].notna()], TRAINING_ROWS, models.seed)
+    rows = TRAINING_ROWS if question.score == MODEL else CATEGORY_ROWS
+    labelled = _sample(past[past[LABEL].notna()], rows, models.seed)
     labelled = _for_question(lake, labelled, question, current=False)
     reason = _reason_to_skip(labelled, question, horizon)
     if reason:
