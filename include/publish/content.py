@@ -11,6 +11,7 @@ import duckdb
 from include.publish.tables import RUN_TABLES
 
 HASH_CHARACTERS = 12
+HALF = 2**64 - 1  # a sum of whole hashes would not fit into 128 bits
 HISTORY = "ops/releases"  # it names the release itself, so it is written when all else has been read
 
 
@@ -62,9 +63,9 @@ def read_content(name: str, path: Path, connection: duckdb.DuckDBPyConnection) -
         f"""
         select
             count(*),
-            coalesce(sum(cast(md5_number_upper(row_text) as hugeint)), 0),
-            coalesce(sum(cast(md5_number_lower(row_text) as hugeint)), 0)
-        from (select cast(to_json(published) as varchar) as row_text from {source} as published)
+            coalesce(sum(cast(row_hash & {HALF} as hugeint)), 0),
+            coalesce(sum(cast(row_hash >> 64 as hugeint)), 0)
+        from (select md5_number(cast(to_json(published) as varchar)) as row_hash from {source} as published)
         """
     ).fetchone()
     content_hash = hashlib.sha256(f"{columns} {rows} {upper} {lower}".encode()).hexdigest()
