@@ -7,18 +7,9 @@ snapshots as (
         customer_id,
         as_of_date,
         is_current,
-    from {{ ref('customer_feature_snapshots') }}
-    where {{ in_part('customer_id') }}
-
-),
-
-cutoffs as (
-
-    select distinct
-        as_of_date,
-        is_current,
         {{ end_of_day('as_of_date') }} as cutoff_at,
     from {{ ref('customer_feature_snapshots') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
@@ -101,16 +92,17 @@ placed as (
 
     select
         behaviours.*,
-        cutoffs.as_of_date,
-        cutoffs.is_current,
-        cutoffs.cutoff_at,
-        {{ is_known('behaviours', 'cutoffs.as_of_date') }} as is_known,
+        snapshots.as_of_date,
+        snapshots.is_current,
+        snapshots.cutoff_at,
+        {{ is_known('behaviours', 'snapshots.as_of_date') }} as is_known,
         behaviours.is_purchase
         and behaviours.gone_on is null
-        and behaviours.occurred_at >= cutoffs.cutoff_at
-        and behaviours.occurred_at < cutoffs.cutoff_at + interval {{ var('horizon_days') }} day as is_outcome,
+        and behaviours.occurred_at >= snapshots.cutoff_at
+        and behaviours.occurred_at < snapshots.cutoff_at + interval {{ var('horizon_days') }} day as is_outcome,
     from behaviours
-    cross join cutoffs
+    inner join snapshots
+        on behaviours.customer_id = snapshots.customer_id
 
 ),
 
@@ -145,16 +137,12 @@ measured as (
 
 final as (
 
-    select measured.*
+    select *
     from measured
-    semi join snapshots
-        on
-            measured.customer_id = snapshots.customer_id
-            and measured.as_of_date = snapshots.as_of_date
     where
-        measured.category_orders > 0
-        or measured.category_views_28d > 0
-        or measured.bought_in_horizon
+        category_orders > 0
+        or category_views_28d > 0
+        or bought_in_horizon
 
 )
 
