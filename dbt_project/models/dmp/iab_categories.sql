@@ -34,13 +34,9 @@ final as (
         'IAB Tech Lab, CC BY 3.0' as attribution,
     from categories
     left join sensitive_content
-        on
-            categories.taxonomy = 'content'
-            and categories.category_id = sensitive_content.content_category_id
+        on case when categories.taxonomy = 'content' then categories.category_id end = sensitive_content.content_category_id
     left join sensitive_audiences
-        on
-            categories.taxonomy = 'audience'
-            and categories.category_id = sensitive_audiences.iab_audience_id
+        on case when categories.taxonomy = 'audience' then categories.category_id end = sensitive_audiences.iab_audience_id
 
 )
 

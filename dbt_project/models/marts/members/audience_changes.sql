@@ -165,6 +165,8 @@ former_members as (
 
     select
         earlier_members.*,
+        case when earlier_members.side = 'dmp' then earlier_members.member_id end as visitor_id,
+        case when earlier_members.side = 'cdp' then earlier_members.member_id end as customer_id,
         earlier_audiences.definition_version,
         earlier_audiences.as_of_date,
     from earlier_members
@@ -227,17 +229,11 @@ left_members as (
             former_members.side = living_members.side
             and former_members.member_id = living_members.member_id
     left join refusing_visitors
-        on
-            former_members.side = 'dmp'
-            and former_members.member_id = refusing_visitors.visitor_id
+        on former_members.visitor_id = refusing_visitors.visitor_id
     left join known_visitors
-        on
-            former_members.side = 'dmp'
-            and former_members.member_id = known_visitors.visitor_id
+        on former_members.visitor_id = known_visitors.visitor_id
     left join merged_customers
-        on
-            former_members.side = 'cdp'
-            and former_members.member_id = merged_customers.customer_id
+        on former_members.customer_id = merged_customers.customer_id
     left join audience_rules
         on former_members.audience_id = audience_rules.audience_id
     left join audience_sizes
