@@ -443,11 +443,9 @@ def _candidates(moment: Moment, customers: np.ndarray, pairs: Pairs) -> Candidat
     is_new = np.ones(likeness.shape, dtype=bool)
     is_new[matrix.nonzero()] = False
     is_new &= items.is_allowed[trained][None, :]
-    for scores in (likeness, affinity):
-        rows, columns = _best_per_row(np.where(is_new, scores, -np.inf), moment.shortlist)
-        # With few allowed items the best so many hold others too.
-        fits = is_new[rows, columns] & (scores[rows, columns] > 0)
-        keys.append(rows[fits] * count + trained[columns[fits]])
+    for scores, best_per_row in ((likeness, _best_of_few), (affinity, _best_of_many)):
+        rows, columns = best_per_row(np.where(is_new, scores, -np.inf), moment.shortlist)
+        keys.append(rows * count + trained[columns])
     best = moment.popular[group]
     keys.append((np.arange(len(customers))[:, None] * count + best).ravel())
     chosen = _rising(np.concatenate(keys))
@@ -513,12 +511,21 @@ def _rising(keys: np.ndarray) -> np.ndarray:
     return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
 
 
-def _best_per_row(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    k = min(k, scores.shape[1])
-    if k == 0:
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    columns = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    return np.repeat(np.arange(len(scores)), k), columns.ravel()
+def _best_of_few(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column (n,) of the `k` highest scores above 0 of each row, where most scores are not above 0."""
+    rows, columns = np.nonzero(scores > 0)
+    order = np.lexsort((-scores[rows, columns], rows))
+    rows, columns = rows[order], columns[order]
+    is_among = np.arange(len(rows)) - np.searchsorted(rows, rows) < k
+    return rows[is_among], columns[is_among]
+
+
+def _best_of_many(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same where hardly any are equal; of equals at the end of the list all are taken."""
+    if scores.shape[1] <= k:
+        return np.nonzero(scores > 0)
+    least = np.partition(scores, scores.shape[1] - k, axis=1)[:, -k]
+    return np.nonzero((scores >= least[:, None]) & (scores > 0))
 
 
 def _features(
