@@ -74,6 +74,10 @@ class Outcome:
     said: str
 
 
+class RunFailed(Exception):
+    """A run that had to come to its end did not: which task failed, and the last line that it said."""
+
+
 def make_company(folder: Path, days: int) -> tuple[Lake, Path, list[Task]]:
     """A small company of the demo's channels below a folder: its lake, its configuration, and the tasks of its day."""
     lake, config = Lake(folder / "data"), folder / "config"
@@ -86,10 +90,10 @@ def make_company(folder: Path, days: int) -> tuple[Lake, Path, list[Task]]:
 
 
 def run_whole(tasks: list[Task], config: Path, lake: Lake, day: date) -> tuple[float, ...]:
-    """Run tasks undisturbed. Returns the seconds of each; ends the program when one fails."""
+    """Run tasks undisturbed. Returns the seconds of each. Raises RunFailed."""
     outcome = run_tasks(tasks, config, lake.data, day)
     if outcome.code:
-        raise SystemExit(f"{tasks[len(outcome.seconds) - 1]} failed: {outcome.said}")
+        raise RunFailed(f"{tasks[len(outcome.seconds) - 1]} failed: {outcome.said}")
     sys.stdout.write(f"{day}: {tasks[0]} to {tasks[-1]}, {sum(outcome.seconds):.0f} s\n")
     sys.stdout.flush()
     return outcome.seconds
