@@ -16,7 +16,7 @@ from markupsafe import Markup
 from include.report.formats import shorten
 
 ROW = 40  # pixels of a row: a line of text and what is drawn below it
-WIDEST = 72  # characters of a row
+WIDEST, WIDEST_COLUMN = 72, 36  # characters of a row, and of the head of a column
 LEFT, RIGHT = 13.0, 98.0  # percent between which lines are drawn
 PLOT = 170  # pixels of the height of lines
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
@@ -174,14 +174,14 @@ def lines(
 
 def heat_map(label: str, rows: Sequence[tuple[str, Sequence[Cell]]], columns: Sequence[str]) -> Markup:
     """A field for each row and column, the deeper the farther from the middle; the numbers go where there is room."""
-    head = 12 + 6.4 * max(len(shorten(column, 30)) for column in columns)
+    head = 12 + 6.4 * max(len(shorten(column, WIDEST_COLUMN)) for column in columns)
     left, height = 24.0 if len(columns) > 8 else 36.0, 26
     width = (100 - left) / len(columns)
     drawn = [
         Markup(
             '<svg x="{:.2f}%" y="{:.0f}" overflow="visible">'
             '<text class="axis" transform="rotate(-90)" y="4">{}</text></svg>'
-        ).format(left + width * (number + 0.5), head - 6, shorten(column, 30))
+        ).format(left + width * (number + 0.5), head - 6, shorten(column, WIDEST_COLUMN))
         for number, column in enumerate(columns)
     ]
     for number, (name, cells) in enumerate(rows):

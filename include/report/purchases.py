@@ -65,7 +65,7 @@ def _consumption(source: Source) -> Figure | Absent:
     return Figure(
         title,
         "How many times as large the share of buyers is in a group as among everybody, for the categories that "
-        "mark them most. Pale fields do not differ clearly.",
+        "mark them most. Grey fields do not differ clearly; an empty one is of too few people or buyers to tell.",
         "lift: share of buyers against everybody's",
         heat_map(
             title,
