@@ -23,10 +23,15 @@ FILES_ABOUT_THE_RUN = (
 )
 
 
+# Columns that say in which file a row came: another one when it comes late.
+PLACES = ("landed_on",)
+
+
 @dataclass(frozen=True)
 class Published:
-    """What readers see: the release, a digest of the values of each table, a hash of the bytes of each file, and what
-    the run took: CPU seconds by step and part, and the most memory of a process in bytes."""
+    """What readers see: the release, a digest of the values of each table but for where its rows came from, a hash of
+    the bytes of each file, and what the run took: CPU seconds by step and part, and the most memory of a process in
+    bytes."""
 
     release: str
     values: dict[str, str]
@@ -95,7 +100,7 @@ def published(lake: Lake) -> Published:
     ).fetchall()
     return Published(
         release.name,
-        {name.replace(".", "/"): digest for name, digest in table_digests(release).items()},
+        {name.replace(".", "/"): digest for name, digest in table_digests(release, PLACES).items()},
         files,
         {part: cpu for part, cpu, _ in costs},
         max(peak for *_, peak in costs),
