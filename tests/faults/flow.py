@@ -78,6 +78,11 @@ class RunFailed(Exception):
     """A run that had to come to its end did not: which task failed, and the last line that it said."""
 
 
+def key() -> str:
+    """What the ids of visitors are made with."""
+    return os.environ.get("TANDEM_PSEUDONYM_KEY", "a key for the tests alone")
+
+
 def make_company(folder: Path, days: int) -> tuple[Lake, Path, list[Task]]:
     """A small company of the demo's channels below a folder: its lake, its configuration, and the tasks of its day."""
     lake, config = Lake(folder / "data"), folder / "config"
@@ -104,8 +109,9 @@ def run_tasks(
 ) -> Outcome:
     """Run tasks in a process of their own. `kill` says where it is killed, with every process that it began: so many
     seconds after the beginning of the task of that number."""
-    environment = {"TANDEM_PSEUDONYM_KEY": "a key for the tests alone"} | os.environ | {
-        "TANDEM_CONFIG": str(config), "TANDEM_DATA": str(data), "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1",
+    environment = os.environ | {
+        "TANDEM_PSEUDONYM_KEY": key(), "TANDEM_CONFIG": str(config), "TANDEM_DATA": str(data),
+        "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1",
     }  # fmt: skip
     calls = json.dumps([(task.function, task.arguments) for task in tasks])
     began: list[float] = []

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import duckdb
 
+from include.privacy.pseudonym import visitor_id
 from include.publish import verify_release
-from tests.faults.flow import RunFailed, Task, run_tasks
+from tests.faults.flow import RunFailed, Task, key, run_tasks
 from tests.faults.world import DAYS, World, differences
 
 LATE_BY = "2017-11-02"  # thirty days before the second day
@@ -172,7 +173,10 @@ def poisoned(world: World) -> Finding:
     world.run(tasks)
     nodes = f"read_parquet('{world.lake.identity(DAYS[1], 'node_customers')}')"
     undisturbed = f"read_parquet('{world.undisturbed_nodes}')"
-    sizes = "select count(*), max(nodes) from (select count(*) as nodes from {} group by customer_id)"
+    sizes = (
+        "select count(*), max(nodes) from ("
+        "select count(*) as nodes from {} where customer_id is not null group by customer_id)"
+    )
     customers, largest = duckdb.sql(sizes.format(nodes)).fetchone()
     customers_before, largest_before = duckdb.sql(sizes.format(undisturbed)).fetchone()
     (moved,) = duckdb.sql(
@@ -200,17 +204,17 @@ def withdrawn(world: World) -> Finding:
     problems = differences(world.undisturbed, world.published())
     sent = _sent(world, 1)
     world.run(day=DAYS[2])
-    # Who agreed again on the third day is sent again, and was not sent before.
-    still, removed = len(sent & _sent(world, 2)), _lines(world, "remove")
-    if not sent:
-        problems.append("nobody was sent before: nothing is shown")
-    if still:
-        problems.append(f"{still} are sent after they withdrew")
+    agreed = {each for each in sent if each[-1] in _agreed(world, 2)}
+    still, removed = sent & _sent(world, 2), _lines(world, "remove")
+    if not sent - agreed:
+        problems.append("nobody was sent before and stayed away: nothing is shown")
+    if still - agreed:
+        problems.append(f"{len(still - agreed)} are sent after they withdrew")
     if removed != len(sent):
         problems.append(f"{removed} removals of {len(sent)} who had been sent")
     return Finding(
-        f"the run went on with what it had read; of {len(sent)} who had been sent the next one sent {still} and"
-        f" removed {removed}",
+        f"the run went on with what it had read; the next one removed {removed} of {len(sent)} who had been sent, and"
+        f" of the {len(sent - agreed)} who did not agree again on that day it sent {len(still - agreed)}",
         tuple(problems),
     )
 
@@ -281,6 +285,18 @@ def _sent(world: World, day: int) -> set[tuple[str, ...]]:
             f"select destination_id, audience_id, member_id from read_parquet('{decisions}') where reason is null"
         ).fetchall()
     )
+
+
+def _agreed(world: World, day: int) -> set[str]:
+    """Visitors of whom an event of a day says that they agree to advertising."""
+    events = (
+        f"read_parquet('{world.lake.root}/landing/events/*/date={DAYS[day]}/*.parquet', union_by_name = true)"
+    )
+    cookies = duckdb.sql(
+        f"select distinct anonymous_id from {events} "
+        "where anonymous_id is not null and (consent ->> 'advertising') = 'true'"
+    ).fetchall()
+    return {visitor_id(key().encode(), "anonymous_id", cookie) for (cookie,) in cookies}
 
 
 def _lines(world: World, action: str) -> int:
