@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from include.report.charts import Bar, Cell, Dot, Line, bars, dots, heat_map, lines
+from include.report.charts import WIDEST_OF_PAGE, Bar, Cell, Dot, Line, bars, dots, heat_map, lines
 from include.report.formats import count, day_in_words, exact, plural, share, times, words
 from include.report.lookalikes import learned, lift_curves, reach_curves
 from include.report.sections import (
@@ -233,6 +233,7 @@ def _placements(source: Source) -> Figure | Absent:
                 )
                 for row in shown[:MOST_BARS]
             ],
+            widest=WIDEST_OF_PAGE,
         ),
         (
             "audience",
@@ -257,6 +258,7 @@ def _placements(source: Source) -> Figure | Absent:
             for row in rows
         ),
         key=(("s1", "index and interval"), ("mark", "everybody")),
+        wide=True,
     )
 
 
