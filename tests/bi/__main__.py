@@ -32,7 +32,7 @@ from include.settings import DEMO_CONFIG, PROJECT, settings
 from tests.chromium import BROWSER
 
 SERVER = PROJECT / "include" / "bi" / "server"
-PORT = 8098
+PORT = 8099
 PASSWORDS = {
     "BI_PUBLISHER_PASSWORD": "publishes",
     "BI_READER_PASSWORD": "reads",
