@@ -192,6 +192,7 @@ def _look(browser: str, scratch: Path) -> list[str]:
 
 def _log_in(page: Page) -> None:
     page.goto(f"http://127.0.0.1:{PORT}/login/")
+    page.wait_for_load_state("networkidle")  # what is typed before belongs to another session
     page.locator("input:not([type=hidden])").first.fill("admin")
     page.fill("input[type=password]", ADMIN_PASSWORD)
     page.keyboard.press("Enter")
