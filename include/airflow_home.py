@@ -60,8 +60,6 @@ class AirflowHome:
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.path / "passwords.json"),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.path / 'airflow.db'}",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.path / "logs"),
-            # It says of two hundred functions that it has them, in the log of each gate.
-            "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "great_expectations=WARNING",
             "AIRFLOW__API__SECRET_KEY": keys["api"],
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__WORKERS": "1",

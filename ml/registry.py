@@ -37,7 +37,7 @@ class Summary:
         return self.status == "skipped"
 
     def __str__(self) -> str:
-        return f"{self.status}: {self.note}"
+        return self.note if self.skipped else f"{self.status}: {self.note}"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ The format is Superset's own of exported assets, version 1.0.0 (`superset/comman
 from __future__ import annotations
 
 import json
+import re
 import uuid
 import zipfile
 from pathlib import Path
@@ -31,6 +32,16 @@ TYPES = {
     "bigint": "BIGINT",
 }
 NO_DATE = (1980, 1, 1, 0, 0, 0)  # a ZIP has to say one
+
+
+def _heading(column: str) -> str:
+    """The name of a column as people read it."""
+    return re.sub(
+        r"\b(auc|cpu|ttl)\b",
+        lambda found: found[0].upper(),
+        column.replace("_", " ").capitalize(),
+        flags=re.I,
+    )
 
 
 def write_bundle(path: Path, uri: str) -> Path:
@@ -90,7 +101,7 @@ def _dataset(source: Dataset) -> dict[str, Any]:
         "columns": [
             {
                 "column_name": column.name,
-                "verbose_name": column.name.replace("_", " ").capitalize(),
+                "verbose_name": _heading(column.name),
                 "type": TYPES.get(column.type, "DOUBLE" if column.type == "double" else column.type.upper()),
                 "description": column.description,
                 "is_dttm": column.is_time,
@@ -190,7 +201,8 @@ def _drawn(chart: Chart) -> tuple[str, dict[str, Any]]:
             "show_values": True,
             "show_legend": False,
             "left_margin": "auto",
-            "bottom_margin": "auto",
+            "bottom_margin": 125,
+            "x_axis_label_rotation": 45,
             "value_bounds": [None, None],
             "y_axis_format": measured,
             "xscale_interval": 1,
@@ -204,7 +216,7 @@ def _drawn(chart: Chart) -> tuple[str, dict[str, Any]]:
             "normalize": False,
             "show_legend": False,
             "show_value": False,
-            "x_axis_title": chart.column.replace("_", " ").capitalize(),
+            "x_axis_title": _heading(chart.column),
             "y_axis_title": "Rows",
             "row_limit": 0,
         }

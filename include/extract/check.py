@@ -317,7 +317,7 @@ def _refused(canonical: str, value: str) -> str:
 
 
 def _tell_rejected(check: ChannelCheck, look: _Look) -> None:
-    rows = look.rows(
+    rejected = look.rows(
         f"""
         select entry.key, count(*) as rows, min(source_row), min_by(entry.value, source_row)
         from (
@@ -327,9 +327,12 @@ def _tell_rejected(check: ChannelCheck, look: _Look) -> None:
         group by entry.key order by rows desc, entry.key
         """
     )
-    for name, count, row, value in rows:
+    for name, count, row, value in rejected:
         found = _refused(name, value)
-        check.warn(f"{count:,} rows would land without {name}, which cannot be read, e.g. row {row}: {found}")
+        rows = "row" if count == 1 else "rows"
+        check.warn(
+            f"{count:,} {rows} would land without {name}, which cannot be read, e.g. row {row}: {found}"
+        )
 
 
 def _suggest(check: ChannelCheck, channel: Channel, kind: Kind, columns: list[SourceColumn]) -> None:

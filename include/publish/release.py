@@ -99,7 +99,7 @@ def _complete(lake: Lake, day: date, configuration: Configuration, release: Path
         if is_new:
             _write_history(lake, day, release, release_id, content_hash, len(contents) + 1, rows, connection)
             build_database(lake, release)
-            _write_report(lake, day, release)
+            _write_report(lake, day, release, configuration.models.value.horizon_days)
             contents[HISTORY] = read_content(HISTORY, release / f"{HISTORY}.parquet", connection)
             write_manifest(release, build_manifest(lake, day, configuration, release, contents, connection))
             synchronise(release)
@@ -270,10 +270,10 @@ def _write_history(
     connection.execute("drop table history")
 
 
-def _write_report(lake: Lake, day: date, release: Path) -> None:
+def _write_report(lake: Lake, day: date, release: Path, horizon_days: int) -> None:
     from include.report.html import write_report
 
-    write_report(lake, release, day)
+    write_report(lake, release, day, horizon_days)
 
 
 def _remove(release: Path) -> None:

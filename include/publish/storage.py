@@ -37,8 +37,9 @@ class StoragePlace:
         for path in self._system.find(f"{self._folder}/releases"):
             if path.removeprefix(f"{self._folder}/releases/").split("/")[0] not in held:
                 self._system.rm_file(path)
-        files = [path for path in sorted(edition.path.rglob("*")) if path.is_file()]
-        for path in [*(each for each in files if each.name != MANIFEST), edition.path / MANIFEST]:
+        last = edition.path / MANIFEST
+        files = [path for path in sorted(edition.path.rglob("*")) if path.is_file() and path != last]
+        for path in [*files, last]:
             name = path.relative_to(edition.path).as_posix()
             self._system.put_file(str(path), f"{self._release(edition.name)}/{name}")
 

@@ -45,6 +45,7 @@ RESULT_SCHEMA = pa.schema(
     ]
 )
 WAREHOUSE_SCHEMA = "dbt"
+LONGEST_EXAMPLE = 200  # characters of a value
 
 
 @dataclass(frozen=True)
@@ -324,7 +325,8 @@ def _shown(column: str, value: Any) -> str:
         return f"{value:g}" if isinstance(value, float) else str(value)
     if isinstance(value, datetime | date):
         return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else f"{value:%Y-%m-%d}"
-    return f"'{str(value)[:120]}'"
+    text = str(value)
+    return f"'{text}'" if len(text) <= LONGEST_EXAMPLE else f"'{text[:LONGEST_EXAMPLE]}…'"
 
 
 def _failure(result: GateResult) -> str:

@@ -110,7 +110,6 @@ def open_engine() -> Iterator[Engine]:
         ProgressBarsConfig,
     )
 
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
     _keep_one_connection()
     configuration = DataContextConfig(
         store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
@@ -136,8 +135,10 @@ def import_great_expectations() -> ModuleType:
     """Great Expectations, which is to think that there is no PySpark.
 
     Its checks here run in DuckDB, and PySpark warns of pandas when it is loaded; where the main module is no file, as
-    in a worker of the tests, it even ends the process.
+    in a worker of the tests, it even ends the process. It speaks of errors alone: when it is loaded it says of two
+    hundred functions that it leaves them out, which would bury what a gate's log tells.
     """
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
     loaded = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "pyspark"}
     sys.modules["pyspark"] = None  # type: ignore[assignment]  # which makes an import of it fail
     try:

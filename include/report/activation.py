@@ -27,9 +27,13 @@ def _sent(source: Source) -> Figure | Absent:
     if not rows:
         return Absent("Sent", "No audience has a destination.")
     people, refused = sum(row[3] for row in rows), sum(row[4] for row in rows)
-    destinations = len({row[0] for row in rows})
+    destinations = {row[0] for row in rows}
+    reached = {row[0] for row in rows if row[3]}
     names = source.names()
-    title = f"{plural(people, 'membership')} go to {plural(destinations, 'destination')}, {refused:,} are held back"
+    title = (
+        f"{plural(people, 'membership')} go to {len(reached)} of {plural(len(destinations), 'destination')}, "
+        f"{refused:,} are held back"
+    )
     return Figure(
         title,
         "People of each audience whom a destination is to hold, and those kept from it.",

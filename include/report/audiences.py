@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from include.report.charts import Bar, Cell, Dot, Line, bars, dots, heat_map, lines
+from include.report.charts import WIDEST_OF_PAGE, Bar, Cell, Dot, Line, bars, dots, heat_map, lines
 from include.report.formats import count, day_in_words, exact, plural, share, times, words
 from include.report.lookalikes import learned, lift_curves, reach_curves
 from include.report.sections import (
@@ -213,14 +213,15 @@ def _placements(source: Source) -> Figure | Absent:
     first = rows[0]
     names = source.names()
     title = (
-        f"“{_who(*first[:2], names)}” are met {times(first[4] / 100)} times as often as everybody: "
-        f"{_place(*first[2:4])}"
+        f"{_place(*first[2:4])}: “{_who(*first[:2], names)}” are met {times(first[4] / 100)} times as often as "
+        "everybody"
     )
     shown = [row for row in rows if row[2] != "context"] or rows
     return Figure(
         title,
-        "The share of an audience that was met there, against the share of all consented visitors. At equal activity "
-        "(in the table) only people who are met as often are compared: what is above 100 then is taste.",
+        "The share of an audience that was met there, against the share of all consented visitors; the surest come "
+        "first. At equal activity (in the table) only people who are met as often are compared: what is above 100 then "
+        "is taste.",
         "times as often as everybody (index 100 is 1×)",
         dots(
             title,
@@ -232,6 +233,7 @@ def _placements(source: Source) -> Figure | Absent:
                 )
                 for row in shown[:MOST_BARS]
             ],
+            widest=WIDEST_OF_PAGE,
         ),
         (
             "audience",
@@ -256,6 +258,7 @@ def _placements(source: Source) -> Figure | Absent:
             for row in rows
         ),
         key=(("s1", "index and interval"), ("mark", "everybody")),
+        wide=True,
     )
 
 

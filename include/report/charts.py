@@ -16,7 +16,8 @@ from markupsafe import Markup
 from include.report.formats import shorten
 
 ROW = 40  # pixels of a row: a line of text and what is drawn below it
-WIDEST = 72  # characters of a row
+WIDEST, WIDEST_COLUMN = 72, 36  # characters of a row, and of the head of a column
+WIDEST_OF_PAGE = 130  # characters of a row that takes the whole width
 LEFT, RIGHT = 13.0, 98.0  # percent between which lines are drawn
 PLOT = 170  # pixels of the height of lines
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
@@ -92,8 +93,9 @@ def bars(label: str, rows: Sequence[Bar], top: float | None = None) -> Markup:
     return _chart(label, len(rows) * ROW, drawn)
 
 
-def dots(label: str, rows: Sequence[Dot], reference: float = 1.0) -> Markup:
-    """Ratios with their intervals on a scale on which twice and half are as far from one."""
+def dots(label: str, rows: Sequence[Dot], reference: float = 1.0, widest: int = WIDEST) -> Markup:
+    """Ratios with their intervals on a scale on which twice and half are as far from one; `widest` characters of a
+    row."""
     edges = [each for row in rows for each in (row.low, row.high) if each > 0] + [reference]
     low, high = math.log(min(edges) / 1.1), math.log(max(edges) * 1.1)
 
@@ -104,7 +106,7 @@ def dots(label: str, rows: Sequence[Dot], reference: float = 1.0) -> Markup:
     drawn = []
     for number, row in enumerate(rows):
         y = number * ROW
-        drawn.append(_texts(y, row.label, row.text))
+        drawn.append(_texts(y, row.label, row.text, widest))
         drawn.append(_upright(percent(reference), y + 18, y + 36, "mark"))
         drawn.append(_interval(percent(row.low), percent(row.high), y + 27, "interval"))
         drawn.append(Markup('<circle class="s1" cx="{}%" cy="{}" r="5"/>').format(percent(row.value), y + 27))
@@ -174,14 +176,14 @@ def lines(
 
 def heat_map(label: str, rows: Sequence[tuple[str, Sequence[Cell]]], columns: Sequence[str]) -> Markup:
     """A field for each row and column, the deeper the farther from the middle; the numbers go where there is room."""
-    head = 12 + 6.4 * max(len(shorten(column, 30)) for column in columns)
+    head = 12 + 6.4 * max(len(shorten(column, WIDEST_COLUMN)) for column in columns)
     left, height = 24.0 if len(columns) > 8 else 36.0, 26
     width = (100 - left) / len(columns)
     drawn = [
         Markup(
             '<svg x="{:.2f}%" y="{:.0f}" overflow="visible">'
             '<text class="axis" transform="rotate(-90)" y="4">{}</text></svg>'
-        ).format(left + width * (number + 0.5), head - 6, shorten(column, 30))
+        ).format(left + width * (number + 0.5), head - 6, shorten(column, WIDEST_COLUMN))
         for number, column in enumerate(columns)
     ]
     for number, (name, cells) in enumerate(rows):
@@ -214,14 +216,14 @@ def _chart(label: str, height: float, drawn: Sequence[Markup]) -> Markup:
     )
 
 
-def _texts(y: float, label: str, text: str) -> Markup:
+def _texts(y: float, label: str, text: str, widest: int = WIDEST) -> Markup:
     """A label and, on a ground of its own that hides the end of a label that is too long, what it amounts to."""
     room = round(7.6 * len(text)) + 8
     return Markup(
         '<text class="label" y="{}">{}</text>'
         '<rect class="ground" x="100%" y="{}" width="{}" height="18" transform="translate(-{} 0)"/>'
         '<text class="value" x="100%" y="{}" text-anchor="end">{}</text>'
-    ).format(y + 14, shorten(label, WIDEST - len(text)), y, room, room, y + 14, text)
+    ).format(y + 14, shorten(label, widest - len(text)), y, room, room, y + 14, text)
 
 
 def _interval(low: float, high: float, y: float, name: str) -> Markup:

@@ -63,7 +63,7 @@ def _moves(source: Source) -> Figure | Absent:
         "cdp/lifecycle_funnel",
         """
         select from_stage, to_stage, entered, moved, conversion, low, high, median_days
-        from released where period = 'all' and within_days = 90 and entered > 0
+        from released where period = 'all' and within_days = 90 and conversion is not null
         order by from_stage, conversion desc, to_stage
         """,
     )

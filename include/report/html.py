@@ -25,14 +25,15 @@ TEMPLATES = Path(__file__).with_name("templates")
 CHAPTERS = (inputs, customers, value, purchases, audiences, activation, run)
 
 
-def write_report(lake: Lake, release: Path, day: date) -> Path:
+def write_report(lake: Lake, release: Path, day: date, horizon_days: int) -> Path:
     """Write `report/index.html` into a release that is being sealed. Returns its path.
 
     Numbers come from the release's tables; what came in and what the gates found, from the lake as of the day.
+    `horizon_days` are those that the value of a customer is expected for.
     """
     path = release / "report" / "index.html"
     with duckdb.connect(config=settings().limits) as connection:
-        source = Source(connection, lake, release, day)
+        source = Source(connection, lake, release, day, horizon_days)
         content = {
             "state": state(source),
             "chapters": [chapter(source) for chapter in CHAPTERS],

@@ -127,7 +127,7 @@ def _quarantine(source: Source) -> Figure | Absent:
             title,
             [
                 Bar(
-                    f"{words(row[0])}: {words(row[2])} {row[3] or 'row'}".strip(),
+                    f"{words(row[0])}: {words(row[2])} {words(row[3] or 'row')}".strip(),
                     count(row[4]),
                     (row[4], 0) if row[1] == "row" else (0, row[4]),
                 )

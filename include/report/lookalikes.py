@@ -117,17 +117,22 @@ def learned(source: Source) -> Figure | Absent:
         )
     names = source.names()
     published = sum(row[8] == "published" for row in rows)
-    measured = [row for row in rows if row[4] is not None]
     title = f"{published} of {len(rows)} look-alike audiences are published"
     return Figure(
         title,
-        "One is published when it clearly beats activity alone on people it has not seen.",
+        "One is published when it clearly beats activity alone on people it has not seen. The table says why one is "
+        "not.",
         "lift among the most alike 5 %",
         bars(
             title,
             [
-                Bar(f"{names.get(row[0], row[0])} ({row[8]})", times(row[4]), (row[4],), *row[5:8])
-                for row in measured
+                Bar(
+                    f"{names.get(row[0], row[0])} ({row[8]})",
+                    times(row[4]) or "not measured",
+                    (row[4] or 0,),
+                    *row[5:8],
+                )
+                for row in rows
             ],
         ),
         (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from include.report.charts import Bar, Cell, Dot, bars, dots, heat_map
+from include.report.charts import WIDEST_OF_PAGE, Bar, Cell, Dot, bars, dots, heat_map
 from include.report.formats import count, plural, share, times, words
 from include.report.sections import MOST_BARS, MOST_ROWS, Absent, Chapter, Figure, Source, text_of
 
@@ -65,7 +65,7 @@ def _consumption(source: Source) -> Figure | Absent:
     return Figure(
         title,
         "How many times as large the share of buyers is in a group as among everybody, for the categories that "
-        "mark them most. Pale fields do not differ clearly.",
+        "mark them most. Grey fields do not differ clearly; an empty one is of too few people or buyers to tell.",
         "lift: share of buyers against everybody's",
         heat_map(
             title,
@@ -137,6 +137,7 @@ def _triggers(source: Source) -> Figure | Absent:
                 Dot(f"{row[0]} ({_orders(row[1])}, {row[4]} days)", times(row[5]), row[5], row[6], row[7])
                 for row in general[:MOST_BARS]
             ],
+            widest=WIDEST_OF_PAGE,
         ),
         (
             "signal",
@@ -166,6 +167,7 @@ def _triggers(source: Source) -> Figure | Absent:
             for row in rows
         ),
         key=(("s1", "effect and interval"), ("mark", "as on other days")),
+        wide=True,
     )
 
 

@@ -73,7 +73,8 @@ def _costs(source: Source) -> Figure | Absent:
         "ops/run_costs",
         f"""
         select step, sum(wall_seconds), sum(cpu_seconds), max(peak_memory_bytes) / 1048576
-        from released where as_of_date = {source.date} group by step order by list_position({list(STEPS)}, step), step
+        from released where as_of_date = {source.date} group by step
+        order by step <> 'configure', list_position({list(STEPS)}, step), step
         """,
     )
     if not rows:

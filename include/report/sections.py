@@ -77,12 +77,13 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Source:
-    """A release, and the lake that it was made from, as of a day."""
+    """A release, and the lake that it was made from, as of a day. Value is expected for the next `horizon_days`."""
 
     connection: duckdb.DuckDBPyConnection
     lake: Lake
     release: Path
     day: date
+    horizon_days: int
 
     def table(self, name: str, query: str, **others: str) -> list[tuple]:
         """Rows of a query over `released`, a table of the release, and over others under the names given; none when

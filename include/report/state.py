@@ -115,7 +115,11 @@ def _expected(source: Source) -> Tile | None:
         """,
     )
     return (
-        Tile(short(rows[0][0]), "order value to expect", f"{rows[0][1]:,.0f} per customer in the horizon")
+        Tile(
+            short(rows[0][0]),
+            f"order value to expect in {source.horizon_days} days",
+            f"{rows[0][1]:,.0f} per customer",
+        )
         if rows
         else None
     )

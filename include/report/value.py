@@ -14,7 +14,7 @@ def value(source: Source) -> Chapter:
     return Chapter(
         "value",
         "Value and churn",
-        "What the models expect of each customer, in the horizon set in the configuration.",
+        f"What the models expect of each customer in the next {source.horizon_days} days.",
         (_concentration(source), _by_stage(source), _activity(source), _models(source)),
     )
 
@@ -167,7 +167,7 @@ def _models(source: Source) -> Figure | Absent:
             [
                 Bar(
                     words(row[0]).replace(":", ": "),
-                    f"{exact(row[2])} vs {exact(row[5])}",
+                    f"{row[2]:.3f} vs {row[5]:.3f}",
                     (row[2],),
                     row[3],
                     row[4],

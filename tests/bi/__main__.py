@@ -32,7 +32,7 @@ from include.settings import DEMO_CONFIG, PROJECT, settings
 from tests.chromium import BROWSER
 
 SERVER = PROJECT / "include" / "bi" / "server"
-PORT = 8098
+PORT = 8099
 PASSWORDS = {
     "BI_PUBLISHER_PASSWORD": "publishes",
     "BI_READER_PASSWORD": "reads",
@@ -41,6 +41,7 @@ PASSWORDS = {
 ADMIN_PASSWORD = "looks at dashboards"
 FAILED = "[data-test='error-message'], .ant-alert-error, .chart-error"
 LOADING = ".loading, [data-test='loading-indicator']"
+CHART, DRAWN = "[data-test='chart-container']", "canvas, table, svg, img, .header-line"
 
 
 def main() -> int:
@@ -175,7 +176,7 @@ def _look(browser: str, scratch: Path) -> list[str]:
         for slug, board in boards().items():
             height = _open(page, slug)
             shown, failed = (
-                page.locator("[data-test='chart-container']").count(),
+                page.locator(CHART).count(),
                 page.locator(FAILED).count(),
             )
             page.screenshot(path=str(scratch / f"{slug}.png"), full_page=True)
@@ -192,6 +193,7 @@ def _look(browser: str, scratch: Path) -> list[str]:
 
 def _log_in(page: Page) -> None:
     page.goto(f"http://127.0.0.1:{PORT}/login/")
+    page.wait_for_load_state("networkidle")  # what is typed before belongs to another session
     page.locator("input:not([type=hidden])").first.fill("admin")
     page.fill("input[type=password]", ADMIN_PASSWORD)
     page.keyboard.press("Enter")
@@ -206,9 +208,12 @@ def _open(page: Page, slug: str) -> int:
     page.wait_for_selector(".grid-container")
     height = int(page.evaluate("document.querySelector('.grid-container').scrollHeight"))
     page.set_viewport_size({"width": 1500, "height": height + 400})
-    page.wait_for_selector("[data-test='chart-container']")
+    page.wait_for_selector(CHART)
     page.wait_for_load_state("networkidle")
     page.wait_for_function(f'document.querySelectorAll("{LOADING}").length === 0')
+    page.wait_for_function(
+        f'[...document.querySelectorAll("{CHART}")].every(each => each.querySelector("{DRAWN}"))'
+    )
     page.wait_for_timeout(3_000)  # bars grow
     return height
 

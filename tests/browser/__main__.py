@@ -61,6 +61,7 @@ def main() -> int:
         page.keyboard.press("g")
         seen.of("graph")
         page.keyboard.press("g")
+        seen.take(f"/dags/{DAG_ID}/runs/{quote(first)}/tasks/unify.build", "log")
         _see_the_report(page, seen)
         for name, task in (("gate", "stage.gate"), ("models", "unify.build"), ("release", "publish.swap")):
             seen.take(f"/dags/{DAG_ID}/runs/{quote(first)}/tasks/{task}/details", f"task of {name}")

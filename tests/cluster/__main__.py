@@ -6,7 +6,7 @@ that it runs. The company's CRM is read from an object storage, and its releases
 unless both workers have run tasks, the lost ones were tried again on the other, and each day published the same.
 
 The daily run of today comes first, as a new Airflow makes one: it finds no file of today, has to fail, and may leave
-nothing behind that the days of the backfill show. Takes half an hour.
+nothing behind that the days of the backfill show. A day takes about eight minutes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -78,8 +79,20 @@ def main() -> int:
             problems = _run_across(running, days)
         for day in days:
             problems += _compare(f"{day}", _published(alone, day), _published(lake, day))
-        served = json.load(bucket_of(endpoint).Object("releases/current.json").get()["Body"])["release"]
-        problems += _compare("the release that is served", release_of(alone, days[-1]), Path(served).name)
+        served = json.load(bucket_of(endpoint).Object("releases/current.json").get()["Body"])
+        problems += _compare("the release that is served", release_of(alone, days[-1]), served["release_id"])
+        problems += _compare(
+            "the files that are served",
+            sorted(
+                path.relative_to(lake.current).as_posix()
+                for path in lake.current.rglob("*")
+                if path.is_file()
+            ),
+            sorted(
+                each.key.removeprefix(f"releases/{served['release']}/")
+                for each in bucket_of(endpoint).objects.filter(Prefix=f"releases/{served['release']}/")
+            ),
+        )
     for problem in problems:
         print(f"PROBLEM: {problem}")
     print(f"{len(days)} days across {LOST} and {LEFT}, {LOST} lost: {len(problems)} problems")
@@ -123,7 +136,8 @@ def _run_across(running: Cluster, days: list[date]) -> list[str]:
         print(f"{day}: across, {run['duration']:.0f} s, {run['state']}", flush=True)
         problems += _compare(f"the run of {day}", "success", run["state"])
     tasks = _tasks(running, _runs(running, "backfill")[0])
-    ran_on = {task["hostname"] for task in tasks if task["hostname"]}
+    ran_on = Counter(task["hostname"] for task in tasks if task["hostname"])
+    print(", ".join(f"{number} tasks on {name}" for name, number in sorted(ran_on.items())), flush=True)
     problems += _compare("who ran tasks of the first day", sorted(WORKERS), sorted(ran_on))
     again = {_name(task): (task["try_number"], task["hostname"]) for task in tasks}
     return problems + [

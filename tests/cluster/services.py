@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -40,6 +41,7 @@ def worker_name() -> str:
 @contextmanager
 def object_storage() -> Iterator[str]:
     """A server that speaks S3 and keeps its objects in memory: moto, which is made for tests. Yields its address."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line for each request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

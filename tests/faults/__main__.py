@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from tests.faults import erasure, reliability
+from tests.faults.flow import RunFailed
 from tests.faults.scenarios import SCENARIOS, Finding, killed
 from tests.faults.world import World, make_world
 
@@ -27,14 +28,15 @@ def main() -> int:
     options = _options()
     folder = Path(options.folder or tempfile.mkdtemp(prefix="tandem-faults-"))
     holds = True
-    if set(options.only) - {ERASED}:
-        world = make_world(folder / "company")
-        for name in options.only:
-            if name != ERASED:
-                world.reset()
-                holds &= _tell(name, _done_to(world, name, options))
-    if ERASED in options.only:
-        holds &= _tell(ERASED, erasure.compare(folder / "erasure"))
+    world = make_world(folder / "company") if set(options.only) - {ERASED} else None
+    for name in options.only:
+        try:
+            finding = (
+                erasure.compare(folder / "erasure") if name == ERASED else _done_to(world, name, options)
+            )
+        except RunFailed as failed:
+            finding = Finding("the run did not come to its end", (str(failed),))
+        holds &= _tell(name, finding)
     if options.page:
         holds &= reliability.write_page(reliability.run_tests())
     if holds and not options.folder:
@@ -64,6 +66,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _done_to(world: World, name: str, options: argparse.Namespace) -> Finding:
+    world.reset()
     return killed(world, options.kills, options.seed) if name == KILLED else SCENARIOS[name](world)
 
 

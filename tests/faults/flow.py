@@ -74,6 +74,15 @@ class Outcome:
     said: str
 
 
+class RunFailed(Exception):
+    """A run that had to come to its end did not: which task failed, and the last line that it said."""
+
+
+def key() -> str:
+    """What the ids of visitors are made with."""
+    return os.environ.get("TANDEM_PSEUDONYM_KEY", "a key for the tests alone")
+
+
 def make_company(folder: Path, days: int) -> tuple[Lake, Path, list[Task]]:
     """A small company of the demo's channels below a folder: its lake, its configuration, and the tasks of its day."""
     lake, config = Lake(folder / "data"), folder / "config"
@@ -86,10 +95,10 @@ def make_company(folder: Path, days: int) -> tuple[Lake, Path, list[Task]]:
 
 
 def run_whole(tasks: list[Task], config: Path, lake: Lake, day: date) -> tuple[float, ...]:
-    """Run tasks undisturbed. Returns the seconds of each; ends the program when one fails."""
+    """Run tasks undisturbed. Returns the seconds of each. Raises RunFailed."""
     outcome = run_tasks(tasks, config, lake.data, day)
     if outcome.code:
-        raise SystemExit(f"{tasks[len(outcome.seconds) - 1]} failed: {outcome.said}")
+        raise RunFailed(f"{tasks[len(outcome.seconds) - 1]} failed: {outcome.said}")
     sys.stdout.write(f"{day}: {tasks[0]} to {tasks[-1]}, {sum(outcome.seconds):.0f} s\n")
     sys.stdout.flush()
     return outcome.seconds
@@ -100,8 +109,9 @@ def run_tasks(
 ) -> Outcome:
     """Run tasks in a process of their own. `kill` says where it is killed, with every process that it began: so many
     seconds after the beginning of the task of that number."""
-    environment = {"TANDEM_PSEUDONYM_KEY": "a key for the tests alone"} | os.environ | {
-        "TANDEM_CONFIG": str(config), "TANDEM_DATA": str(data), "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1",
+    environment = os.environ | {
+        "TANDEM_PSEUDONYM_KEY": key(), "TANDEM_CONFIG": str(config), "TANDEM_DATA": str(data),
+        "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1",
     }  # fmt: skip
     calls = json.dumps([(task.function, task.arguments) for task in tasks])
     began: list[float] = []

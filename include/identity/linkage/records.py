@@ -1,7 +1,8 @@
 """Person records as they are compared: folded to one spelling, with parts, sounds and frequencies beside them.
 
-Makes `linkage_record`: one row per node, numbered in the order of the nodes. A node is a hash, so that order is as
-good as a shuffled one, and the same whatever order the rows came in.
+Makes `linkage_record`: one row per node that says more than identifiers, numbered in the order of the nodes. A node is
+a hash, so that order is as good as a shuffled one, and the same whatever order the rows came in. A flood of records
+that hold an identifier alone changes neither what is usual nor how likely two records are one person.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ COLUMNS = (
     "given_name", "family_name", "birth_date", "gender", "national_id", "street", "city", "region", "postcode",
     "country", "email", "phone", "loyalty_number",
 )  # fmt: skip
+# A record with none of these says nothing that could be like another's.
+TELLING = ("given_name", "family_name", "birth_date", "street", "city", "postcode")
 NICKNAMES = Path(__file__).with_name("nicknames.txt")
 
 # Words of an address that are as often written short.
@@ -118,6 +121,7 @@ def create_records(engine: Engine, source: str, blocked_values: Collection[str])
             nullif(regexp_extract(street, '[0-9]+[a-z]?'), '') as house_number,
             nullif(trim(regexp_replace(street, '[0-9]+[a-z]?', '', 'g')), '') as street_name
         from plain
+        where {" or ".join(f"{column} is not null" for column in TELLING)}
         """,
     )
     _add_frequencies(engine)

@@ -115,7 +115,7 @@ def test_optional_values_that_would_be_left_out_are_told_by_their_form(company):
     )
     said = text_of(check(company)["crm"])
     assert (
-        "WARN 1 rows would land without birth_date, which cannot be read, e.g. row 2: one like '99.99.9999'"
+        "WARN 1 row would land without birth_date, which cannot be read, e.g. row 2: one like '99.99.9999'"
         in said
     )
 

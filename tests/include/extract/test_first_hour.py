@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from include import pipeline
+from include import ledger, pipeline
 from include.__main__ import main
+from include.lake import Lake
+from include.report.summary import published_summary
 from include.settings import PROJECT, settings
+from tests.faults.flow import tasks_of
 
 PAGE = (PROJECT / "docs" / "first-hour.md").read_text()
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", PAGE, flags=re.DOTALL)
@@ -51,7 +55,7 @@ def is_shown(printed: str, expected: str) -> bool:
 def test_the_page_shows_what_its_commands_print(my: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = ["--config", str(my), "--data", str(my.parent / "data")]
     proposed, checked = shown("make check CONFIG=my")
-    whole, corrected = yaml_blocks()
+    whole, corrected, audiences = yaml_blocks()
 
     assert main(["check", *folders]) == 0
     assert capsys.readouterr().out.strip() == proposed.strip()
@@ -64,7 +68,7 @@ def test_the_page_shows_what_its_commands_print(my: Path, capsys: pytest.Capture
 
     day = date(2026, 3, 2)
     pipeline.open_run(day)
-    (ran,) = shown("make run CONFIG=my DATE=2026-03-02")
+    ran, again = shown("make run CONFIG=my DATE=2026-03-02")
     counts = pipeline.extract(day, "members")
     assert counts == {"received": 40, "landed": 32, "quarantined": 8}
     assert re.search(r"extract +members .*32 landed, 8 quarantined", ran)
@@ -75,3 +79,17 @@ def test_the_page_shows_what_its_commands_print(my: Path, capsys: pytest.Capture
     assert main(["replay", *folders]) == 0
     (replayed,) = shown("make replay CONFIG=my")
     assert capsys.readouterr().out.strip() == replayed.strip()
+
+    (my / "audiences.yml").write_text(audiences)
+    for task in tasks_of(["members", "orders"]):
+        getattr(pipeline, task.function)(day, *task.arguments)
+    lake = Lake(my.parent / "data")
+    summary = published_summary(lake).splitlines()
+    assert set(again.partition("Audiences")[2].splitlines()) - {"", LEFT_OUT} <= set(summary)
+    entries = {(entry.step, entry.part): entry.note for entry in ledger.read(lake, day)}
+    assert entries["extract", "members"] == "40 landed"
+    assert entries["resolve", ""] in again
+
+    (query, table) = re.search(r"\.sql\(\s*'(.*?)'\)\)\"\n(.*?)```", PAGE, flags=re.DOTALL).groups()
+    with duckdb.connect(str(lake.current / "tandem.duckdb"), read_only=True) as connection:
+        assert str(connection.sql(query)).strip() == table.strip()

@@ -79,12 +79,15 @@ def change(small: SmallLake) -> None:
 def test_the_pointer_leads_to_the_very_files_of_the_release(
     publish, small: SmallLake, storage: boto3.client, bucket: str
 ) -> None:
+    sent = small.lake.activation(DAY) / "ads" / "loyal" / "manifest.json"
+    sent.parent.mkdir(parents=True)
+    sent.write_text("{}")
     _, release = publish()
     folder = small.lake.published / "releases" / release
     files = {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
     }
-    assert len(files) > 4
+    assert len(files) > 4 and "activation/ads/loyal/manifest.json" in files
     assert shown(storage, bucket) == files
     assert json.loads(objects(storage, bucket)["bi/tandem/current.json"])["release_id"] == release
 

@@ -48,6 +48,16 @@ def test_great_expectations_loads_no_pyspark() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_great_expectations_says_nothing_in_the_log_of_a_gate() -> None:
+    code = (
+        "import logging; logging.basicConfig(level=logging.INFO)\n"
+        "from include.quality.gx_duckdb import open_engine\n"
+        "with open_engine() as engine: engine.add_asset('numbers', 'select 1 as i')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_counts_are_exact_and_examples_few() -> None:
     checks = [
         Check("expect_column_values_to_be_between", {"column": "i", "max_value": 99_999}, "stop"),

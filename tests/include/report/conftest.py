@@ -22,7 +22,7 @@ __all__ = ["clean_lake", "configuration", "small"]
 def source(small: SmallLake) -> Iterator[Source]:
     """The tables as dbt wrote them, which a release takes as they are."""
     with duckdb.connect() as connection:
-        yield Source(connection, small.lake, small.lake.root / "tables", DAY)
+        yield Source(connection, small.lake, small.lake.root / "tables", DAY, 90)
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def page(clean_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "select 'loyal' as audience_id, date '2017-11-30' as as_of_date, 'published' as status, 55 as size, "
         "0 as lookalike_size",
     )
-    return write_report(small.lake, small.lake.root / "tables", DAY)
+    return write_report(small.lake, small.lake.root / "tables", DAY, 90)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import pytest
 
 from include.report.activation import activation
 from include.report.audiences import audiences
+from include.report.customers import customers
 from include.report.purchases import purchases
 from include.report.sections import Absent, Chapter, Figure, Source
 from tests.include.quality.small_lake import DAY, SmallLake
@@ -102,6 +103,35 @@ def test_a_lift_curve_is_held_against_activity_and_chance(source: Source) -> Non
     assert [text for _, text in curve.key] == ["Loyal", "activity alone", "chance"]
     reach = figure(chapter, "share of the hidden audience")
     assert reach.title == f"A tenth of the visitors holds 20{PERCENT} of those like “Loyal”"
+
+
+def test_a_lookalike_that_was_not_measured_is_told_and_why(source: Source, small: SmallLake) -> None:
+    small.change(
+        small.lake.table("dmp", "lookalike_models"),
+        "select * replace (null as lift_at_5, '[]' as curve, 'refused' as verdict, 'too few' as reason) from old",
+    )
+    told = figure(audiences(source), "lift among the most alike")
+    assert told.title == "0 of 1 look-alike audiences are published"
+    assert "not measured" in told.chart
+    assert told.rows[0][-2:] == ("refused", "too few")
+
+
+def test_a_move_whose_share_is_not_known_yet_is_not_drawn(source: Source, small: SmallLake) -> None:
+    small.change(
+        small.lake.table("cdp", "lifecycle_funnel"),
+        "select * from old union all by name "
+        "select * replace ('at_risk' as from_stage, null as conversion, null as low, null as high) from old",
+    )
+    assert [row[0] for row in figure(customers(source), "share of stays that moved").rows] == ["lead"]
+
+
+def test_a_destination_that_nobody_is_sent_to_is_not_counted(source: Source, small: SmallLake) -> None:
+    small.change(
+        small.lake.table("ops", "activations"),
+        "select * from old union all by name select * replace ('meta' as destination_id, 0 as people) from old",
+    )
+    told = figure(activation(source), "people")
+    assert told.title == "50 memberships go to 1 of 2 destinations, 20 are held back"
 
 
 def test_each_interest_is_told_once_in_its_clearest_window(source: Source) -> None:

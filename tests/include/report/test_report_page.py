@@ -90,7 +90,7 @@ def test_the_first_screen_tells_the_state_what_changed_and_what_to_look_at(docum
         "customers": "120",
         "active: bought within 28 days": "0",
         "order value in 28 days": "0",
-        "order value to expect": "7,140",
+        "order value to expect in 90 days": "7,140",
         "at risk or lapsed": "0",
         "anonymous visitors": "200",
         "audiences published": "2 of 2",
@@ -135,8 +135,8 @@ def test_numbers_of_the_page_are_those_of_the_tables(document: Element, page: Pa
 def test_the_same_release_gives_the_same_bytes(small: SmallLake) -> None:
     tables = small.lake.root / "tables"
     assert (
-        write_report(small.lake, tables, DAY).read_bytes()
-        == write_report(small.lake, tables, DAY).read_bytes()
+        write_report(small.lake, tables, DAY, 90).read_bytes()
+        == write_report(small.lake, tables, DAY, 90).read_bytes()
     )
 
 
@@ -159,7 +159,7 @@ def test_what_is_missing_is_said_in_a_sentence_and_not_drawn(
     for pattern in gone:
         for path in tables.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    document = ElementTree.fromstring(write_report(small.lake, tables, DAY).read_text())
+    document = ElementTree.fromstring(write_report(small.lake, tables, DAY, 90).read_text())
     sections = {each.get("id"): each for each in document.findall("body/main/section")}
     assert [name for name in sections if name != "state"] == CHAPTERS
     assert {name for name, each in sections.items() if each.findall(".//figure")} == left
@@ -174,7 +174,7 @@ def test_what_is_missing_is_said_in_a_sentence_and_not_drawn(
 def test_empty_tables_are_not_drawn(small: SmallLake) -> None:
     for path in (small.lake.root / "tables").rglob("*.parquet"):
         small.change(path, "from old limit 0")
-    page = write_report(small.lake, small.lake.root / "tables", DAY).read_text()
+    page = write_report(small.lake, small.lake.root / "tables", DAY, 90).read_text()
     assert "This release knows 0 customers." in page
     assert page.count("<figure") == 1  # what came in
 
@@ -185,7 +185,7 @@ def test_names_from_configuration_cannot_break_the_page(small: SmallLake) -> Non
     small.change(
         small.lake.table("cdp", "purchase_triggers"), f"select * replace ('{attack}' as trigger) from old"
     )
-    page = write_report(small.lake, small.lake.root / "tables", DAY).read_text()
+    page = write_report(small.lake, small.lake.root / "tables", DAY, 90).read_text()
     assert "<script" not in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 4
 
@@ -205,7 +205,7 @@ def test_what_is_wrong_is_on_the_first_screen(small: SmallLake) -> None:
         "select 'stg_orders' as asset, 'e' as expectation, 'c' as column_name, 'warn' as severity, "
         "'3 of 9' as observed, 'orders are missing' as meaning, 'data' as owner, false as success",
     )
-    page = write_report(small.lake, small.lake.root / "tables", DAY).read_text()
+    page = write_report(small.lake, small.lake.root / "tables", DAY, 90).read_text()
     for sentence in (
         "1 row of today went to quarantine.",
         "Gate of stage: orders are missing (3 of 9).",

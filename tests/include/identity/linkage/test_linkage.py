@@ -77,6 +77,18 @@ def test_the_same_records_in_another_order_give_the_same_bytes(tmp_path: Path) -
     assert duckdb.sql(f"select count(*) from '{tmp_path}/0/linked/links.parquet'").fetchone()[0] > 50
 
 
+def test_a_flood_of_records_that_hold_an_identifier_alone_changes_no_link(tmp_path: Path) -> None:
+    rows = people(60)
+    alone = linked(tmp_path, rows)
+    flooded = linked(
+        tmp_path,
+        [*rows, *({"node_key": f"x{number}", "email": "one@example.org"} for number in range(20_000))],
+    )
+    assert len(set(alone.values())) < len(alone)
+    assert {key: flooded[key] for key in alone} == alone
+    assert len({flooded[key] for key in flooded if key.startswith("x")}) == 20_000
+
+
 @pytest.mark.parametrize("records", [0, 1])
 def test_too_few_records_to_link_are_each_their_own(records: int, tmp_path: Path) -> None:
     rows = [{"node_key": f"r{number}", **ANNA} for number in range(records)]
