@@ -23,7 +23,7 @@ NAMES = uuid.UUID(
     "7c9d1f5e-6f0a-5b7e-9c36-2d1a0b8e4f71"
 )  # of what this project names; any, but always the same
 COLUMNS = 12  # of Superset's grid
-HEIGHTS = {"number": 18, "table": 54, "histogram": 50, "bar": 50, "lines": 50, "heatmap": 54}
+HEIGHTS = {"number": 18, "table": 54, "histogram": 50, "bar": 50, "lines": 50, "heatmap": 70}
 TYPES = {
     "varchar": "STRING",
     "timestamp": "TIMESTAMP",
@@ -201,7 +201,7 @@ def _drawn(chart: Chart) -> tuple[str, dict[str, Any]]:
             "show_values": True,
             "show_legend": False,
             "left_margin": "auto",
-            "bottom_margin": 125,
+            "bottom_margin": 25,
             "x_axis_label_rotation": 45,
             "value_bounds": [None, None],
             "y_axis_format": measured,
