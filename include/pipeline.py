@@ -61,7 +61,7 @@ def open_run(day: date) -> list[str]:
             path.write_text(json.dumps(frozen, indent=1, default=str))
         with replacing(lake.open_run) as path:
             path.write_text(json.dumps({"day": f"{day:%Y-%m-%d}"}))
-        entry.note = f"channels: {len(configuration.channels)}, audiences: {len(configuration.audiences)}"
+        entry.note = f"{len(configuration.channels)} channels, {len(configuration.audiences)} audiences"
     return list(configuration.channels)
 
 
