@@ -34,9 +34,13 @@ final as (
         'IAB Tech Lab, CC BY 3.0' as attribution,
     from categories
     left join sensitive_content
-        on case when categories.taxonomy = 'content' then categories.category_id end = sensitive_content.content_category_id
+        on
+            case categories.taxonomy when 'content' then categories.category_id end
+            = sensitive_content.content_category_id
     left join sensitive_audiences
-        on case when categories.taxonomy = 'audience' then categories.category_id end = sensitive_audiences.iab_audience_id
+        on
+            case categories.taxonomy when 'audience' then categories.category_id end
+            = sensitive_audiences.iab_audience_id
 
 )
 
