@@ -15,6 +15,8 @@ import pyspark
 from include.spark import java_home
 
 SPARK = Path(pyspark.__path__[0])
+# Processes that live for minutes gain nothing from code that takes long to compile.
+JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 PATIENCE = 600  # seconds until a process has to answer, on a machine that does much else
 
 
@@ -61,7 +63,11 @@ def connect_server(scratch: Path) -> Iterator[str]:
 def _running(scratch: Path, name: str, command: list[str], port: int, memory: str = "256m") -> Iterator[None]:
     """A class of Spark in a process of its own, from when its port answers until the end."""
     log = scratch / f"{name}.log"
-    environment = os.environ | {"SPARK_DAEMON_MEMORY": memory, "SPARK_LOCAL_IP": "127.0.0.1"}
+    environment = os.environ | {
+        "SPARK_DAEMON_MEMORY": memory,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "JDK_JAVA_OPTIONS": JAVA_OPTIONS,
+    }
     with log.open("w") as output:
         process = subprocess.Popen(
             [str(SPARK / "bin" / "spark-class"), *command],
