@@ -23,7 +23,7 @@ from tests.faults.flow import tasks_of
 DAYS = [date(2017, 12, 1), date(2017, 12, 2)]
 HOUSEHOLDS, STRANGERS = 150, 500
 # These say how a run went, and differ from run to run though nothing else that was published does.
-ABOUT_THE_RUN = frozenset({"ops.run_costs", "ops.quality_results", "ops.releases"})
+ABOUT_THE_RUN = frozenset({"ops.run_costs", "ops.model_costs", "ops.quality_results", "ops.releases"})
 
 
 @dataclass

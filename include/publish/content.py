@@ -11,7 +11,6 @@ import duckdb
 from include.publish.tables import RUN_TABLES
 
 HASH_CHARACTERS = 12
-HALF = 2**64 - 1  # a sum of whole hashes would not fit into 128 bits
 HISTORY = "ops/releases"  # it names the release itself, so it is written when all else has been read
 
 
@@ -54,21 +53,16 @@ def hash_of_release(contents: dict[str, str]) -> str:
 
 
 def read_content(name: str, path: Path, connection: duckdb.DuckDBPyConnection) -> TableContent:
-    """The content of one file. Every row is spelled out and hashed: of a large table this takes longer than most."""
+    """The content of one file, every row hashed by DuckDB's own function: another version of DuckDB may hash otherwise,
+    and then gives the same rows another name."""
     source = f"read_parquet('{_quoted(path)}', hive_partitioning = false)"
     described = connection.execute(f"describe select * from {source}").fetchall()
     columns = {row[0]: row[1] for row in described}
     # Sums of whole numbers do not depend on order and, unlike xor, count a row that is there twice.
-    rows, upper, lower = connection.execute(
-        f"""
-        select
-            count(*),
-            coalesce(sum(cast(row_hash & {HALF} as hugeint)), 0),
-            coalesce(sum(cast(row_hash >> 64 as hugeint)), 0)
-        from (select md5_number(cast(to_json(published) as varchar)) as row_hash from {source} as published)
-        """
+    rows, hashes = connection.execute(
+        f"select count(*), coalesce(sum(cast(hash(published) as hugeint)), 0) from {source} as published"
     ).fetchone()
-    content_hash = hashlib.sha256(f"{columns} {rows} {upper} {lower}".encode()).hexdigest()
+    content_hash = hashlib.sha256(f"{columns} {rows} {hashes}".encode()).hexdigest()
     return TableContent(name, rows, columns, content_hash)
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from include.core_yaml import load_yaml
 
 # Tables about the run itself: their values differ from run to run though nothing that was published does.
-RUN_TABLES = frozenset({"ops/quality_results", "ops/run_costs", "ops/releases", "ops/deliveries"})
+RUN_TABLES = frozenset(
+    {"ops/quality_results", "ops/run_costs", "ops/model_costs", "ops/releases", "ops/deliveries"}
+)
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ def _run(call: dict[str, Any]) -> int:
                     "results": [
                         {
                             "unique_id": result.node.unique_id,
+                            "about": _about(result.node),
                             "status": str(result.status),
                             "execution_time": result.execution_time,
                             "failures": result.failures,
@@ -83,6 +84,14 @@ def _run(call: dict[str, Any]) -> int:
         sys.stderr.write(f"{outcome.exception}\n")
         return 2
     return 0 if outcome.success else 1
+
+
+def _about(node: Any) -> str:
+    """The unique id of the model that a node builds or tests; a test of no model's own is about what it reads first."""
+    if node.resource_type == "model":
+        return node.unique_id
+    read = [unique_id for unique_id in node.depends_on.nodes if unique_id.startswith("model.")]
+    return getattr(node, "attached_node", None) or (read[0] if read else node.unique_id)
 
 
 if __name__ == "__main__":

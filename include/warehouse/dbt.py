@@ -9,12 +9,14 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from include.lake import Lake
 from include.ledger import StepFailed
 from include.settings import PROJECT, settings
+from include.warehouse.costs import NodeResult, write_model_costs
 
 DBT_PROJECT = PROJECT / "dbt_project"
 OUTCOME = "results.json"
@@ -24,18 +26,6 @@ SIDES = ("cdp", "dmp", "bridge", "both", "ops")
 UNUSABLE_IN_PATHS = "'*?[]{}$%"
 # dbt puts one of these above what an error is about.
 HEADER = re.compile(r"\w+ Error( in \w+ \S+ \(.*\))?")
-
-
-@dataclass(frozen=True)
-class NodeResult:
-    """What dbt did with one model or test: `seconds` of wall time, and `failures`, the rows a test found."""
-
-    name: str
-    resource_type: str
-    status: str
-    seconds: float
-    failures: int
-    message: str
 
 
 @dataclass(frozen=True)
@@ -50,7 +40,8 @@ class DbtResult:
 
 
 def run_dbt(step: str, lake: Lake, variables: dict[str, Any], key: bytes) -> DbtResult:
-    """Build and test the models of one step (`stage`, `unify`, `segment`, `publish`), in a process of its own.
+    """Build and test the models of one step (`stage`, `unify`, `segment`, `publish`), in a process of its own, and note
+    what each of them took.
 
     `variables` is what the models ask for with `var()`; `lake` in it is always the given lake's root. `key` makes
     visitor ids and reaches DuckDB through the environment only. Files of external models are written in the lake,
@@ -58,7 +49,9 @@ def run_dbt(step: str, lake: Lake, variables: dict[str, Any], key: bytes) -> Dbt
 
     Raises StepFailed naming the first model or test that failed, why, and the log to read.
     """
-    return _invoke(step, lake, variables, key, command_of(step))
+    outcome = _invoke(step, lake, variables, key, command_of(step))
+    write_model_costs(lake, date.fromisoformat(variables["as_of_date"]), step, outcome.results)
+    return outcome
 
 
 def command_of(step: str) -> list[str]:
@@ -228,6 +221,7 @@ def _results(outcome: Path) -> tuple[NodeResult, ...]:
     return tuple(
         NodeResult(
             name=_short_name(result["unique_id"]),
+            model=_short_name(result["about"]),
             resource_type=result["unique_id"].split(".")[0],
             status=str(result["status"]),
             seconds=result["execution_time"],

@@ -229,6 +229,14 @@ def test_every_attempt_of_a_step_is_in_the_costs(built: AudienceLake) -> None:
     assert built.read(query) == [("stage", 1, "failed"), ("stage", 2, "done")]
 
 
+def test_every_model_and_its_tests_are_in_the_costs(built: AudienceLake) -> None:
+    query = "select wall_seconds > 0, tests > 0, test_seconds > 0 from model_costs where step = '{}' and model = '{}'"
+    assert built.read(query.format("unify", "visitors")) == [(True, True, True)]
+    assert built.read(query.format("expand", "audience_members")) == [(True, True, True)]
+    assert built.read("select distinct as_of_date::varchar from model_costs") == [(f"{DAY}",)]
+    assert built.read("select count(*) from model_costs where step = 'publish'") == [(0,)]
+
+
 def test_every_published_table_states_its_grain_and_describes_every_column(built: AudienceLake) -> None:
     published = {
         node["name"]: node
@@ -240,7 +248,7 @@ def test_every_published_table_states_its_grain_and_describes_every_column(built
     assert set(published) == {
         "visitors", "trait_qualifications", "traits", "iab_categories", "lookalike_models", "lookalike_members",
         "lookalike_traits", "lookalike_fairness", "audiences", "audience_members", "audience_changes",
-        "model_cards", "run_costs", "quality_results", "quarantine_summary", "schema_drift",
+        "model_cards", "run_costs", "model_costs", "quality_results", "quarantine_summary", "schema_drift",
         "placements", "reach", "audience_overlaps", "match_rates", "offsite_interests", "upsell_opportunities",
         "audience_lift", "activations", "activation_refusals", "deliveries", "privacy_requests",
     }  # fmt: skip

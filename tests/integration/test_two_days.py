@@ -25,6 +25,7 @@ PUBLISHED = {
     "bridge.reach", "both.audiences", "both.audience_members", "both.audience_changes", "both.audience_lift",
     "ops.activations", "ops.activation_refusals", "ops.deliveries", "ops.releases", "ops.quality_results",
     "ops.quarantine_summary", "ops.privacy_requests", "ops.schema_drift", "ops.model_cards", "ops.run_costs",
+    "ops.model_costs",
 }  # fmt: skip
 # All others are a function of the landed data. Health is kept of each day that was resolved.
 OF_THE_RUN = ABOUT_THE_RUN | {"ops.deliveries"}

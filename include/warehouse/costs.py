@@ -1,0 +1,71 @@
+"""What dbt did with the models and tests of a step, and what they took, as rows of `model_costs`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from include.lake import Lake, replacing
+
+SCHEMA = pa.schema(
+    [
+        ("as_of_date", pa.date32()),
+        ("step", pa.string()),
+        ("model", pa.string()),
+        ("tests", pa.int64()),
+        ("warned_tests", pa.int64()),
+        ("wall_seconds", pa.float64()),
+        ("test_seconds", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """What dbt did with one model or test: `model` is the one that was built or is tested (the first, when a test is
+    about several), `seconds` are wall time, and `failures` the rows a test found."""
+
+    name: str
+    model: str
+    resource_type: str
+    status: str
+    seconds: float
+    failures: int
+    message: str
+
+
+def write_model_costs(lake: Lake, day: date, step: str, results: Iterable[NodeResult]) -> None:
+    """Write a row for each model that a step built or tested, which publish shows as `model_costs`.
+
+    Seconds are wall time: models run side by side in one process, so that nobody can tell whose its CPU was.
+    `wall_seconds` is None for a model of an earlier step that this one only tests. What an earlier attempt of the step
+    on that day took is replaced.
+    """
+    rows: dict[str, dict] = {}
+    for result in results:
+        row = rows.setdefault(
+            result.model,
+            {
+                "as_of_date": day,
+                "step": step,
+                "model": result.model,
+                "tests": 0,
+                "warned_tests": 0,
+                "wall_seconds": None,
+                "test_seconds": 0.0,
+            },
+        )
+        if result.resource_type == "test":
+            row["tests"] += 1
+            row["warned_tests"] += result.status == "warn"
+            row["test_seconds"] += result.seconds
+        else:
+            row["wall_seconds"] = result.seconds
+    with replacing(lake.ops(day, f"model_costs_{step}")) as path:
+        pq.write_table(
+            pa.Table.from_pylist([rows[model] for model in sorted(rows)], SCHEMA), path, compression="zstd"
+        )
