@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,18 @@ class Engine(ABC):
         The same rows give the same file.
         """
 
+    @abstractmethod
+    def beside(self) -> AbstractContextManager[DuckDBEngine]:
+        """A DuckDB in this process for what is written for DuckDB alone, such as Splink's part; DuckDB's is itself."""
+
+    @abstractmethod
+    def show(self, name: str, query: str, beside: DuckDBEngine) -> None:
+        """Have the rows of a query there under a name, which here is a relation with these columns."""
+
+    @abstractmethod
+    def take(self, name: str, beside: DuckDBEngine) -> None:
+        """Have a table of DuckDB here, under its name."""
+
     def scalar(self, query: str) -> Any:
         """The first column of the first row, None when there is no row."""
         rows = self.rows(query)
@@ -101,6 +113,16 @@ class DuckDBEngine(Engine):
             f" to {text(str(path))} (format parquet, compression zstd, row_group_size {ROWS_PER_GROUP})"
         )
 
+    @contextmanager
+    def beside(self) -> Iterator[DuckDBEngine]:
+        yield self
+
+    def show(self, name: str, query: str, beside: DuckDBEngine) -> None:
+        """It is there already."""
+
+    def take(self, name: str, beside: DuckDBEngine) -> None:
+        """It is here already."""
+
     def _execute(self, statement: str) -> duckdb.DuckDBPyConnection:
         self.statements += 1
         return self.connection.execute(statement)
@@ -113,10 +135,11 @@ class SparkEngine(Engine):
     after a few rounds it is busy with numbers of millions of digits.)
     """
 
-    def __init__(self, session: SparkSession, scratch: Path) -> None:
+    def __init__(self, session: SparkSession, scratch: Path, threads: int, memory_limit: str) -> None:
         super().__init__()
         self.session = session
         self.scratch = scratch
+        self._limits = (threads, memory_limit)
         self._tables: dict[str, Path] = {}
 
     def create_table(self, name: str, query: str) -> None:
@@ -163,6 +186,34 @@ class SparkEngine(Engine):
             shutil.move(part, path)
         self.session.catalog.dropTempView("rows_to_write")
 
+    @contextmanager
+    def beside(self) -> Iterator[DuckDBEngine]:
+        with _duckdb(*self._limits, self.scratch / "beside") as engine:
+            yield engine
+
+    def show(self, name: str, query: str, beside: DuckDBEngine) -> None:
+        folder = self.scratch / f"{name}-{self.statements}-shown"
+        rows = self._query(query)
+        rows.write.option("compression", "snappy").parquet(str(folder))
+        columns = [_number_of(column) if kind == "binary" else f'"{column}"' for column, kind in rows.dtypes]
+        beside.drop(name)
+        beside.create_table(
+            name, f"select {', '.join(columns)} from read_parquet({text(f'{folder}/*.parquet')})"
+        )
+        shutil.rmtree(folder)
+
+    def take(self, name: str, beside: DuckDBEngine) -> None:
+        described = beside.rows(f"describe select * from {name}")
+        columns = [
+            _bytes_of(column) if kind == "UHUGEINT" else f'"{column}"' for column, kind, *_ in described
+        ]
+        folder = self.scratch / f"{name}-{self.statements}"
+        folder.mkdir()
+        file = folder / "part-0.parquet"
+        beside.connection.execute(f"copy (select {', '.join(columns)} from {name}) to {text(str(file))}")
+        self._tables[name] = folder
+        self.session.read.parquet(str(folder)).createOrReplaceTempView(name)
+
     def _query(self, query: str) -> DataFrame:
         self.statements += 1
         return self.session.sql(_translated(query))
@@ -184,17 +235,37 @@ def opened(
             from include.spark import spark_session
 
             with spark_session(threads, memory_limit, Path(folder), spark_master) as session:
-                yield SparkEngine(session, Path(folder))
+                yield SparkEngine(session, Path(folder), threads, memory_limit)
         else:
-            options = {
-                "threads": threads,
-                "memory_limit": memory_limit,
-                "temp_directory": folder,
-                # Files are written in an order of their own; in between, rows need not wait for each other.
-                "preserve_insertion_order": False,
-            }
-            with duckdb.connect(":memory:", config=options) as connection:
-                yield DuckDBEngine(connection)
+            with _duckdb(threads, memory_limit, Path(folder)) as engine:
+                yield engine
+
+
+@contextmanager
+def _duckdb(threads: int, memory_limit: str, folder: Path) -> Iterator[DuckDBEngine]:
+    options = {
+        "threads": threads,
+        "memory_limit": memory_limit,
+        "temp_directory": str(folder),
+        # Files are written in an order of their own; in between, rows need not wait for each other.
+        "preserve_insertion_order": False,
+    }
+    with duckdb.connect(":memory:", config=options) as connection:
+        yield DuckDBEngine(connection)
+
+
+def _number_of(column: str) -> str:
+    """A key of 128 bits as DuckDB has it, of Spark's sixteen bytes."""
+    halves = (
+        f"cast(cast('0x' || substr(hex(\"{column}\"), {begin}, 16) as ubigint) as uhugeint)"
+        for begin in (1, 17)
+    )
+    return f'{next(halves)} * 18446744073709551616::uhugeint + {next(halves)} as "{column}"'
+
+
+def _bytes_of(column: str) -> str:
+    """A key of 128 bits as Spark has it, of DuckDB's number."""
+    return f'unhex(lpad(to_hex("{column}"), 32, \'0\')) as "{column}"'
 
 
 def parquet(path: Path) -> str:

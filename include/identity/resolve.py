@@ -32,7 +32,12 @@ from include.identity.ids import (
     registry_files,
 )
 from include.identity.limits import keep_limits
-from include.identity.linkage.components import block_contradicted, link_components, open_person_records
+from include.identity.linkage.components import (
+    block_contradicted,
+    can_compare,
+    link_components,
+    open_person_records,
+)
 from include.identity.linkage.linking import create_no_links
 from include.identity.replay import Given, catch_up, create_round_days, link_these
 from include.identity.results import KEYS, NAMED_NODES, SCHEMAS, create_results, result
@@ -110,26 +115,43 @@ def decide(engine: Engine, lake: Lake, day: date, rules: IdentityRules, given: G
     types = strengths(rules)
     read_evidence(engine, lake, day, rules, types)
     create_evidence_views(engine, types)
-    can_compare = given is None and open_person_records(engine, lake, rules)
-    if given is None:
-        block_too_many_partners(engine, types)
+    if given is None and can_compare(lake, rules):
+        effort = _decide_by_likeness(engine, lake, rules, types)
     else:
-        block_these(engine, given.blocked)
-    if can_compare:
-        block_contradicted(engine, types)
-    effort = connect(engine, "mergeable", "found")
-    separate(engine, types, "found", "separated")
-    keep_limits(engine, types, "separated", "tied")
-    if can_compare:
-        link_components(engine, rules, types, "tied", ("membership", "linked_membership"))
-    elif given is None:
-        create_no_links(engine, "tied", ("membership", "linked_membership"))
-    else:
-        link_these(engine, given.linked, "tied", "membership")
+        if given is None:
+            block_too_many_partners(engine, types)
+        else:
+            block_these(engine, given.blocked)
+        effort = _tie(engine, types)
+        if given is None:
+            create_no_links(engine, "tied", ("membership", "linked_membership"))
+        else:
+            link_these(engine, given.linked, "tied", "membership")
     create_results(engine, types)
     personal = personal_numbers(types)
     create_node_facts(engine, personal)
     create_customer_components(engine, personal, "membership")
+    return effort
+
+
+def _decide_by_likeness(
+    engine: Engine, lake: Lake, rules: IdentityRules, types: Sequence[Strength]
+) -> Effort:
+    """The partition by identifiers, of which those that two people share have no power, and by likeness."""
+    with engine.beside() as beside:
+        open_person_records(engine, beside, lake, rules)
+        block_too_many_partners(engine, types)
+        block_contradicted(engine, beside, types)
+        effort = _tie(engine, types)
+        link_components(engine, beside, rules, types, "tied", ("membership", "linked_membership"))
+    return effort
+
+
+def _tie(engine: Engine, types: Sequence[Strength]) -> Effort:
+    """Make `tied(node, component)`, the partition by identifiers that have the power to merge."""
+    effort = connect(engine, "mergeable", "found")
+    separate(engine, types, "found", "separated")
+    keep_limits(engine, types, "separated", "tied")
     return effort
 
 

@@ -19,20 +19,23 @@ logger = logging.getLogger(__name__)
 SHAREABLE = ("email", "phone")
 
 
-def open_person_records(engine: Engine, lake: Lake, rules: IdentityRules) -> bool:
-    """Make the records to compare, if there are any; the log says why not.
+def can_compare(lake: Lake, rules: IdentityRules) -> bool:
+    """Whether there are person records and they are to be compared; the log says why not."""
+    path = lake.staged("person_records")
+    if rules.linkage.enabled and path.exists():
+        return True
+    logger.info("no linkage: %s", "not enabled" if path.exists() else f"no person records at {path}")
+    return False
 
-    Person records are those that dbt staged and whose node is in `observation`. Splink runs where the records are,
-    which is DuckDB; on another engine, without person records and when it is not enabled nothing is compared.
+
+def open_person_records(engine: Engine, beside: DuckDBEngine, lake: Lake, rules: IdentityRules) -> None:
+    """Make the records to compare, in the DuckDB beside the engine, in which they are compared.
+
+    Person records are those that dbt staged and whose node is in `observation`.
     """
     path = lake.staged("person_records")
-    if not rules.linkage.enabled or not path.exists():
-        logger.info("no linkage: %s", "not enabled" if path.exists() else f"no person records at {path}")
-        return False
-    if not isinstance(engine, DuckDBEngine):
-        logger.warning("no linkage: it needs the target duckdb")
-        return False
-    engine.create_view(
+    engine.show("observation", "select distinct node, is_record from observation where is_record", beside)
+    beside.create_view(
         "person_record",
         f"""
         select person_records.*
@@ -40,24 +43,28 @@ def open_person_records(engine: Engine, lake: Lake, rules: IdentityRules) -> boo
         where {hashed("person_records.node_key")} in (select node from observation where is_record)
         """,
     )
-    create_records(engine, "person_record", rules.blocked_values)
-    return True
+    create_records(beside, "person_record", rules.blocked_values)
 
 
 def link_components(
     engine: Engine,
+    beside: DuckDBEngine,
     rules: IdentityRules,
     types: Sequence[Strength],
     membership: str,
     results: tuple[str, str],
 ) -> None:
     """Make `link` and the two `results`, partitions of the shape of `membership` that are coarser than it."""
-    _create_holdings(engine, types)
-    link_created(engine, rules.linkage, membership, "linkage_held", results)
-    engine.drop("linkage_held")
+    engine.show("mergeable", "select distinct node, type, value from mergeable", beside)
+    engine.show(membership, f"select node, component from {membership}", beside)
+    _create_holdings(beside, types)
+    link_created(beside, rules.linkage, membership, "linkage_held", results)
+    beside.drop("linkage_held")
+    for made in ("link", *results):
+        engine.take(made, beside)
 
 
-def block_contradicted(engine: Engine, types: Sequence[Strength]) -> None:
+def block_contradicted(engine: Engine, beside: DuckDBEngine, types: Sequence[Strength]) -> None:
     """Take the power from identifiers that two person records share which are clearly two people: a household's
     telephone, a couple's e-mail address. Of types that are issued to one person each, a difference is a slip.
     """
@@ -74,20 +81,22 @@ def block_contradicted(engine: Engine, types: Sequence[Strength]) -> None:
         where is_record and type in ({", ".join(map(str, weak))})
         """,
     )
-    if engine.scalar("select count(*) from linkage_record"):
-        find_contradictions(engine, "shareable", "contradiction")
-        engine.insert(
-            "powerless",
-            f"""
-            select distinct
-                one.value,
-                {text(TWO_PEOPLE)} as reason
+    engine.show("shareable", "select node, value from shareable", beside)
+    if beside.scalar("select count(*) from linkage_record"):
+        find_contradictions(beside, "shareable", "contradiction")
+        beside.create_table(
+            "of_two_people",
+            """
+            select distinct one.value
             from contradiction
             inner join shareable as one on contradiction.node_a = one.node
             inner join shareable as other on contradiction.node_b = other.node and one.value = other.value
             """,
         )
-        engine.drop("contradiction")
+        engine.take("of_two_people", beside)
+        engine.insert("powerless", f"select value, {text(TWO_PEOPLE)} as reason from of_two_people")
+        beside.drop("contradiction")
+        engine.drop("of_two_people")
     engine.drop("shareable")
 
 

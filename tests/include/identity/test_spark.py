@@ -10,8 +10,15 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from include.config.schema import IdentityRules
 from include.identity.components import connect, extend, place_values
 from include.identity.engine import Engine, hashed, listed, matches, opened, parquet, text
+from include.identity.evidence import read_evidence
+from include.identity.guards import create_evidence_views
+from include.identity.linkage.components import block_contradicted, link_components, open_person_records
+from include.identity.rules import strengths
+from tests.include.identity.evidence import Desk, day, node_of, record
+from tests.include.identity.linkage.test_linkage_in_resolve import ANNA, say
 from tests.include.identity.test_components import Edges, alternating, chain, expected
 
 TEXTS = ["", "a", "ä", "C:\\d+", "it's", "ÄRGER@example.com", "customers:crm:1", "😀"]
@@ -145,3 +152,38 @@ def test_files_have_the_same_types_and_order(both: tuple[Engine, Engine], tmp_pa
     assert files[0] == files[1]
     assert files[0][2][0] == (None, date(2024, 2, 21), datetime(2024, 3, 31, 2, 30), 1, False)
     assert [row[0] for row in files[0][2]] == [None, "a", "b"]
+
+
+def test_records_are_compared_beside_spark_with_the_same_outcome(
+    both: tuple[Engine, Engine], desk: Desk, rules: IdentityRules
+) -> None:
+    mail, call = record("mail", email="anna@x.example"), record("call", phone="+15550134455")
+    mother, son = record("mother", phone="+15550134466"), record("son", phone="+15550134466")
+    household = ANNA | {"family_name": "Moss", "street": "7 Hill Street", "birth_date": "1979-11-02"}
+    child = household | {"given_name": "Max", "gender": "m", "birth_date": "2011-05-02"}
+    say(desk, mail=ANNA, call=ANNA, mother=household, son=child)
+    desk.put(mail, call, mother, son).resolve()
+    types, outcomes = strengths(rules), []
+    for engine in both:
+        read_evidence(engine, desk.lake, day(1), rules, types)
+        create_evidence_views(engine, types)
+        engine.create_table("alone", "select node, node as component from observation where 1 = 0")
+        with engine.beside() as beside:
+            open_person_records(engine, beside, desk.lake, rules)
+            block_contradicted(engine, beside, types)
+            link_components(engine, beside, rules, types, "alone", ("strictly", "loosely"))
+        keys = {hashed(text(node_of(each))): node_of(each) for each in (mail, call, mother, son)}
+        names = ", ".join(f"({key}, {text(name)})" for key, name in keys.items())
+        name = f"(select column2 from (values {names}) as names (column1, column2) where column1 = {{}})"
+        links = f"select {name.format('node_a')}, {name.format('node_b')}, tier, rule, evidence, match_weight from link"
+        outcomes.append(
+            (
+                engine.rows(f"{links} order by 1, 2"),
+                engine.rows(f"select {name.format('node')}, {name.format('component')} from strictly"),
+                engine.rows("select reason from powerless"),
+            )
+        )
+    assert outcomes[0] == outcomes[1]
+    (link,), (together,), blocked = outcomes[0]
+    assert set(link[:2]) == set(together) == {node_of(mail), node_of(call)}
+    assert blocked == [("shared_by_two_people",)]
