@@ -15,7 +15,7 @@ from pathlib import Path
 from include.settings import PROJECT
 
 # One module of this package each, with a TOPIC.
-TOPICS = ("segment_json", "sessions", "stitching", "learning", "audiences", "lookalikes", "reach")
+TOPICS = ("segment_json", "sessions", "profiles", "stitching", "learning", "audiences", "lookalikes", "reach")
 PIPELINE = "pipeline"
 PREPARE, DIGEST = "prepare", "digest"
 PAGE = PROJECT / "docs" / "benchmarks.md"

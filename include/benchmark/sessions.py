@@ -129,6 +129,53 @@ def _pandas(inputs: Path, output: Path) -> int:
     return len(visits)
 
 
+def _polars(inputs: Path, output: Path) -> int:
+    """The same in polars. Returns the number of visits."""
+    import polars as pl
+
+    with duckdb.connect(str(inputs / "warehouse.duckdb"), read_only=True) as connection:
+        events = pl.from_arrow(connection.execute(BEHAVIOURS).to_arrow_table())
+        customers = connection.execute(
+            "select node_key, customer_id from int_node_customers"
+        ).to_arrow_table()
+    is_view = pl.col("type").is_in(["page", "screen"])
+    names = pl.when(pl.col("type") == "track").then(pl.col("name").str.strip_chars().str.to_lowercase())
+    begins = (
+        (pl.col("channel") != pl.col("channel").shift())
+        | (pl.col("visitor") != pl.col("visitor").shift())
+        | (pl.col("occurred_at") > pl.col("occurred_at").shift() + pl.duration(minutes=30))
+        | (pl.col("customer_id").fill_null("") != pl.col("customer_id").shift().fill_null(""))
+    )
+    visits = (
+        events.lazy()
+        .with_columns(pl.coalesce("anonymous_id", "device_id", "user_id").alias("visitor"))
+        .join(pl.from_arrow(customers).lazy(), on="node_key", how="left")
+        .sort(["channel", "visitor", "occurred_at", "event_id"])
+        .with_columns(
+            is_view.alias("is_view"),
+            pl.when(is_view).then(pl.col("url").str.replace(r"[?#].*", "")).alias("viewed_url"),
+            names.str.contains(r"^(?:(?:order|checkout)[ _-]?(?:completed|placed)|purchased?)$").alias(
+                "has_order"
+            ),
+            begins.fill_null(True).cum_sum().alias("visit"),
+        )
+        .group_by("visit", maintain_order=True)
+        .agg(
+            *(pl.col(column).drop_nulls().first() for column in FIRST),
+            pl.col("viewed_url").drop_nulls().first().alias("entry_url"),
+            pl.col("viewed_url").drop_nulls().last().alias("exit_url"),
+            pl.col("is_view").sum().alias("page_views"),
+            pl.len().alias("events"),
+            pl.col("has_order").any().alias("converted"),
+            pl.col("occurred_at").min().alias("started_at"),
+            pl.col("occurred_at").max().alias("ended_at"),
+        )
+        .collect()
+    )
+    visits.write_parquet(output / "rows.parquet", compression="zstd")
+    return len(visits)
+
+
 def _sessions(inputs: Path) -> str:
     return (inputs / "sessions.sql").read_text()
 
@@ -178,12 +225,13 @@ TOPIC = Topic(
     title="Cutting events into visits",
     text="The dbt model `sessions` over staged events in random order, each visitor with three visits of eight events,"
     " from the warehouse to Parquet; against reading, sorting and writing the four columns that decide the order, and"
-    " against pandas, which does without the hashed ids.",
+    " against pandas and polars, which do without the hashed ids.",
     sizes={"small": 1_000_000, "medium": 10_000_000, "large": 10_000_000},
     prepare=prepare,
     variants=(
         Variant("ours", "the model `sessions`", partial(_run, _sessions), rows="sessions"),
         Variant("pandas", "the same visits with pandas", _pandas, rows="sessions"),
+        Variant("polars", "the same visits with polars", _polars, rows="sessions"),
         Variant(
             "sort", "the same events sorted, and nothing else", partial(_run, lambda _: SORT), rows="events"
         ),
@@ -191,5 +239,6 @@ TOPIC = Topic(
     ratios=(
         Ratio("sessions over sorting the events", "ours", "sort", at_most=3.5),
         Ratio("pandas over the model", "pandas", "ours"),
+        Ratio("polars over the model", "polars", "ours"),
     ),
 )
