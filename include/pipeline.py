@@ -365,12 +365,13 @@ def _configuration(day: date) -> Configuration:
     Raises StepFailed when it has been edited since: half a run by one rule and half by another is neither's. So is a
     run that goes on in the tables of another day.
     """
-    configuration = _loaded(settings().config, _state_of(settings().config))
     path = _lake().run_file(day, "run.json")
     if not path.exists():
         raise StepFailed(f"no run of {day:%Y-%m-%d} is open: start the DAG from its first task")
     _refuse_other_days(_lake(), day)
-    if json.loads(path.read_text())["configuration"] != configuration.hash:
+    checked = json.loads(path.read_text())["configuration"]
+    configuration = _loaded(settings().config, _state_of(settings().config), checked)
+    if configuration.hash != checked:
         raise StepFailed(f"the configuration in {settings().config} changed during the run: start it again")
     return configuration
 
@@ -385,9 +386,9 @@ def _refuse_other_days(lake: Lake, day: date) -> None:
 
 
 @lru_cache(maxsize=1)
-def _loaded(folder: Path, state: str) -> Configuration:
+def _loaded(folder: Path, state: str, checked: str) -> Configuration:
     """The configuration, read again only when a file of its folder has changed: a process runs many tasks."""
-    return load_configuration(folder)
+    return load_configuration(folder, checked=checked)
 
 
 def _state_of(folder: Path) -> str:

@@ -17,6 +17,7 @@ from include.config.schema import Normalisation, Privacy
 from include.normalise.taxonomies import audience_taxonomy, content_taxonomy
 
 CATEGORY_COLUMNS = frozenset({"content_category", "content_category_id", "content_category_tier_1"})
+PAGES = "tandem_pages"  # one of each category
 
 
 def check_sensitive_traits(
@@ -32,6 +33,7 @@ def check_sensitive_traits(
         if audience_taxonomy().find(rule.audience).category_id in privacy.sensitive_audience_ids
     }
     traits = document.data.get("traits")
+    connection.execute(f"create or replace temporary table {PAGES} as {_taxonomy_rows()}")
     for index, trait in enumerate(traits if isinstance(traits, list) else []):
         if not isinstance(trait, dict):
             continue
@@ -52,8 +54,8 @@ def find_sensitive_content(
     where: str, sensitive_ids: frozenset[str], connection: duckdb.DuckDBPyConnection
 ) -> list[str]:
     """The names of sensitive categories that a condition over events asks for: those that it names, and those that a
-    pattern finds which finds no others. A comparison inside `not` asks for nothing. A condition that does not parse
-    is none of this function's business."""
+    pattern finds which finds no others, in the table PAGES. A comparison inside `not` asks for nothing. A condition
+    that does not parse is none of this function's business."""
     try:
         tree = sqlglot.parse_one(where, dialect="duckdb")
     except SqlglotError:
@@ -87,7 +89,7 @@ def _categories_of(part: exp.Expression, connection: duckdb.DuckDBPyConnection) 
     """The categories whose pages satisfy a part of a condition; none when it is no condition of its own."""
     try:
         rows = connection.execute(
-            f"select content_category_id from ({_taxonomy_rows()}) as pages where {part.sql(dialect='duckdb')}"
+            f"select content_category_id from {PAGES} where {part.sql(dialect='duckdb')}"
         ).fetchall()
     except duckdb.Error:
         return frozenset()

@@ -20,7 +20,7 @@ from include.quality.gx_duckdb import Check, Engine, NotEvaluated, Outcome, open
 from include.quality.page import write_index, write_page
 from include.quality.placeholders import placeholders
 from include.quality.samples import PERSONAL_COLUMNS, pseudonymised, sample_query, write_samples
-from include.quality.suites import UNEXPECTED_ROWS, Asset, Expectation, load_suite
+from include.quality.suites import Asset, Expectation, load_suite
 from include.quality.trend import trends_of
 from include.settings import settings
 
@@ -126,8 +126,8 @@ def run_gate(
     page = lake.quality_page(day, step)
     with open_engine() as engine:
         began = time.monotonic()
-        if any(f"{WAREHOUSE_SCHEMA}." in asset.query for asset in suite):
-            _attach_warehouse(engine, lake, step)
+        if named := _relations_of(suite):
+            _attach_warehouse(engine, lake, step, named)
         results: list[ExpectationResult] = []
         for asset in suite:
             results += _evaluate(engine, step, _filled(asset, values))
@@ -169,9 +169,17 @@ def results_table(result: GateResult) -> pa.Table:
     )
 
 
-def _attach_warehouse(engine: Engine, lake: Lake, step: str) -> None:
-    """Give each relation of dbt's warehouse a view in the schema `dbt`: on DuckDB's file, attached for reading, or on
-    the Parquet files of its tables where Spark is the engine."""
+def _relations_of(suite: Iterable[Asset]) -> set[str]:
+    """The relations of dbt's warehouse that a suite names."""
+    texts = (
+        text for asset in suite for text in (asset.query, *(each.where or "" for each in asset.expectations))
+    )
+    return {name for text in texts for name in re.findall(rf"\b{WAREHOUSE_SCHEMA}\.(\w+)", text)}
+
+
+def _attach_warehouse(engine: Engine, lake: Lake, step: str, named: set[str]) -> None:
+    """Give each relation of dbt's warehouse that is named a view in the schema `dbt`: on DuckDB's file, attached for
+    reading, or on the Parquet files of its tables where Spark is the engine."""
     on_spark = settings().target == "spark"
     warehouse = lake.spark_warehouse if on_spark else lake.warehouse
     if not warehouse.exists():
@@ -179,7 +187,8 @@ def _attach_warehouse(engine: Engine, lake: Lake, step: str) -> None:
     relations = _spark_tables(warehouse) if on_spark else _attached_tables(engine, warehouse)
     engine.execute(f"create schema {WAREHOUSE_SCHEMA}")
     for table, relation in relations:
-        engine.execute(f'create view {WAREHOUSE_SCHEMA}."{table}" as select * from {relation}')
+        if table in named:
+            engine.execute(f'create view {WAREHOUSE_SCHEMA}."{table}" as select * from {relation}')
 
 
 def _attached_tables(engine: Engine, warehouse: Path) -> list[tuple[str, str]]:
@@ -262,15 +271,9 @@ def _split_glob(path: str) -> tuple[Path, str]:
 
 
 def _check(expectation: Expectation) -> Check:
-    arguments = dict(expectation.arguments)
-    if expectation.type == UNEXPECTED_ROWS:
-        # GX fills {batch} with a query and an alias of its own, by str.format: any other brace is written twice.
-        where = expectation.where.strip().replace("{", "{{").replace("}", "}}")
-        shown = ", ".join(expectation.show)
-        arguments["unexpected_rows_query"] = (
-            f"select {shown} from (select * from {{batch}}) as asset where {where} order by all"
-        )
-    return Check(expectation.type, arguments, expectation.severity)
+    return Check(
+        expectation.type, expectation.arguments, expectation.severity, expectation.where, expectation.show
+    )
 
 
 def _result(asset: Asset, expectation: Expectation, outcome: Outcome | None, rows: int) -> ExpectationResult:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -23,11 +23,17 @@ class NotEvaluated(Exception):
 
 @dataclass(frozen=True)
 class Check:
-    """One expectation to evaluate: its Great Expectations type, arguments and severity (stop or warn)."""
+    """One expectation to evaluate: its Great Expectations type, arguments and severity (stop or warn).
+
+    Of `unexpected_rows_expectation`, which has no arguments, the rows of the asset `where` a condition holds break it,
+    and `shown` are the columns of the examples.
+    """
 
     type: str
     arguments: dict[str, Any]
     severity: str
+    where: str | None = None
+    shown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ class Engine:
     def __init__(self, datasource: Any) -> None:
         self._datasource = datasource
         self._engine = datasource.get_execution_engine()
+        self._batches: dict[str, Any] = {}
 
     def execute(self, sql: str) -> list[tuple]:
         """Run one statement in the connection that the checks use. Raises NotEvaluated."""
@@ -72,32 +79,71 @@ class Engine:
 
     def evaluate(self, asset: str, checks: list[Check]) -> list[Outcome]:
         """Evaluate the checks of an asset, in the order given."""
+        conditions = {at: check for at, check in enumerate(checks) if check.where is not None}
+        columns = {at: check for at, check in enumerate(checks) if check.where is None}
+        outcomes = self._evaluate_conditions(asset, conditions) if conditions else {}
+        outcomes |= self._evaluate_columns(asset, columns) if columns else {}
+        return [outcomes[at] for at in range(len(checks))]
+
+    def _evaluate_conditions(self, asset: str, checks: dict[int, Check]) -> dict[int, Outcome]:
+        """Of the rows that break any condition, found in one reading, GX counts and shows those that break each: in the
+        asset itself it would look for them twice per condition."""
+        try:
+            relation = self._add_broken_rows(asset, checks)
+        except NotEvaluated as error:
+            if len(checks) == 1:
+                return dict.fromkeys(checks, Outcome(False, None, None, (), str(error)))
+            alone = (self._evaluate_conditions(asset, {at: check}) for at, check in checks.items())
+            return {at: outcome for outcomes in alone for at, outcome in outcomes.items()}
+        queries = {
+            at: f"select {_names(check.shown)} from {{batch}} where {_breaks(at)} order by all"
+            for at, check in checks.items()
+        }
+        given = {
+            at: replace(check, arguments={"unexpected_rows_query": queries[at]})
+            for at, check in checks.items()
+        }
+        return self._validate(relation, given, "COMPLETE")  # anything less brings no rows
+
+    def _add_broken_rows(self, asset: str, checks: dict[int, Check]) -> str:
+        """Keep the rows of an asset that break any of the conditions, and which. Raises NotEvaluated."""
+        relation = f"{asset}: broken rows {', '.join(map(str, checks))}"
+        shown = _names(dict.fromkeys(name for check in checks.values() for name in check.shown))
+        broken = ", ".join(f"({check.where}) as {_breaks(at)}" for at, check in checks.items())
+        self.execute(
+            f'create temporary table "{relation}" as select * from (select {shown}, {broken} from "{asset}" as asset) '
+            f"where {' or '.join(map(_breaks, checks))}"
+        )
+        return relation
+
+    def _evaluate_columns(self, asset: str, checks: dict[int, Check]) -> dict[int, Outcome]:
+        """Whether a check of each value holds is asked first: for examples GX reads as much again, also when there are
+        none. COMPLETE would fetch every bad value, a SUMMARY keeps the count exact and the examples few."""
+        of_values = {at: check for at, check in checks.items() if _is_of_every_value(check)}
+        held = self._validate(asset, of_values, "BOOLEAN_ONLY") if of_values else {}
+        holding = {at: Outcome(True, None, 0, ()) for at, outcome in held.items() if outcome.success}
+        others = {at: check for at, check in checks.items() if at not in holding}
+        return holding | (self._validate(asset, others, "SUMMARY") if others else {})
+
+    def _validate(self, relation: str, checks: dict[int, Check], result_format: str) -> dict[int, Outcome]:
         from great_expectations import ExpectationSuite
         from great_expectations.expectations.registry import get_expectation_impl
 
-        query = f'select * from "{asset}"'
-        batch = (
-            self._datasource.add_query_asset(asset, query).add_batch_definition_whole_table("all").get_batch()
+        suite = ExpectationSuite(f"{relation}: {result_format}")
+        for at, check in checks.items():
+            implementation = get_expectation_impl(check.type)
+            severity = SEVERITIES[check.severity]
+            suite.add_expectation(implementation(**check.arguments, severity=severity, meta={"at": at}))
+        results = self._batch(relation).validate(
+            suite, result_format={"result_format": result_format, "partial_unexpected_count": EXAMPLES_KEPT}
         )
-        outcomes: dict[int, Outcome] = {}
-        # Rows of a query come only with COMPLETE, which for a column would fetch every bad value: a summary keeps
-        # the count exact and the examples few.
-        for result_format, chosen in (("COMPLETE", _by_query(checks)), ("SUMMARY", _by_column(checks))):
-            if not chosen:
-                continue
-            suite = ExpectationSuite(f"{asset}: {result_format}")
-            for at in chosen:
-                check = checks[at]
-                implementation = get_expectation_impl(check.type)
-                severity = SEVERITIES[check.severity]
-                suite.add_expectation(implementation(**check.arguments, severity=severity, meta={"at": at}))
-            results = batch.validate(
-                suite,
-                result_format={"result_format": result_format, "partial_unexpected_count": EXAMPLES_KEPT},
-            )
-            for result in results.results:
-                outcomes[result.expectation_config.meta["at"]] = _outcome(result)
-        return [outcomes[at] for at in range(len(checks))]
+        return {result.expectation_config.meta["at"]: _outcome(result) for result in results.results}
+
+    def _batch(self, relation: str) -> Any:
+        if relation not in self._batches:
+            asset = self._datasource.add_query_asset(relation, f'select * from "{relation}"')
+            self._batches[relation] = asset.get_batch(asset.build_batch_request())
+        return self._batches[relation]
 
 
 @contextmanager
@@ -169,12 +215,22 @@ class _Dialect(str):
         return str(self)
 
 
-def _by_query(checks: list[Check]) -> list[int]:
-    return [at for at, check in enumerate(checks) if "unexpected_rows_query" in check.arguments]
+def _names(columns: Iterable[str]) -> str:
+    return ", ".join(f'"{column}"' for column in columns)
 
 
-def _by_column(checks: list[Check]) -> list[int]:
-    return [at for at, check in enumerate(checks) if "unexpected_rows_query" not in check.arguments]
+def _breaks(at: int) -> str:
+    return f'"breaks {at}"'
+
+
+def _is_of_every_value(check: Check) -> bool:
+    """Whether no row may break it, so that there is nothing to count when it holds."""
+    from great_expectations.expectations.expectation import ColumnMapExpectation, MulticolumnMapExpectation
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    implementation = get_expectation_impl(check.type)
+    is_of_values = issubclass(implementation, (ColumnMapExpectation, MulticolumnMapExpectation))
+    return is_of_values and "mostly" not in check.arguments
 
 
 def _outcome(result: Any) -> Outcome:

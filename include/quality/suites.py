@@ -53,8 +53,9 @@ class Expectation:
 class Asset:
     """A query and what must hold of its rows.
 
-    Each expectation becomes queries over the asset: its rows are computed once and kept, or, when `lazy`, read
-    again by each, which is better for a large table of which an expectation needs one column.
+    The conditions of an asset are looked for together, in one reading of it, and every other expectation becomes a
+    query over it: its rows are computed once and kept, or, when `lazy`, read again by each, which is better for a large
+    table of which an expectation needs one column.
     """
 
     name: str

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from include.config import FileSource, MapEntry, load_configuration
+from include.config import ConfigError, FileSource, MapEntry, load_configuration
 from include.config.columns import PROMISED_COLUMNS, customer_columns
 from include.config.loading import FILES
 from include.settings import DEFAULT_CONFIG, DEMO_CONFIG, PROJECT
@@ -46,6 +46,17 @@ def test_the_default_files_are_valid_with_what_every_company_has():
 
 def test_the_default_files_are_valid_with_the_published_columns():
     assert load_configuration(DEFAULT_CONFIG).audiences
+
+
+def test_what_was_checked_is_not_tried_again_while_the_folder_says_the_same(tmp_path):
+    rule = "id: loyal, name: Loyal, side: cdp, where: loyalty_points > 100, ttl_days: 30"
+    (tmp_path / "audiences.yml").write_text(f"audiences: [{{{rule}}}]\n")
+    checked = load_configuration(tmp_path, PROMISED_COLUMNS | {"loyalty_points": "bigint"})
+
+    assert load_configuration(tmp_path, PROMISED_COLUMNS, checked=checked.hash).hash == checked.hash
+    (tmp_path / "audiences.yml").write_text(f"audiences: [{{{rule.replace('100', '200')}}}]\n")
+    with pytest.raises(ConfigError, match="loyalty_points"):
+        load_configuration(tmp_path, PROMISED_COLUMNS, checked=checked.hash)
 
 
 def test_every_file_has_a_default():

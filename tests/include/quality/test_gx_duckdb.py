@@ -61,11 +61,7 @@ def test_great_expectations_says_nothing_in_the_log_of_a_gate() -> None:
 def test_counts_are_exact_and_examples_few() -> None:
     checks = [
         Check("expect_column_values_to_be_between", {"column": "i", "max_value": 99_999}, "stop"),
-        Check(
-            "unexpected_rows_expectation",
-            {"unexpected_rows_query": "select i from {batch} where i % 1000 = 7 order by i"},
-            "warn",
-        ),
+        Check("unexpected_rows_expectation", {}, "warn", "i % 1000 = 7", ("i",)),
         Check("expect_table_row_count_to_equal", {"value": 5}, "stop"),
     ]
     with open_engine() as engine:
@@ -91,6 +87,38 @@ def test_an_error_of_one_check_does_not_hide_the_others() -> None:
     assert not missing.success
     assert "nowhere" in str(missing.error)
     assert present.success
+
+
+def test_a_condition_that_cannot_be_evaluated_does_not_hide_the_others() -> None:
+    conditions = ("i > 7", "nowhere > 7", "cast('{' || i as integer) > 7", "i in (select 3)")
+    checks = [Check("unexpected_rows_expectation", {}, "stop", where, ("i",)) for where in conditions]
+    with open_engine() as engine:
+        engine.add_asset("numbers", "select i from range(10) t(i)")
+        above, missing, no_number, listed = engine.evaluate("numbers", checks)
+    assert (above.unexpected, above.examples, above.error) == (2, ({"i": 8}, {"i": 9}), None)
+    assert "nowhere" in str(missing.error)
+    assert "{" in str(no_number.error)
+    assert (listed.unexpected, listed.examples, listed.error) == (1, ({"i": 3},), None)
+
+
+def test_a_row_that_breaks_two_conditions_counts_for_both() -> None:
+    conditions = ("i > 7", "asset.i > 8", 'to_json(asset) = \'{"i":1,"j":2}\'', "j is null or i is null")
+    checks = [Check("unexpected_rows_expectation", {}, "stop", where, ("i",)) for where in conditions]
+    with open_engine() as engine:
+        engine.add_asset("numbers", "select i, if(i = 9, null, i + 1) as j from range(10) t(i)", lazy=True)
+        outcomes = engine.evaluate("numbers", checks)
+    assert [outcome.unexpected for outcome in outcomes] == [2, 1, 1, 1]
+    assert [outcome.success for outcome in outcomes] == [False] * 4
+
+
+def test_a_share_of_values_that_may_break_a_check_is_counted_though_it_holds() -> None:
+    between = Check(
+        "expect_column_values_to_be_between", {"column": "i", "max_value": 8, "mostly": 0.5}, "stop"
+    )
+    with open_engine() as engine:
+        engine.add_asset("numbers", "select i from range(10) t(i)")
+        (outcome,) = engine.evaluate("numbers", [between])
+    assert (outcome.success, outcome.unexpected) == (True, 1)
 
 
 def test_nothing_in_great_expectations_reports_to_anybody() -> None:
