@@ -25,11 +25,20 @@ NAIVE = "naive"
 STRENGTHS = {"logistic, strong penalty": 0.003, "logistic": 0.1, NAIVE: 10.0}
 FOLDS = 3
 CHOICE_ROWS = 50_000
+WORTH_BOOSTING = 0.002  # of AUC
 BAG_ROWS = 50_000
 # Of log-odds: a level may follow the newest outcome so far, and not a new kind of customers.
 MOST_SHIFT = 0.15
 
 Fit = LogisticFit | HistGradientBoostingClassifier
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A fit to all rows, and the guesses (n,) of its like that saw nothing of a row's person."""
+
+    fitted: Fit | None
+    guesses: np.ndarray
 
 
 class Design(Protocol):
@@ -83,18 +92,22 @@ def learn(
     trained_until: date,
     bags: int,
     seed: int,
-    near: Classifier | None = None,
+    near: Classifier | Trial | None = None,
 ) -> Classifier:
     """Fit `algorithm` to rows of `frame` and their `labels` (n,) of 0 and 1, and calibrate it on its newest cutoff.
 
     The calibration is learned on predictions of models that did not see the row's person. `frame` has customer_id and
-    as_of_date; `near` is a model of the same columns to begin at.
+    as_of_date; `near` is a model of the same columns to begin at, or what trying
+    the algorithm on these very rows has made of them.
     """
     rows = Rows.of(frame)
     matrix = design.transform(rows)
     latest = rows.once("as_of_date", "latest", lambda cutoff: (cutoff == cutoff.max()).to_numpy())
-    fitted = fit(algorithm, matrix, labels, seed, near.estimator if near else None)
-    guesses = out_of_fold(algorithm, matrix, labels, folds_of(rows, seed), seed, fitted)
+    if isinstance(near, Trial):
+        fitted, guesses = near.fitted, near.guesses
+    else:
+        fitted = fit(algorithm, matrix, labels, seed, near.estimator if near else None)
+        guesses = out_of_fold(algorithm, matrix, labels, folds_of(rows, seed), seed, fitted)
     is_linear = isinstance(fitted, LogisticFit)
     return Classifier(
         algorithm=algorithm,
@@ -130,23 +143,35 @@ def at_level(model: Classifier, frame: pd.DataFrame | Rows, rate: float) -> Clas
 
 def choose_algorithm(
     frame: pd.DataFrame | Rows, labels: np.ndarray, design: Design, algorithms: tuple[str, ...], seed: int
-) -> str:
-    """The algorithm of the highest AUC in cross-validation by person, the first of them when they are equal; of many
-    people, all of them are tried on the same some."""
+) -> tuple[str, Trial | None]:
+    """The algorithm of the highest AUC in cross-validation by person, the first of them when they are equal.
+
+    Of many people all of them are tried on the same some. Boosting takes many times as long, so it is tried on one fold
+    first, and on the others when it is better there than the best before it by WORTH_BOOSTING. Also returns what trying
+    the algorithm has made of all rows, if it saw them all.
+    """
     rows = Rows.of(frame)
     matrix, folds = design.transform(rows), folds_of(rows, seed)
-    if len(labels) > CHOICE_ROWS:
+    is_whole = len(labels) <= CHOICE_ROWS
+    if not is_whole:
         drawn = rows.once(
             "customer_id", ("choice", seed), lambda people: stable_uniform(people, "choice", seed)
         )
         tried = drawn < CHOICE_ROWS / len(labels)
         matrix, labels, folds = matrix[tried], labels[tried], folds[tried]
-    reached: dict[str, float] = {}
-    near = None
+    trials: dict[str, Trial] = {}
+    best, near = "", None
     for name in algorithms:
+        if name == BOOSTING and best:
+            first = folds == 0
+            guessed = out_of_fold(name, matrix, labels, np.where(first, 0, FOLDS), seed)[first]
+            lead = auc(labels[first], guessed) - auc(labels[first], trials[best].guesses[first])
+            if lead < WORTH_BOOSTING:
+                continue
         near = None if name == BOOSTING else fit(name, matrix, labels, seed, near)
-        reached[name] = round(auc(labels, out_of_fold(name, matrix, labels, folds, seed, near)), 4)
-    return max(algorithms, key=lambda name: (reached[name], -algorithms.index(name)))
+        trials[name] = Trial(near, out_of_fold(name, matrix, labels, folds, seed, near))
+        best = max(trials, key=lambda tried: round(auc(labels, trials[tried].guesses), 4))
+    return best, trials[best] if is_whole and best != BOOSTING else None
 
 
 def fit(

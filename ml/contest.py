@@ -118,8 +118,10 @@ def hold_contest(
     if space is not None and space.names:
         # Made of everything at once, though learned on the older cutoffs.
         space.transform(everything)
-        algorithm = choose_algorithm(older, known_labels, space, target.algorithms, seed)
-        challenger = learn(older, known_labels, space, algorithm, trained_until=ending, bags=0, seed=seed)
+        algorithm, trial = choose_algorithm(older, known_labels, space, target.algorithms, seed)
+        challenger = learn(
+            older, known_labels, space, algorithm, trained_until=ending, bags=0, seed=seed, near=trial
+        )
         judged["challenger"] = at_level(challenger, later, rate)
         measured = _measure(judged, guess, later, outcome, seed)
     wins = "challenger" in judged and measured["challenger - naive"]["auc"].low > 0

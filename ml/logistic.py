@@ -17,7 +17,7 @@ MAX_STEPS = 100
 # Of log-likelihood that another step would gain: a hundredth of a standard error of a coefficient.
 TOLERANCE = 5e-5
 # A matrix is kept for as long as each step leaves at most so much of what the step before had left to gain.
-KEPT = 0.1
+KEPT = 0.25
 SMALLEST_STEP = 1e-3
 CHUNK = 16_384
 

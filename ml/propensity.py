@@ -72,6 +72,7 @@ def score_customers(lake: Lake, day: date, models: Models) -> Summary:
         past = read_snapshots(lake, [("is_current", "=", False)])
         questions = _questions(lake, models)
         known = _Known(lake, past, models.seed)
+        del past
         sample = Rows(_current_sample(lake, models.seed))
         of_sample = _read_categories(lake, sample, current=True)
         cards, notes, scored = [], [], []
@@ -94,7 +95,7 @@ def score_customers(lake: Lake, day: date, models: Models) -> Summary:
             cards.append(ModelCard(question.score, outcome.version, TASK, outcome.lines))
             notes.append(outcome.note)
             scored.append((question, outcome))
-        del past, known
+        del known
         rows = _write_scores(lake, day, scored)
         write_model_cards(lake, day, TASK, cards)
     if not scored:
@@ -121,7 +122,7 @@ def _questions(lake: Lake, models: Models) -> list[Question]:
 def _target(known: _Known, question: Question, models: Models) -> tuple[str, Target | None]:
     """What is to be learned, or why nothing can be."""
     horizon = models.purchase.horizon_days
-    if known.past is None or known.past.empty:
+    if not known.samples:
         return "nobody was known a horizon ago, so no outcome is known", None
     rows, labels = known.ask(question)
     reason = _reason_to_skip(rows, labels, question, horizon)
@@ -148,13 +149,18 @@ class _Known:
     """The snapshots whose outcome is known, of which questions share what they have in common."""
 
     def __init__(self, lake: Lake, past: pd.DataFrame | None, seed: int) -> None:
-        self.lake, self.past, self.seed = lake, past, seed
-        self._samples: dict[int, Rows] = {}
+        self.lake = lake
+        self.samples: dict[int, Rows] = {}
+        if past is not None and not past.empty:
+            labelled = past[past[LABEL].notna()]
+            self.samples = {
+                rows: Rows(_sample(labelled, rows, seed)) for rows in (TRAINING_ROWS, CATEGORY_ROWS)
+            }
         self._categories: dict[str, pd.DataFrame] | None = None
 
     def ask(self, question: Question) -> tuple[Rows, np.ndarray]:
         """The rows to learn a question from, in the order of their cutoffs, and their labels (n,)."""
-        sample = self._sample(TRAINING_ROWS if question.score == MODEL else CATEGORY_ROWS)
+        sample = self.samples[TRAINING_ROWS if question.score == MODEL else CATEGORY_ROWS]
         if question.category is not None:
             if self._categories is None:
                 self._categories = _read_categories(self.lake, sample, current=False)
@@ -166,11 +172,6 @@ class _Known:
             labels[_places(sample, found)[1]] = 1.0
             return sample, labels
         return sample, numbers(sample[LABEL])
-
-    def _sample(self, rows: int) -> Rows:
-        if rows not in self._samples:
-            self._samples[rows] = Rows(_sample(self.past[self.past[LABEL].notna()], rows, self.seed))
-        return self._samples[rows]
 
 
 def _read_categories(lake: Lake, rows: Rows, *, current: bool) -> dict[str, pd.DataFrame]:
