@@ -573,10 +573,20 @@ def _cells(matrix: sparse.csr_matrix) -> np.ndarray:
 def _best_of_each(
     rows: np.ndarray, columns: np.ndarray, scores: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column of the `k` highest scores of each row, of equals the lower columns; `rows` rise."""
-    order = np.lexsort((columns, -scores, rows))
-    rows, columns = rows[order], columns[order]
-    is_among = np.arange(len(rows)) - np.searchsorted(rows, rows) < k
+    """Row and column of the `k` highest scores (n,) above 0 of each row, of equals the lower columns; `rows` rise.
+
+    Whole numbers sort several times as fast as three keys: the row, then the score, of which the bits of a float above
+    0 rise with it, then the column.
+    """
+    bits = int(columns.max(initial=0)).bit_length()
+    falling = np.uint64(0xFFFFFFFF) - scores.astype(np.float32).view(np.uint32).astype(np.uint64)
+    key = rows.astype(np.uint64) << np.uint64(32 + bits)
+    key |= falling << np.uint64(bits)
+    key |= columns.astype(np.uint64)
+    key.sort()
+    columns = (key & np.uint64((1 << bits) - 1)).astype(np.int64)
+    begin = np.searchsorted(rows, rows)
+    is_among = np.arange(len(rows)) - begin < k
     return rows[is_among], columns[is_among]
 
 
