@@ -280,7 +280,7 @@ class _Around:
     def signal(self, signal: int, index: DayIndex) -> tuple[Occurrences, Lags]:
         if signal not in self.found:
             begin, end = np.searchsorted(self.ordered.signal, [signal, signal + 1])
-            part = self.ordered.where(np.arange(begin, end))
+            part = self.ordered.where(slice(begin, end))
             self.found[signal] = part, lags_of(part, index)
         return self.found[signal]
 
@@ -460,7 +460,7 @@ def _frame(
             "trigger": [signal for _, signal in kinds],
             "trigger_kind": [kind for kind, _ in kinds],
             "window_days": windows,
-            "customers": [len(np.unique(times.customer)) for times in inside],
+            "customers": [times.customers for times in inside],
             "occurrences": [len(times) for times in inside],
             "purchases_after": real.purchases,
             "after": real.after,
