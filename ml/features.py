@@ -298,13 +298,17 @@ def refuse_features(
     so well. A value that only a few rows have tells nothing, so it takes 30 rows of either class to judge.
     """
     rows, refused = Rows.of(frame), {}
+    is_judged = labels is not None and min(labels.sum(), (1 - labels).sum()) >= ROWS_TO_JUDGE
+    if is_judged:
+        labels = np.asarray(labels, dtype=np.float64)
+        positive = np.flatnonzero(labels)
     once = rows.once("as_of_date", "one cutoff", _rows_of_one_cutoff) if "as_of_date" in rows else slice(None)
     for name in feature_columns(rows):
         reason = _left_out(name, choice) or rows.once(
             name, "refusal", lambda column: _refusal(column, column[once])
         )
-        if not reason and labels is not None and min(labels.sum(), (1 - labels).sum()) >= ROWS_TO_JUDGE:
-            reason = _telling(rows, name, np.asarray(labels, dtype=np.float64))
+        if not reason and is_judged:
+            reason = _telling(rows, name, labels, positive)
         if reason:
             refused[name] = reason
     return refused
@@ -389,9 +393,9 @@ def _refusal(column: pd.Series, once: pd.Series) -> str | None:
     return None
 
 
-def _telling(rows: Rows, name: str, labels: np.ndarray) -> str | None:
-    """Why a column foresees the labels (n,) better than any honest one, if it does."""
-    telling = _telling_auc(rows[name], rows.once(name, "codes", _codes), labels)
+def _telling(rows: Rows, name: str, labels: np.ndarray, positive: np.ndarray) -> str | None:
+    """Why a column foresees the labels (n,), 1 at `positive` (positives,), better than any honest one, if it does."""
+    telling = _telling_auc(rows[name], rows.once(name, "codes", _codes), labels, positive)
     if telling > TELLING_AUC or (telling > TELLING_AUC_OF_FEW_VALUES and rows[name].nunique() <= FEW_VALUES):
         return f"alone it tells the label (AUC {telling:.3f}), as only the future can"
     return None
@@ -444,12 +448,14 @@ def _codes(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     return codes.astype(np.int32), np.bincount(codes)
 
 
-def _telling_auc(column: pd.Series, codes: tuple[np.ndarray, np.ndarray], labels: np.ndarray) -> float:
+def _telling_auc(
+    column: pd.Series, codes: tuple[np.ndarray, np.ndarray], labels: np.ndarray, positive: np.ndarray
+) -> float:
     """The largest AUC of the column's order, of the rates of its values, and of its being there, in any direction.
 
     Most columns tell too little to come near a limit, which one count shows; of those this is less exact.
     """
-    at_most = _auc_of_rates(*codes, labels)
+    at_most = _auc_of_rates(*codes, positive)
     if at_most < SUSPICIOUS_AUC:
         return at_most
     found = [auc(labels, column.notna().to_numpy().astype(np.float64))]
@@ -480,10 +486,10 @@ def _narrow_ranges(values: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values), 0, codes)
 
 
-def _auc_of_rates(codes: np.ndarray, everyone: np.ndarray, labels: np.ndarray) -> float:
-    """The AUC of the rates of the codes (n,) among the very rows, `everyone` (codes,) of each: no other guess by the
-    codes has a higher one."""
-    positives = np.bincount(codes[labels > 0], minlength=len(everyone))
+def _auc_of_rates(codes: np.ndarray, everyone: np.ndarray, positive: np.ndarray) -> float:
+    """The AUC of the rates of the codes (n,) among the very rows, `everyone` (codes,) of each and some of them
+    `positive`: no other guess by the codes has a higher one."""
+    positives = np.bincount(codes[positive], minlength=len(everyone))
     positives, everyone = positives[everyone > 0], everyone[everyone > 0]
     order = np.argsort(positives / everyone, kind="stable")
     positives, negatives = positives[order], (everyone - positives)[order]
