@@ -161,9 +161,7 @@ class _Known:
     def ask(self, question: Question) -> tuple[Rows, np.ndarray]:
         """The rows to learn a question from, in the order of their cutoffs, and their labels (n,)."""
         # The larger sample is asked one question only, and need not be kept.
-        sample = (
-            self.samples.pop(TRAINING_ROWS) if question.score == MODEL else self.samples[CATEGORY_ROWS]
-        )
+        sample = self.samples.pop(TRAINING_ROWS) if question.score == MODEL else self.samples[CATEGORY_ROWS]
         if question.category is not None:
             if self._categories is None:
                 self._categories = _read_categories(self.lake, sample, current=False)
