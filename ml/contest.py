@@ -12,13 +12,13 @@ import pandas as pd
 from ml.champions import Champion
 from ml.classifier import ALGORITHMS, NAIVE, Classifier, at_level, choose_algorithm, learn
 from ml.drift import MAJOR, drift, population_stability
-from ml.evaluation import Estimate, auc, evaluate, exact
-from ml.features import LABEL, Choice, FeatureSpace, cutoffs, learn_space, numbers
+from ml.evaluation import Estimate, auc, exact
+from ml.features import Choice, FeatureSpace, learn_space, numbers
+from ml.influence import estimate_metrics
 from ml.registry import CardLine, model_version
+from ml.rows import Rows
 
-BOOTSTRAP_ROUNDS = 400
 METRICS = ("auc", "average_precision", "lift_at_10", "brier", "log_loss", "ece")
-CALIBRATION_METRICS = ("brier", "log_loss", "ece")
 LISTED_FEATURES = 8
 
 
@@ -31,7 +31,7 @@ class NaiveGuess:
     falling: bool = False
     per_day: bool = False
 
-    def score(self, frame: pd.DataFrame) -> np.ndarray:
+    def score(self, frame: pd.DataFrame | Rows) -> np.ndarray:
         """One number per customer, higher for likelier ones; whoever has no value is the least likely."""
         values = numbers(frame[self.column])
         if self.per_day:
@@ -40,7 +40,7 @@ class NaiveGuess:
         lowest = np.nanmin(values) if (~np.isnan(values)).any() else 0.0
         return np.where(np.isnan(values), lowest - 1, values)
 
-    def transform(self, frame: pd.DataFrame) -> np.ndarray:
+    def transform(self, frame: pd.DataFrame | Rows) -> np.ndarray:
         score = self.score(frame)
         return (np.sign(score) * np.log1p(np.abs(score)))[:, None]
 
@@ -51,22 +51,23 @@ class BaseRate:
 
     name: str = "nothing, the base rate"
 
-    def score(self, frame: pd.DataFrame) -> np.ndarray:
+    def score(self, frame: pd.DataFrame | Rows) -> np.ndarray:
         return np.zeros(len(frame))
 
-    def transform(self, frame: pd.DataFrame) -> np.ndarray:
+    def transform(self, frame: pd.DataFrame | Rows) -> np.ndarray:
         return np.zeros((len(frame), 1))
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be foreseen: the score's name, what happens in words, labelled snapshots (several cutoffs, `LABEL` of
-    0 and 1), the naive guesses to beat, how many refits give intervals, the algorithms to choose from and the features
-    that they may see."""
+    """What is to be foreseen: the score's name, what happens in words, snapshots in the order of their cutoffs with
+    their `labels` (n,) of 0 and 1, the naive guesses to beat, how many refits give intervals, the algorithms to choose
+    from and the features that they may see."""
 
     score: str
     event: str
-    snapshots: pd.DataFrame
+    snapshots: Rows
+    labels: np.ndarray
     naive: tuple[NaiveGuess, ...]
     horizon_days: int
     bags: int
@@ -88,7 +89,7 @@ class Outcome:
 
 
 def hold_contest(
-    target: Target, current: pd.DataFrame, champion: Champion | None, day: date, retrain_days: int, seed: int
+    target: Target, current: Rows, champion: Champion | None, day: date, retrain_days: int, seed: int
 ) -> Outcome:
     """Judge champion, challenger and naive guess on the newest cutoff whose outcome is known, and let the best score.
 
@@ -97,19 +98,16 @@ def hold_contest(
     champion is challenged every `retrain_days`, and at once when it is no better than the naive guess. `current`
     (a sample of today's snapshots) shows drift.
     """
-    known = cutoffs(target.snapshots)
-    newest = (target.snapshots["as_of_date"] == known[-1]).to_numpy()
-    labelled = target.snapshots[LABEL].notna().to_numpy()
-    older = target.snapshots[labelled & ~newest].reset_index(drop=True)
-    later = target.snapshots[labelled & newest].reset_index(drop=True)
+    everything, labels = target.snapshots, target.labels
+    known, first = everything.once("as_of_date", "cutoffs", _cutoffs)
+    older, later = everything.part(0, first[-1]), everything.part(first[-1], len(everything))
+    known_labels, outcome = labels[: first[-1]], labels[first[-1] :]
     ending = known[-2] + timedelta(days=target.horizon_days)
-    outcome = numbers(later[LABEL])
 
     guess = max(target.naive, key=lambda guess: auc(outcome, guess.score(later)), default=BaseRate())
-    known_labels = numbers(older[LABEL])
     naive = learn(older, known_labels, guess, NAIVE, trained_until=ending, bags=0, seed=seed)
     # Everybody is judged, and scores, at the level of the newest outcome that was known then.
-    rate = float(numbers(older.loc[older["as_of_date"] == known[-2], LABEL]).mean())
+    rate = float(labels[first[-2] : first[-1]].mean())
     judged = {NAIVE: at_level(naive, later, rate)}
     if champion is not None and _may_be_judged(champion, later, known[-1]):
         judged["champion"] = at_level(champion.judged, later, rate)
@@ -118,16 +116,11 @@ def hold_contest(
     due = not holds or champion.is_due(day, retrain_days)
     space = learn_space(older, known_labels, target.choice) if due else None
     if space is not None and space.names:
-        algorithm, guesses = choose_algorithm(older, known_labels, space, target.algorithms, seed)
+        # Made of everything at once, though learned on the older cutoffs.
+        space.transform(everything)
+        algorithm, trial = choose_algorithm(older, known_labels, space, target.algorithms, seed)
         challenger = learn(
-            older,
-            known_labels,
-            space,
-            algorithm,
-            trained_until=ending,
-            bags=0,
-            seed=seed,
-            guesses=guesses,
+            older, known_labels, space, algorithm, trained_until=ending, bags=0, seed=seed, near=trial
         )
         judged["challenger"] = at_level(challenger, later, rate)
         measured = _measure(judged, guess, later, outcome, seed)
@@ -136,23 +129,20 @@ def hold_contest(
         "challenger" in judged and measured["challenger"]["auc"].value > measured["champion"]["auc"].value
     )
 
-    everything = target.snapshots[labelled].reset_index(drop=True)
-    labels = numbers(everything[LABEL])
     until = known[-1] + timedelta(days=target.horizon_days)
     if wins and beaten:
         name, verdict = "challenger", "promoted"
-        # What tells the label was refused on the older cutoffs; here the scales are learned anew.
-        design = learn_space(everything.drop(columns=list(space.refused)))
         scoring = learn(
             everything,
             labels,
-            design,
+            space,
             judged[name].algorithm,
             trained_until=until,
             bags=target.bags,
             seed=seed,
+            near=judged[name],
         )
-        version = _version(target, design, scoring.algorithm, everything, labels, seed)
+        version = _version(target, space, scoring.algorithm, seed)
         after = Champion(version, day, day, judged[name], scoring, _columns(judged[name], scoring))
     elif holds:
         name, verdict = "champion", "kept"
@@ -162,7 +152,7 @@ def hold_contest(
     else:
         name, verdict, after = NAIVE, "refused", None
         scoring = learn(everything, labels, guess, NAIVE, trained_until=until, bags=target.bags, seed=seed)
-        version = _version(target, guess, NAIVE, everything, labels, seed)
+        version = _version(target, guess, NAIVE, seed)
     scoring = at_level(scoring, current, float(outcome.mean()))
     note = _in_words(name, judged, measured, guess, target, champion, due, float(outcome.mean()))
     lines = (
@@ -182,7 +172,13 @@ def hold_contest(
     return Outcome(verdict, scoring, version, after, lines, note)
 
 
-def _may_be_judged(champion: Champion, later: pd.DataFrame, cutoff: date) -> bool:
+def _cutoffs(cutoff: pd.Series) -> tuple[list[date], list[int]]:
+    """The cutoffs, oldest first, and the row with which each begins."""
+    known = sorted(cutoff.unique())
+    return known, [int((cutoff < each).sum()) for each in known]
+
+
+def _may_be_judged(champion: Champion, later: Rows, cutoff: date) -> bool:
     """A champion that has seen outcomes after the cutoff would be judged on what it learned."""
     return champion.judged.trained_until <= cutoff and set(champion.columns) <= set(later.columns)
 
@@ -190,24 +186,15 @@ def _may_be_judged(champion: Champion, later: pd.DataFrame, cutoff: date) -> boo
 def _measure(
     judged: Mapping[str, Classifier],
     guess: NaiveGuess | BaseRate,
-    later: pd.DataFrame,
+    later: Rows,
     outcome: np.ndarray,
     seed: int,
 ) -> dict[str, dict[str, Estimate]]:
     """Ranking metrics of all, paired with the naive guess; its calibration is of the model made of it."""
     scores = {name: model.probabilities(later) for name, model in judged.items()}
-    measured = evaluate(
-        outcome,
-        scores | {NAIVE: guess.score(later)},
-        rounds=BOOTSTRAP_ROUNDS,
-        seed=seed,
-        probabilities=[name for name in scores if name != NAIVE],
-        against=NAIVE,
+    return estimate_metrics(
+        outcome, scores | {NAIVE: guess.score(later)}, probabilities=scores, against=NAIVE, seed=seed
     )
-    calibrated = evaluate(outcome, {NAIVE: scores[NAIVE]}, probabilities=[NAIVE], rounds=1, seed=seed)
-    for metric in CALIBRATION_METRICS:
-        measured[NAIVE][metric] = calibrated[NAIVE][metric]
-    return measured
 
 
 def _metric_lines(
@@ -244,9 +231,7 @@ def _rival_lines(
     ]
 
 
-def _drift_lines(
-    scoring: Classifier, before: pd.DataFrame, current: pd.DataFrame, verdict: str
-) -> list[CardLine]:
+def _drift_lines(scoring: Classifier, before: Rows, current: Rows, verdict: str) -> list[CardLine]:
     if current.empty:
         return []
     names = [name for name in _read_by(scoring) if name in current and name in before]
@@ -302,21 +287,14 @@ def _in_words(
     return words
 
 
-def _version(
-    target: Target,
-    design: FeatureSpace | NaiveGuess | BaseRate,
-    algorithm: str,
-    frame: pd.DataFrame,
-    labels: np.ndarray,
-    seed: int,
-) -> str:
+def _version(target: Target, design: FeatureSpace | NaiveGuess | BaseRate, algorithm: str, seed: int) -> str:
     parameters = {
         "score": target.score,
         "algorithm": algorithm,
         "horizon_days": target.horizon_days,
         "seed": seed,
     }
-    return model_version(parameters, design.transform(frame), labels)
+    return model_version(parameters, design.transform(target.snapshots).T, target.labels)
 
 
 def _columns(*models: Classifier) -> tuple[str, ...]:

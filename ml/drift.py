@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
 from ml.features import categories, is_categorical, numbers
+from ml.rows import Rows
 
 BINS = 10
 # The usual reading of the index: below 0.1 no shift, above 0.25 a major one (Siddiqi 2006, Credit Risk Scorecards).
@@ -18,34 +21,58 @@ def population_stability(before: np.ndarray, now: np.ndarray) -> float:
     size of `before`; missing values are a bin of their own. 0 when either is empty."""
     if not len(before) or not len(now):
         return 0.0
-    known = before[~np.isnan(before)]
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1])) if len(known) else np.zeros(0)
-    return _index(_binned(before, edges), _binned(now, edges), len(edges) + 2)
+    edges = _edges(before)
+    counts = [np.bincount(_binned(values, edges), minlength=len(edges) + 2) for values in (before, now)]
+    return _index(*counts)
 
 
-def drift(before: pd.DataFrame, now: pd.DataFrame, columns: list[str]) -> dict[str, float]:
-    """The index of each of `columns`, which both frames have, the largest first."""
+def drift(before: pd.DataFrame | Rows, now: pd.DataFrame | Rows, columns: list[str]) -> dict[str, float]:
+    """The index of each of `columns`, which both have, the largest first."""
+    before, now = Rows.of(before), Rows.of(now)
     found = {}
     for name in columns:
-        if is_categorical(before[name]):
-            known = pd.Index(pd.unique(categories(before[name]))[:MAXIMUM_CATEGORIES])
-            found[name] = _index(
-                known.get_indexer(categories(before[name])) + 1,
-                known.get_indexer(categories(now[name])) + 1,
-                len(known) + 1,
-            )
-        else:
-            found[name] = population_stability(numbers(before[name]), numbers(now[name]))
+        bins, expected = before.once(name, "bins", _bins)
+        actual = now.once(name, bins, bins.count)
+        found[name] = _index(expected, actual)
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+@dataclass(frozen=True)
+class _Bins:
+    """What the values of a column are counted by: the edges of numbers, or the categories that are known."""
+
+    edges: tuple[float, ...] = ()
+    known: tuple[str, ...] | None = None
+
+    def count(self, column: pd.Series) -> np.ndarray:
+        """How many rows each bin (bins,) has, the first of them those whose value is missing or unknown."""
+        if self.known is not None:
+            place = pd.Index(self.known).get_indexer(categories(column)) + 1
+            return np.bincount(place, minlength=len(self.known) + 1)
+        return np.bincount(_binned(numbers(column), np.array(self.edges)), minlength=len(self.edges) + 2)
+
+
+def _bins(column: pd.Series) -> tuple[_Bins, np.ndarray]:
+    """The bins that a column gives, and how many of its own rows are in each."""
+    if is_categorical(column):
+        bins = _Bins(known=tuple(pd.unique(categories(column))[:MAXIMUM_CATEGORIES]))
+    else:
+        bins = _Bins(tuple(_edges(numbers(column)).tolist()))
+    return bins, bins.count(column)
+
+
+def _edges(values: np.ndarray) -> np.ndarray:
+    known = values[~np.isnan(values)]
+    return np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1])) if len(known) else np.zeros(0)
 
 
 def _binned(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values), 0, np.searchsorted(edges, values, side="right") + 1)
 
 
-def _index(before: np.ndarray, now: np.ndarray, bins: int) -> float:
-    """Each bin is held away from 0 by half a row, so that an empty one is no infinite shift."""
-    expected = np.bincount(before, minlength=bins) + 0.5
-    actual = np.bincount(now, minlength=bins) + 0.5
+def _index(before: np.ndarray, now: np.ndarray) -> float:
+    """The index of two counts (bins,); each bin is held away from 0 by half a row, so that an empty one is no infinite
+    shift."""
+    expected, actual = before + 0.5, now + 0.5
     expected, actual = expected / expected.sum(), actual / actual.sum()
     return float(((actual - expected) * np.log(actual / expected)).sum())

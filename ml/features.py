@@ -22,6 +22,7 @@ from include.lake import Lake
 from include.ledger import StepFailed
 from include.settings import settings
 from ml.evaluation import auc
+from ml.rows import Rows
 from ml.tables import read_table
 
 SNAPSHOTS = "customer_feature_snapshots"
@@ -96,6 +97,15 @@ class NumericFeature:
     scale: float
     has_missing: bool
 
+    def scaled(self, column: pd.Series) -> np.ndarray:
+        """The column (n,) as a model sees it."""
+        raw = numbers(column)
+        values = np.where(np.isnan(raw), self.fill, raw)
+        if self.is_logarithmic:
+            values = np.log1p(np.maximum(values, 0.0))
+        scaled = (values - self.center) / self.scale
+        return np.clip(scaled, -SCALED_LIMIT, SCALED_LIMIT).astype(np.float32)
+
 
 @dataclass(frozen=True)
 class CategoricalFeature:
@@ -103,6 +113,10 @@ class CategoricalFeature:
 
     name: str
     categories: tuple[str, ...]
+
+    def place(self, column: pd.Series) -> np.ndarray:
+        """Which of the categories each row (n,) has, -1 for none of them."""
+        return pd.Index(self.categories).get_indexer(categories(column)).astype(np.int8)
 
 
 @dataclass(frozen=True)
@@ -126,21 +140,25 @@ class FeatureSpace:
             ),
         ]
 
-    def transform(self, frame: pd.DataFrame) -> np.ndarray:
+    def transform(self, rows: pd.DataFrame | Rows) -> np.ndarray:
         """The matrix (rows, names) of scaled features; values beyond 8 scales are cut off."""
-        columns, missing = [], []
-        for feature in self.numeric:
-            raw = numbers(frame[feature.name])
+        return Rows.of(rows).latest(self, self._matrix)
+
+    def _matrix(self, rows: Rows) -> np.ndarray:
+        # Column by column, as they are made, and as models read them.
+        columns = np.empty((len(self.names), len(rows)), dtype=np.float32)
+        at = len(self.numeric)
+        for place, feature in enumerate(self.numeric):
+            columns[place] = rows.row_by_row(feature.name, feature, feature.scaled)
             if feature.has_missing:
-                missing.append(np.isnan(raw).astype(np.float64))
-            values = np.where(np.isnan(raw), feature.fill, raw)
-            if feature.is_logarithmic:
-                values = np.log1p(np.maximum(values, 0.0))
-            columns.append(np.clip((values - feature.center) / feature.scale, -SCALED_LIMIT, SCALED_LIMIT))
+                columns[at] = rows.row_by_row(feature.name, "missing", _is_missing)
+                at += 1
         for feature in self.categorical:
-            place = pd.Index(feature.categories).get_indexer(categories(frame[feature.name]))
-            missing.extend((place == at).astype(np.float64) for at in range(len(feature.categories)))
-        return np.column_stack([*columns, *missing]) if columns or missing else np.zeros((len(frame), 0))
+            place = rows.row_by_row(feature.name, feature, feature.place)
+            for number in range(len(feature.categories)):
+                columns[at] = place == number
+                at += 1
+        return columns.T
 
 
 class Choice(Protocol):
@@ -239,50 +257,37 @@ def _dated(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(as_of_date=pd.to_datetime(frame["as_of_date"]).dt.date)
 
 
-def cutoffs(snapshots: pd.DataFrame) -> list[date]:
-    """The cutoffs whose labels are known, oldest first."""
-    return sorted(snapshots.loc[snapshots[LABEL].notna(), "as_of_date"].unique())
-
-
 def learn_space(
-    frame: pd.DataFrame, labels: np.ndarray | None = None, choice: Choice | None = None
+    frame: pd.DataFrame | Rows, labels: np.ndarray | None = None, choice: Choice | None = None
 ) -> FeatureSpace:
     """Choose and scale the features of `frame`, the training rows; `labels` (rows,) let it look for leaks.
 
     A column is allowed by its type (numbers, booleans, categories) and refused when `choice` leaves it out, when it
     identifies a row, tells the label, or does not vary.
     """
-    refused = refuse_features(frame, labels, choice)
+    rows = Rows.of(frame)
+    refused = refuse_features(rows, labels, choice)
     numeric, categorical = [], []
-    for name in feature_columns(frame):
+    for name in feature_columns(rows):
         if name in refused:
             continue
-        if is_categorical(frame[name]):
-            shares = pd.Series(categories(frame[name])).value_counts(normalize=True)
-            ordered = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
-            kept = [
-                category for category, share in ordered if category != "" and MIN_CATEGORY_SHARE <= share < 1
-            ]
-            if kept:
-                categorical.append(CategoricalFeature(name, tuple(kept[:MAX_CATEGORIES])))
-            else:
-                refused[name] = "does not vary"
+        feature = rows.once(name, "feature", _learn_feature)
+        if feature is None:
+            refused[name] = "does not vary"
+        elif isinstance(feature, CategoricalFeature):
+            categorical.append(feature)
         else:
-            feature = _learn_numeric(name, numbers(frame[name]))
-            if feature is None:
-                refused[name] = "does not vary"
-            else:
-                numeric.append(feature)
+            numeric.append(feature)
     return FeatureSpace(tuple(numeric), tuple(categorical), refused)
 
 
-def feature_columns(frame: pd.DataFrame) -> list[str]:
+def feature_columns(frame: pd.DataFrame | Rows) -> list[str]:
     """The columns that are no bookkeeping, in alphabetical order so that results do not hang on theirs."""
     return sorted(name for name in frame.columns if name not in BOOKKEEPING)
 
 
 def refuse_features(
-    frame: pd.DataFrame, labels: np.ndarray | None = None, choice: Choice | None = None
+    frame: pd.DataFrame | Rows, labels: np.ndarray | None = None, choice: Choice | None = None
 ) -> dict[str, str]:
     """Say for every column that must not be learned from why not: the leak guard.
 
@@ -292,10 +297,18 @@ def refuse_features(
     by the rate of each value or range of values as other rows have it, or by being missing. No honest feature foresees
     so well. A value that only a few rows have tells nothing, so it takes 30 rows of either class to judge.
     """
-    refused = {}
-    once = _rows_of_one_cutoff(frame)
-    for name in feature_columns(frame):
-        reason = _left_out(name, choice) or _refusal(frame[name], frame.loc[once, name], labels)
+    rows, refused = Rows.of(frame), {}
+    is_judged = labels is not None and min(labels.sum(), (1 - labels).sum()) >= ROWS_TO_JUDGE
+    if is_judged:
+        labels = np.asarray(labels, dtype=np.float64)
+        positive = np.flatnonzero(labels)
+    once = rows.once("as_of_date", "one cutoff", _rows_of_one_cutoff) if "as_of_date" in rows else slice(None)
+    for name in feature_columns(rows):
+        reason = _left_out(name, choice) or rows.once(
+            name, "refusal", lambda column: _refusal(column, column[once])
+        )
+        if not reason and is_judged:
+            reason = _telling(rows, name, labels, positive)
         if reason:
             refused[name] = reason
     return refused
@@ -310,15 +323,14 @@ def _left_out(name: str, choice: Choice | None) -> str | None:
     return "left out by models.yml"
 
 
-def _rows_of_one_cutoff(frame: pd.DataFrame) -> np.ndarray:
-    """The rows of the cutoff with most of them: over several, even an id repeats."""
-    if "as_of_date" not in frame or frame.empty:
-        return np.ones(len(frame), dtype=bool)
-    cutoff = frame["as_of_date"].astype(str)
-    return (cutoff == cutoff.value_counts().sort_index(ascending=False).idxmax()).to_numpy()
+def _rows_of_one_cutoff(cutoff: pd.Series) -> np.ndarray:
+    """The rows of the cutoff with most of them, of equals the last: over several, even an id repeats."""
+    number, known = pd.factorize(cutoff.astype(str), sort=True)
+    counts = np.bincount(number, minlength=len(known))
+    return number == len(known) - 1 - int(np.argmax(counts[::-1])) if len(known) else number == 0
 
 
-def find_column(frame: pd.DataFrame, patterns: tuple[str, ...]) -> str | None:
+def find_column(frame: pd.DataFrame | Rows, patterns: tuple[str, ...]) -> str | None:
     """The first numeric column whose name one of the patterns describes, best pattern first."""
     for pattern in patterns:
         for name in feature_columns(frame):
@@ -365,7 +377,8 @@ def _is_boolean_object(column: pd.Series) -> bool:
     return column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) in ("boolean", "empty")
 
 
-def _refusal(column: pd.Series, once: pd.Series, labels: np.ndarray | None) -> str | None:
+def _refusal(column: pd.Series, once: pd.Series) -> str | None:
+    """What speaks against a column whatever is to be foreseen; `once` are its rows of one cutoff."""
     name = str(column.name)
     if IDENTIFYING_NAME.search(name):
         return "named like an identifier or a date"
@@ -377,10 +390,14 @@ def _refusal(column: pd.Series, once: pd.Series, labels: np.ndarray | None) -> s
         return "holds dates"
     if _is_like_an_id(once):
         return "different in every row, as an identifier is"
-    if labels is not None and min(labels.sum(), (1 - labels).sum()) >= ROWS_TO_JUDGE:
-        telling = _telling_auc(column, np.asarray(labels, dtype=np.float64))
-        if telling > TELLING_AUC or (telling > TELLING_AUC_OF_FEW_VALUES and column.nunique() <= FEW_VALUES):
-            return f"alone it tells the label (AUC {telling:.3f}), as only the future can"
+    return None
+
+
+def _telling(rows: Rows, name: str, labels: np.ndarray, positive: np.ndarray) -> str | None:
+    """Why a column foresees the labels (n,), 1 at `positive` (positives,), better than any honest one, if it does."""
+    telling = _telling_auc(rows[name], rows.once(name, "codes", _codes), labels, positive)
+    if telling > TELLING_AUC or (telling > TELLING_AUC_OF_FEW_VALUES and rows[name].nunique() <= FEW_VALUES):
+        return f"alone it tells the label (AUC {telling:.3f}), as only the future can"
     return None
 
 
@@ -425,26 +442,29 @@ def _is_like_an_id(column: pd.Series) -> bool:
     return distance <= (UNIFORM_DISTANCE_OF_A_CODE if is_code else UNIFORM_DISTANCE_OF_AN_ID)
 
 
-def _telling_auc(column: pd.Series, labels: np.ndarray) -> float:
+def _codes(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """The code (n,) of each row's value or narrow range of values, and how many rows each code (codes,) has."""
+    codes = pd.factorize(categories(column))[0] if is_categorical(column) else _narrow_ranges(numbers(column))
+    return codes.astype(np.int32), np.bincount(codes)
+
+
+def _telling_auc(
+    column: pd.Series, codes: tuple[np.ndarray, np.ndarray], labels: np.ndarray, positive: np.ndarray
+) -> float:
     """The largest AUC of the column's order, of the rates of its values, and of its being there, in any direction.
 
     Most columns tell too little to come near a limit, which one count shows; of those this is less exact.
     """
+    at_most = _auc_of_rates(*codes, positive)
+    if at_most < SUSPICIOUS_AUC:
+        return at_most
+    found = [auc(labels, column.notna().to_numpy().astype(np.float64))]
     if is_categorical(column):
-        codes = pd.factorize(categories(column))[0]
-        at_most = _auc_of_rates(codes, labels)
-        if at_most < SUSPICIOUS_AUC:
-            return at_most
-        found = [auc(labels, column.notna().to_numpy().astype(np.float64))]
-        found.append(auc(labels, _rates_of_others(codes, labels)))
+        found.append(auc(labels, _rates_of_others(codes[0], labels)))
     else:
         values = numbers(column)
         if np.isnan(values).all():
             return 0.5
-        at_most = _auc_of_rates(_narrow_ranges(values), labels)
-        if at_most < SUSPICIOUS_AUC:
-            return at_most
-        found = [auc(labels, column.notna().to_numpy().astype(np.float64))]
         found.append(auc(labels, np.where(np.isnan(values), np.nanmedian(values), values)))
         found.append(_auc_of_ranges(values, labels))
     return max(max(value, 1 - value) for value in found)
@@ -453,6 +473,8 @@ def _telling_auc(column: pd.Series, labels: np.ndarray) -> float:
 def _narrow_ranges(values: np.ndarray) -> np.ndarray:
     """The code (n,) of each value: ranges of equally many rows, the values between them by themselves, and missing."""
     known = values[~np.isnan(values)]
+    if not len(known):
+        return np.zeros(len(values), dtype=np.int64)
     edges = np.unique(
         np.quantile(
             known[:: -(-len(known) // ROWS_OF_RANGES)],
@@ -464,10 +486,10 @@ def _narrow_ranges(values: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values), 0, codes)
 
 
-def _auc_of_rates(codes: np.ndarray, labels: np.ndarray) -> float:
-    """The AUC of the rates of the codes (n,) among the very rows: no other guess by the codes has a higher one."""
-    positives = np.bincount(codes, weights=labels)
-    everyone = np.bincount(codes)
+def _auc_of_rates(codes: np.ndarray, everyone: np.ndarray, positive: np.ndarray) -> float:
+    """The AUC of the rates of the codes (n,) among the very rows, `everyone` (codes,) of each and some of them
+    `positive`: no other guess by the codes has a higher one."""
+    positives = np.bincount(codes[positive], minlength=len(everyone))
     positives, everyone = positives[everyone > 0], everyone[everyone > 0]
     order = np.argsort(positives / everyone, kind="stable")
     positives, negatives = positives[order], (everyone - positives)[order]
@@ -503,6 +525,21 @@ def _rates_of_others(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
         rates = np.where(counts >= ROWS_TO_JUDGE / 2, sums / np.maximum(counts, 1), labels.mean())
         guesses[~told] = rates[codes[~told]]
     return guesses
+
+
+def _learn_feature(column: pd.Series) -> NumericFeature | CategoricalFeature | None:
+    """How a column becomes numbers, or None when it does not vary."""
+    name = str(column.name)
+    if not is_categorical(column):
+        return _learn_numeric(name, numbers(column))
+    shares = pd.Series(categories(column)).value_counts(normalize=True)
+    ordered = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
+    kept = [category for category, share in ordered if category != "" and MIN_CATEGORY_SHARE <= share < 1]
+    return CategoricalFeature(name, tuple(kept[:MAX_CATEGORIES])) if kept else None
+
+
+def _is_missing(column: pd.Series) -> np.ndarray:
+    return np.isnan(numbers(column))
 
 
 def _learn_numeric(name: str, raw: np.ndarray) -> NumericFeature | None:

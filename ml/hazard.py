@@ -49,9 +49,9 @@ class Days:
 
 @dataclass(frozen=True)
 class HazardFit:
-    """Logarithms of hazard ratios (columns,) and their covariance (columns, columns), robust to what the purchases
-    of one customer have in common. `is_known` is false for a column whose days never differ from the others' within a
-    stratum, or on which nothing can be learned: its ratio comes from the prior alone."""
+    """Logarithms of hazard ratios (columns,) and the covariance (asked, asked) of those asked for, robust to what the
+    purchases of one customer have in common. `is_known` is false for a column whose days never differ from the others'
+    within a stratum, or on which nothing can be learned: its ratio comes from the prior alone."""
 
     log_ratio: np.ndarray
     covariance: np.ndarray
@@ -59,19 +59,24 @@ class HazardFit:
 
     @property
     def error(self) -> np.ndarray:
-        """Standard errors (columns,)."""
+        """Standard errors (asked,)."""
         return np.sqrt(np.diag(self.covariance))
 
 
 def fit_hazard(
-    days: Days, exposures: csr_matrix, prior_deviation: np.ndarray, start: np.ndarray | None = None
+    days: Days,
+    exposures: csr_matrix,
+    prior_deviation: np.ndarray,
+    start: np.ndarray | None = None,
+    asked: int = 0,
 ) -> HazardFit:
     """Fit hazard ratios of the columns of `exposures` (days, columns) jointly, by Newton's method.
 
     `prior_deviation` (columns,) is the standard deviation of a normal prior around no effect: wide for effects that
     are asked for, narrow for the many effects of calendar days, which small data cannot tell apart. Standard errors
     are the larger of the robust (sandwich, clusters with the usual small-sample factor) and the model's own. `start`
-    (columns,) is where to begin: a fit of nearly the same columns saves steps.
+    (columns,) is where to begin: a fit of nearly the same columns saves steps. Covariances are of the columns from
+    `asked` on.
     """
     columns = exposures.shape[1]
     precision = 1.0 / prior_deviation**2
@@ -123,12 +128,14 @@ def fit_hazard(
             break
     if since > SAME_CURVATURE:
         observed = information(share, expected)
-    inverse = cho_solve(cho_factor(observed + np.diag(precision)), np.eye(columns))
-    score = _cluster_scores(days, exposures, purchases - expected)
-    clusters = max(score.shape[0], 2)
-    robust = inverse @ (score.T @ score) @ inverse * clusters / (clusters - 1)
     known = np.diag(observed) > precision
-    return HazardFit(log_ratio, _wider(robust, inverse), known)
+    if asked == columns:
+        return HazardFit(log_ratio, np.zeros((0, 0)), known)
+    inverse = cho_solve(cho_factor(observed + np.diag(precision)), np.eye(columns)[:, asked:])
+    influence = _cluster_scores(days, exposures, purchases - expected) @ inverse
+    clusters = max(influence.shape[0], 2)
+    robust = influence.T @ influence * clusters / (clusters - 1)
+    return HazardFit(log_ratio, _wider(robust, inverse[asked:]), known)
 
 
 @dataclass(frozen=True)
@@ -185,14 +192,14 @@ def _scaled(matrix: csr_matrix, weight: np.ndarray) -> csr_matrix:
     return csr_matrix((data, matrix.indices, matrix.indptr), matrix.shape)
 
 
-def _cluster_scores(days: Days, exposures: csr_matrix, residual: np.ndarray) -> np.ndarray:
+def _cluster_scores(days: Days, exposures: csr_matrix, residual: np.ndarray) -> csr_matrix:
     """The gradient that each customer adds (customers, columns)."""
     _, position = np.unique(days.cluster, return_inverse=True)
     of_day = np.repeat(position, np.diff(days.begin))
     summing = csr_matrix(
         (residual, (of_day, np.arange(len(residual)))), (int(position.max()) + 1, len(residual))
     )
-    return (summing @ exposures).toarray()
+    return summing @ exposures
 
 
 def _wider(robust: np.ndarray, model: np.ndarray) -> np.ndarray:

@@ -24,7 +24,6 @@ from ml.features import (
     LABEL,
     RECENCY_NAMES,
     SNAPSHOTS,
-    cutoffs,
     find_column,
     numbers,
     read_current,
@@ -32,6 +31,7 @@ from ml.features import (
     refuse_another_day,
 )
 from ml.registry import ModelCard, Summary, skipped_card, write_model_cards
+from ml.rows import Rows
 from ml.tables import CUSTOMER_SCORES, read_table, stable_uniform, write_table
 from ml.threads import single_threaded
 
@@ -71,10 +71,13 @@ def score_customers(lake: Lake, day: date, models: Models) -> Summary:
         refuse_another_day(lake, day)
         past = read_snapshots(lake, [("is_current", "=", False)])
         questions = _questions(lake, models)
-        sample = _current_sample(lake, models.seed)
+        known = _Known(lake, past, models.seed)
+        del past
+        sample = Rows(_current_sample(lake, models.seed))
+        of_sample = _read_categories(lake, sample, current=True)
         cards, notes, scored = [], [], []
         for question in questions:
-            reason, target = _target(lake, past, question, models)
+            reason, target = _target(known, question, models)
             if target is None:
                 cards.append(skipped_card(question.score, TASK, reason))
                 write_champion(lake, day, _file_of(question.score), None)
@@ -82,7 +85,7 @@ def score_customers(lake: Lake, day: date, models: Models) -> Summary:
                 continue
             outcome = hold_contest(
                 target,
-                _for_question(lake, sample, question, current=True),
+                _with_category(sample, of_sample, question),
                 read_champion(lake, day, _file_of(question.score)),
                 day,
                 models.purchase.retrain_days,
@@ -92,6 +95,7 @@ def score_customers(lake: Lake, day: date, models: Models) -> Summary:
             cards.append(ModelCard(question.score, outcome.version, TASK, outcome.lines))
             notes.append(outcome.note)
             scored.append((question, outcome))
+        del known
         rows = _write_scores(lake, day, scored)
         write_model_cards(lake, day, TASK, cards)
     if not scored:
@@ -115,66 +119,120 @@ def _questions(lake: Lake, models: Models) -> list[Question]:
     ]
 
 
-def _target(
-    lake: Lake, past: pd.DataFrame | None, question: Question, models: Models
-) -> tuple[str, Target | None]:
+def _target(known: _Known, question: Question, models: Models) -> tuple[str, Target | None]:
     """What is to be learned, or why nothing can be."""
     horizon = models.purchase.horizon_days
-    if past is None or past.empty:
+    if not known.samples:
         return "nobody was known a horizon ago, so no outcome is known", None
-    rows = TRAINING_ROWS if question.score == MODEL else CATEGORY_ROWS
-    labelled = _sample(past[past[LABEL].notna()], rows, models.seed)
-    labelled = _for_question(lake, labelled, question, current=False)
-    reason = _reason_to_skip(labelled, question, horizon)
+    rows, labels = known.ask(question)
+    reason = _reason_to_skip(rows, labels, question, horizon)
     if reason:
         return reason, None
-    naive = _naive_guesses(labelled, question)
+    naive = _naive_guesses(rows, question)
     bags = BAGS if question.score == MODEL else CATEGORY_BAGS
     # Boosting takes twenty times as long and was no better than by 0.002 in any of the demo's categories.
     algorithms = ALGORITHMS if question.category is None else LINEAR
     return "", Target(
-        question.score, question.event, labelled, naive, horizon, bags, algorithms, models.purchase.features
+        question.score,
+        question.event,
+        rows,
+        labels,
+        naive,
+        horizon,
+        bags,
+        algorithms,
+        models.purchase.features,
     )
 
 
-def _for_question(lake: Lake, snapshots: pd.DataFrame, question: Question, *, current: bool) -> pd.DataFrame:
-    """The snapshots (customers at cutoffs) with the label and the further features of a question.
+class _Known:
+    """The snapshots whose outcome is known, of which questions share what they have in common."""
 
-    The hand-over of categories is in the order of customers, so of a block of them only its part is read.
+    def __init__(self, lake: Lake, past: pd.DataFrame | None, seed: int) -> None:
+        self.lake = lake
+        self.samples: dict[int, Rows] = {}
+        if past is not None and not past.empty:
+            labelled = past[past[LABEL].notna()]
+            self.samples = {
+                rows: Rows(_sample(labelled, rows, seed)) for rows in (TRAINING_ROWS, CATEGORY_ROWS)
+            }
+        self._categories: dict[str, pd.DataFrame] | None = None
+
+    def ask(self, question: Question) -> tuple[Rows, np.ndarray]:
+        """The rows to learn a question from, in the order of their cutoffs, and their labels (n,)."""
+        # The larger sample is asked one question only, and need not be kept.
+        sample = self.samples.pop(TRAINING_ROWS) if question.score == MODEL else self.samples[CATEGORY_ROWS]
+        if question.category is not None:
+            if self._categories is None:
+                self._categories = _read_categories(self.lake, sample, current=False)
+            rows = _with_category(sample, self._categories, question)
+            return rows, np.nan_to_num(numbers(rows[LABEL]))
+        if question.is_custom:
+            found = read_table(self.lake.staged(LABEL_TABLE), [("score", "=", question.score)])
+            labels = np.zeros(len(sample))
+            labels[_places(sample, found)[1]] = 1.0
+            return sample, labels
+        return sample, numbers(sample[LABEL])
+
+
+def _read_categories(lake: Lake, rows: Rows, *, current: bool) -> dict[str, pd.DataFrame]:
+    """The hand-over of categories for some rows, by category.
+
+    It is in the order of customers, so of a block of them only its part is read.
     """
-    if question.category is not None and not snapshots.empty:
-        found = read_table(
-            lake.staged(CATEGORY_TABLE),
-            [
-                ("category", "=", question.category),
-                ("is_current", "=", current),
-                ("customer_id", ">=", snapshots["customer_id"].min()),
-                ("customer_id", "<=", snapshots["customer_id"].max()),
-            ],
-        )
-        return _with_category(snapshots, found)
-    if question.is_custom and not current:
-        found = read_table(lake.staged(LABEL_TABLE), [("score", "=", question.score)])
-        happened = _keyed(found).assign(happened=True)[[*KEYS, "happened"]]
-        joined = snapshots[KEYS].merge(happened, on=KEYS, how="left")
-        return snapshots.assign(**{LABEL: joined["happened"].notna().to_numpy(dtype=np.float64)})
-    return snapshots
+    if rows.empty or not lake.staged(CATEGORY_TABLE).exists():
+        return {}
+    found = read_table(
+        lake.staged(CATEGORY_TABLE),
+        [
+            ("is_current", "=", current),
+            ("customer_id", ">=", rows["customer_id"].min()),
+            ("customer_id", "<=", rows["customer_id"].max()),
+        ],
+    )
+    return dict(list(found.drop(columns="is_current").groupby("category", sort=False)))
 
 
-def _with_category(snapshots: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
-    """Customers who have nothing to do with a category have no row there: their counts are 0, the rest is missing."""
-    found = _keyed(found).drop(columns=["category", "is_current"])
-    joined = snapshots.drop(columns=[LABEL], errors="ignore").merge(found, on=KEYS, how="left")
-    counts = [name for name in found.columns if name.startswith("category_") and "since" not in name]
-    joined[counts] = joined[counts].fillna(0)
-    return joined.assign(**{LABEL: joined[LABEL].astype("Float64").fillna(0.0)})
+def _with_category(rows: Rows, found: dict[str, pd.DataFrame], question: Question) -> Rows:
+    """The rows with the columns of the question's category, if it has one.
+
+    Customers who have nothing to do with a category have no row there: their counts are 0, the rest is missing.
+    """
+    if question.category is None or rows.empty:
+        return rows
+    of_category = found.get(question.category, next(iter(found.values()))[:0])
+    there, at = _places(rows, of_category)
+    columns = {}
+    for name in of_category.columns.difference([*KEYS, "category"]):
+        counts = name.startswith("category_") and "since" not in name
+        columns[name] = np.full(len(rows), 0.0 if counts else np.nan)
+        columns[name][at] = numbers(of_category[name])[there]
+    return Rows(pd.DataFrame(columns), rows)
 
 
-def _keyed(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(as_of_date=pd.to_datetime(frame["as_of_date"]).dt.date)
+def _places(rows: Rows, found: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows of `found` are of the customers and cutoffs of some rows, and at which of these they are."""
+    cutoff = pd.to_datetime(found["as_of_date"]).dt.date
+    index = rows.once("customer_id", "index", lambda people: _index_of(people, rows["as_of_date"]))
+    there, at = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    for day, (begin, people) in index.items():
+        of_day = np.flatnonzero(cutoff == day)
+        place = people.get_indexer(found["customer_id"].iloc[of_day])
+        there.append(of_day[place >= 0])
+        at.append(begin + place[place >= 0])
+    return np.concatenate(there), np.concatenate(at)
 
 
-def _naive_guesses(frame: pd.DataFrame, question: Question) -> tuple[NaiveGuess, ...]:
+def _index_of(people: pd.Series, cutoff: pd.Series) -> dict[date, tuple[int, pd.Index]]:
+    """The first row of each cutoff and its customers; rows are in the order of their cutoffs."""
+    index = {}
+    for day in cutoff.unique():
+        of_day = np.flatnonzero(cutoff == day)
+        index[day] = int(of_day[0]), pd.Index(people.iloc[of_day])
+    return index
+
+
+def _naive_guesses(frame: Rows, question: Question) -> tuple[NaiveGuess, ...]:
     guesses = []
     recency, frequency = find_column(frame, RECENCY_NAMES), find_column(frame, FREQUENCY_NAMES)
     if question.category is not None:
@@ -200,9 +258,10 @@ def _write_scores(lake: Lake, day: date, scored: list[tuple[Question, Outcome]])
     intervals: list[list[np.ndarray]] = [[] for _ in scored]
     for block in read_current(lake, SCORING_BLOCK):
         customers.append(block["customer_id"].to_numpy(dtype=object))
+        rows_of_block = Rows(block)
+        found = _read_categories(lake, rows_of_block, current=True)
         for (question, outcome), parts in zip(scored, intervals, strict=True):
-            frame = _for_question(lake, block, question, current=True)
-            parts.append(np.stack(outcome.scoring.interval(frame)))
+            parts.append(np.stack(outcome.scoring.interval(_with_category(rows_of_block, found, question))))
     everybody = np.concatenate(customers)
     order = np.argsort(everybody.astype(str), kind="stable")
     everybody = everybody[order]
@@ -262,19 +321,20 @@ def _file_of(score: str) -> str:
     return score if score.isidentifier() else hashlib.sha256(score.encode()).hexdigest()[:16]
 
 
-def _reason_to_skip(labelled: pd.DataFrame, question: Question, horizon_days: int) -> str | None:
-    known = cutoffs(labelled)
+def _reason_to_skip(rows: Rows, labels: np.ndarray, question: Question, horizon_days: int) -> str | None:
+    cutoff = rows["as_of_date"]
+    known = sorted(cutoff.unique())
     if len(known) < 2:
         return (
             f"two cutoffs with a known outcome are needed, one to learn on and a later one to judge on; there are "
             f"{len(known)}, so {2 * horizon_days} days of history before the day are missing"
         )
-    for cutoff in (known[0], known[-1]):
-        labels = numbers(labelled.loc[labelled["as_of_date"] == cutoff, LABEL])
-        yes, no = int(labels.sum()), int(len(labels) - labels.sum())
+    for day in (known[0], known[-1]):
+        of_day = labels[(cutoff == day).to_numpy()]
+        yes, no = int(of_day.sum()), int(len(of_day) - of_day.sum())
         if yes < MIN_POSITIVES or no < MIN_NEGATIVES:
             return (
-                f"of {len(labels):,} customers on {cutoff:%Y-%m-%d} {yes:,} {question.event} within {horizon_days} "
+                f"of {len(of_day):,} customers on {day:%Y-%m-%d} {yes:,} {question.event} within {horizon_days} "
                 f"days and {no:,} did not; at least {MIN_POSITIVES} and {MIN_NEGATIVES} are needed"
             )
     return None

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import false_discovery_control, hypergeom, norm
+from scipy.special import gammaln
+from scipy.stats import false_discovery_control, norm
 
 CONFIDENCE = 0.95
 FALSE_DISCOVERIES = 0.05
+NEGLIGIBLE = 1e-16
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,7 @@ def lifts(inside: np.ndarray, group: np.ndarray, total: np.ndarray, everybody: n
         ) ** 2 * held_elsewhere * (1 - held_elsewhere) / (others + 1)
         center = np.log(held / overall)
     spread = norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt(variance)
-    fewer = hypergeom.cdf(inside, everybody, total, group)
-    more = hypergeom.sf(inside - 1, everybody, total, group)
-    p_value = np.clip(2 * np.minimum(fewer, more), 0, 1)
+    p_value = _exact_p_values(inside, group, total, everybody)
     return Lifts(
         share=share,
         share_elsewhere=share_elsewhere,
@@ -66,6 +66,37 @@ def lifts(inside: np.ndarray, group: np.ndarray, total: np.ndarray, everybody: n
         p_value=p_value,
         q_value=q_values(p_value),
     )
+
+
+def _exact_p_values(
+    inside: np.ndarray, group: np.ndarray, total: np.ndarray, everybody: np.ndarray
+) -> np.ndarray:
+    """Fisher's exact p-values (cells,), two-sided by doubling the smaller tail of the hypergeometric distribution.
+
+    Only the tail on the far side of what is expected is added up, from its largest term outwards, of all cells at once:
+    scipy, which adds up both for one cell after another, took 9 s of 34,000 cells of large groups.
+    """
+    is_fewer = inside * everybody <= group * total
+    # That many of the group did it is that few of them did not.
+    few = np.where(is_fewer, inside, group - inside).astype(np.float64)
+    total = np.where(is_fewer, total, everybody - total).astype(np.float64)
+    group, everybody = group.astype(np.float64), everybody.astype(np.float64)
+    chance = np.exp(
+        _log_ways(total, few) + _log_ways(everybody - total, group - few) - _log_ways(everybody, group)
+    )
+    tail, term, cells = chance.copy(), chance.copy(), np.flatnonzero(few > 0)
+    while len(cells):
+        of, at, most, all_of_them = few[cells], term[cells], group[cells], everybody[cells]
+        at = at * of * (all_of_them - total[cells] - most + of) / ((total[cells] - of + 1) * (most - of + 1))
+        tail[cells] += at
+        term[cells], few[cells] = at, of - 1
+        cells = cells[(at > NEGLIGIBLE * tail[cells]) & (of > 1)]
+    return np.clip(2 * np.minimum(tail, 1 - tail + chance), 0, 1)
+
+
+def _log_ways(of: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """The logarithm of the number of ways to choose so many of so many."""
+    return gammaln(of + 1) - gammaln(chosen + 1) - gammaln(of - chosen + 1)
 
 
 def q_values(p_value: np.ndarray) -> np.ndarray:

@@ -39,6 +39,7 @@ from ml.recommenders import (
     Moment,
     Pairs,
     Rules,
+    alike,
     group_of,
     read_pairs,
     remember,
@@ -132,9 +133,21 @@ def recommend_products(lake: Lake, day: date, models: Any) -> Summary:
             for begin in range(0, shop.customers, BLOCK):
                 end = min(begin + BLOCK, shop.customers)
                 pairs = read_pairs(engine, span=(begin, end))
-                for part in shortlist(moment, np.arange(begin, end), pairs):
-                    frame = _rows(part, moment, pairs, choice, options.products, names, catalogue)
-                    table.add(frame.assign(as_of_date=day, model_version=version))
+                customers = np.arange(begin, end)
+                same = alike(moment, customers, pairs)
+                frame = pd.concat(
+                    [
+                        _rows(part, moment, pairs, choice, options.products, catalogue)
+                        for part in shortlist(moment, np.unique(same), pairs)
+                    ],
+                    ignore_index=True,
+                )
+                customer, row = _for_all(customers, same, frame["customer"].to_numpy())
+                table.add(
+                    frame.iloc[row].assign(
+                        customer_id=names[customer], as_of_date=day, model_version=version
+                    )[PRODUCT_RECOMMENDATIONS.names]
+                )
         card = ModelCard(MODEL, version, TASK, choice.lines)
         write_model_cards(lake, day, TASK, [card])
     what = "products" if shop.level == "product" else "categories"
@@ -253,7 +266,7 @@ def _choose(
     blend = None
     if MIN_POSITIVES <= labels.sum() < len(labels):
         blend = HistGradientBoostingClassifier(
-            max_iter=60,
+            max_iter=30,
             max_leaf_nodes=15,
             min_samples_leaf=50,
             early_stopping=False,
@@ -433,12 +446,9 @@ def _rows(
     pairs: Pairs,
     choice: Choice,
     products: int,
-    names: np.ndarray,
     catalogue: Mapping[str, np.ndarray],
 ) -> pd.DataFrame:
     """The recommendations of a block of customers, with the reason of each in words."""
-    if not len(part.item):
-        return pd.DataFrame(columns=PRODUCT_RECOMMENDATIONS.names)
     score = (
         choice.blend.predict_proba(part.features)[:, 1]
         if choice.blend is not None
@@ -449,7 +459,7 @@ def _rows(
     is_new = part.column("is_own")[rows] == 0
     return pd.DataFrame(
         {
-            "customer_id": names[customer],
+            "customer": customer,
             "rank": place + 1,
             "product_id": np.asarray(catalogue["item_id"])[item],
             "product_name": np.asarray(catalogue["item_name"])[item],
@@ -460,6 +470,15 @@ def _rows(
             "recommender": choice.recommender,
         }
     )
+
+
+def _for_all(customers: np.ndarray, same: np.ndarray, customer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each customer and the rows of the one that they are alike; `customer` (rows,) says whose those are, rising."""
+    begin, end = np.searchsorted(customer, same, side="left"), np.searchsorted(customer, same, side="right")
+    size = end - begin
+    ends = np.cumsum(size)
+    place = np.arange(ends[-1]) - np.repeat(ends - size, size)
+    return np.repeat(customers, size), np.repeat(begin, size) + place
 
 
 def _filled(values: np.ndarray) -> np.ndarray:

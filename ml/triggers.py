@@ -280,7 +280,7 @@ class _Around:
     def signal(self, signal: int, index: DayIndex) -> tuple[Occurrences, Lags]:
         if signal not in self.found:
             begin, end = np.searchsorted(self.ordered.signal, [signal, signal + 1])
-            part = self.ordered.where(np.arange(begin, end))
+            part = self.ordered.where(slice(begin, end))
             self.found[signal] = part, lags_of(part, index)
         return self.found[signal]
 
@@ -330,7 +330,8 @@ class _Outcome:
         calendar = np.stack([weekday, 7 + np.where(is_new, length + day // 7, day)], axis=1)
         prior = np.concatenate([np.full(7, WEEKDAY_PRIOR), np.full(length + length // 7 + 1, DATE_PRIOR)])
         alone = _Outcome(history, days, index, calendar, prior, np.zeros(len(prior)), {})
-        return replace(alone, level=fit_hazard(days, alone.exposures([]), prior).log_ratio)
+        level = fit_hazard(days, alone.exposures([]), prior, asked=len(prior)).log_ratio
+        return replace(alone, level=level)
 
     def exposures(self, groups: list[np.ndarray]) -> csr_matrix:
         """The columns of the calendar, and one more for each group of days."""
@@ -354,8 +355,8 @@ class _Outcome:
         first = len(self.prior)
         prior = np.concatenate([self.prior, np.full(len(groups), EFFECT_PRIOR)])
         start = np.concatenate([self.level, np.zeros(len(groups))])
-        fitted = fit_hazard(self.days, self.exposures(groups), prior, start)
-        return HazardFit(fitted.log_ratio[first:], fitted.covariance[first:, first:], fitted.is_known[first:])
+        fitted = fit_hazard(self.days, self.exposures(groups), prior, start, asked=first)
+        return HazardFit(fitted.log_ratio[first:], fitted.covariance, fitted.is_known[first:])
 
 
 def choose_windows(outcome: _Outcome, occurrences: Occurrences, chosen: np.ndarray) -> np.ndarray:
@@ -460,7 +461,7 @@ def _frame(
             "trigger": [signal for _, signal in kinds],
             "trigger_kind": [kind for kind, _ in kinds],
             "window_days": windows,
-            "customers": [len(np.unique(times.customer)) for times in inside],
+            "customers": [times.customers for times in inside],
             "occurrences": [len(times) for times in inside],
             "purchases_after": real.purchases,
             "after": real.after,

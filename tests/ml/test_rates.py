@@ -30,6 +30,24 @@ def test_the_p_value_is_twice_the_smaller_one_sided_p_value_of_fisher(cell):
     assert _cell(*cell).p_value == pytest.approx(min(1.0, 2 * min(one_sided)))
 
 
+def test_p_values_of_large_and_lopsided_groups_are_those_of_the_hypergeometric_distribution():
+    generator = np.random.default_rng(4)
+    everybody, cells = 90_000, 300
+    group = generator.integers(1, everybody, cells)
+    total = (everybody * generator.random(cells) ** 4).astype(int)
+    usual = generator.hypergeometric(total, everybody - total, group)
+    fewest, most = np.maximum(0, group + total - everybody), np.minimum(group, total)
+    inside = np.clip(usual + generator.integers(-60, 60, cells), fewest, most)
+    found = lifts(inside, group, total, np.full(cells, everybody)).p_value
+    tails = (
+        hypergeom.cdf(inside, everybody, total, group),
+        hypergeom.sf(inside - 1, everybody, total, group),
+    )
+    expected = np.minimum(2 * np.minimum(*tails), 1)
+    assert (expected < 1e-6).any() and (expected > 0.5).any()
+    assert found == pytest.approx(expected, rel=1e-8, abs=1e-200)
+
+
 def test_q_values_are_those_of_benjamini_and_hochberg():
     generator = np.random.default_rng(3)
     group = generator.integers(20, 200, 300)

@@ -10,7 +10,7 @@ from include.config.schema import Eligibility, Models, Purchase, Recommendation
 from include.lake import Lake
 from ml.purchases import load_purchases
 from ml.recommendation import PRODUCT_RECOMMENDATIONS, recommend_products
-from ml.recommenders import FEATURES, JUST_BOUGHT, Learning, Rules, read_pairs, remember, shortlist
+from ml.recommenders import FEATURES, JUST_BOUGHT, Learning, Rules, alike, read_pairs, remember, shortlist
 from ml.toplists import estimate_means, judge_lists
 from tests.ml.shop import DAY, catalogue_of, open_shop, publish, taste_of, tasteful_purchases
 
@@ -143,6 +143,32 @@ def test_candidates_as_of_a_cutoff_do_not_know_what_was_bought_after_it(few, tmp
     assert len(results[0].item) > 1_000
     assert np.array_equal(results[0].item, results[1].item)
     assert np.array_equal(results[0].features, results[1].features, equal_nan=True)
+
+
+def test_who_bought_nothing_is_alike_only_those_who_would_be_offered_the_same(few, lake):
+    """Of new customers every second may have the products that a rule is about."""
+    ids = sorted(few["customer_id"].unique())
+    new = [f"new{number:03d}" for number in range(24)]
+    open_shop(lake, few, [*ids, *new], catalogue_of(few))
+    with duckdb.connect(config={"threads": 1}) as engine:
+        shop = load_purchases(engine, lake, DAY, 365)
+        engine.execute(
+            "create table places as select customer, 'place ' || customer % 3 % 2 as name from people"
+        )
+        people = np.arange(shop.customers)
+        meant = np.arange(shop.items) < 40
+        rules = Rules(np.zeros(shop.items, bool), ((meant, people % 2 == 0),))
+        moment = remember(engine, 0, rules, Learning(90, 40, 7), people)
+        same = alike(moment, people, read_pairs(engine, people))
+        assert np.array_equal(same[: len(ids)], people[: len(ids)])
+        assert 1 < len(np.unique(same[len(ids) :])) < len(new)
+        for customer in people[len(ids) :]:
+            own, others = (
+                next(shortlist(moment, one, read_pairs(engine, one)))
+                for one in (np.array([customer]), same[[customer]])
+            )
+            assert len(own.item) and np.array_equal(own.item, others.item)
+            assert np.array_equal(own.features, others.features)
 
 
 def test_rules_keep_products_from_everybody_and_from_who_may_not_have_them(few, lake):
