@@ -266,6 +266,7 @@ def _build(folder: Path, day: date, step: str) -> None:
 
     from include.lake import Lake
     from include.pipeline import write_run_costs
+    from include.warehouse.costs import results_of, write_model_costs
     from include.warehouse.dbt import DBT_PROJECT, OPTIONS, arguments_of, command_of, environment_of
     from include.warehouse.parsed import bind_sources, parsed_project
 
@@ -285,6 +286,7 @@ def _build(folder: Path, day: date, step: str) -> None:
     if not outcome.success:
         failed = [result.message for result in outcome.result or [] if result.status == "error"]
         raise SystemExit(f"dbt {step}: {outcome.exception or failed}")
+    write_model_costs(lake, day, step, results_of(outcome.result or []))
 
 
 def _without(models: list[str]) -> list[str]:

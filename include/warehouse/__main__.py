@@ -7,12 +7,14 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from dbt.cli.main import dbtRunner
 
 from include.settings import pseudonym_key, settings
+from include.warehouse.costs import results_of
 from include.warehouse.parsed import bind_sources, parsed_project
 
 
@@ -66,17 +68,7 @@ def _run(call: dict[str, Any]) -> int:
             json.dumps(
                 {
                     "elapsed_time": outcome.result.elapsed_time,
-                    "results": [
-                        {
-                            "unique_id": result.node.unique_id,
-                            "about": _about(result.node),
-                            "status": str(result.status),
-                            "execution_time": result.execution_time,
-                            "failures": result.failures,
-                            "message": result.message,
-                        }
-                        for result in results
-                    ],
+                    "results": [asdict(result) for result in results_of(results)],
                 }
             )
         )
@@ -84,14 +76,6 @@ def _run(call: dict[str, Any]) -> int:
         sys.stderr.write(f"{outcome.exception}\n")
         return 2
     return 0 if outcome.success else 1
-
-
-def _about(node: Any) -> str:
-    """The unique id of the model that a node builds or tests; a test of no model's own is about what it reads first."""
-    if node.resource_type == "model":
-        return node.unique_id
-    read = [unique_id for unique_id in node.depends_on.nodes if unique_id.startswith("model.")]
-    return getattr(node, "attached_node", None) or (read[0] if read else node.unique_id)
 
 
 if __name__ == "__main__":

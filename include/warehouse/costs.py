@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,6 +39,22 @@ class NodeResult:
     message: str
 
 
+def results_of(results: Iterable[Any]) -> tuple[NodeResult, ...]:
+    """The results that dbt gives of its nodes."""
+    return tuple(
+        NodeResult(
+            name=_short_name(result.node.unique_id),
+            model=_short_name(_about(result.node)),
+            resource_type=result.node.resource_type.value,
+            status=str(result.status),
+            seconds=result.execution_time,
+            failures=result.failures or 0,
+            message=result.message or "",
+        )
+        for result in results
+    )
+
+
 def write_model_costs(lake: Lake, day: date, step: str, results: Iterable[NodeResult]) -> None:
     """Write a row for each model that a step built or tested, which publish shows as `model_costs`.
 
@@ -69,3 +86,17 @@ def write_model_costs(lake: Lake, day: date, step: str, results: Iterable[NodeRe
         pq.write_table(
             pa.Table.from_pylist([rows[model] for model in sorted(rows)], SCHEMA), path, compression="zstd"
         )
+
+
+def _about(node: Any) -> str:
+    """The unique id of the model that a node builds or tests; a test of no model's own is about what it reads first."""
+    if node.resource_type == "model":
+        return node.unique_id
+    read = [unique_id for unique_id in node.depends_on.nodes if unique_id.startswith("model.")]
+    return getattr(node, "attached_node", None) or (read[0] if read else node.unique_id)
+
+
+def _short_name(unique_id: str) -> str:
+    """The name in `model.tandem.customers`, `test.tandem.<name>.<hash>` and `unit_test.tandem.<model>.<name>`."""
+    parts = unique_id.split(".")
+    return parts[3] if parts[0] == "unit_test" else parts[2]

@@ -218,24 +218,7 @@ def _refuse_unusable(root: Path) -> None:
 
 
 def _results(outcome: Path) -> tuple[NodeResult, ...]:
-    return tuple(
-        NodeResult(
-            name=_short_name(result["unique_id"]),
-            model=_short_name(result["about"]),
-            resource_type=result["unique_id"].split(".")[0],
-            status=str(result["status"]),
-            seconds=result["execution_time"],
-            failures=result["failures"] or 0,
-            message=result["message"] or "",
-        )
-        for result in json.loads(outcome.read_text())["results"]
-    )
-
-
-def _short_name(unique_id: str) -> str:
-    """The name in `model.tandem.customers`, `test.tandem.<name>.<hash>` and `unit_test.tandem.<model>.<name>`."""
-    parts = unique_id.split(".")
-    return parts[3] if parts[0] == "unit_test" else parts[2]
+    return tuple(NodeResult(**result) for result in json.loads(outcome.read_text())["results"])
 
 
 def _reason(outcome: Path, process: subprocess.CompletedProcess[str]) -> str:

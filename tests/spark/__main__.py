@@ -1,7 +1,9 @@
-"""`python -m tests.spark DATA DAY [--copy FOLDER]`: a run's models again on Spark, compared with DuckDB's.
+"""`python -m tests.spark DATA DAY [--on cluster|connect] [--config FOLDER]`: a run of DuckDB again on Spark, compared.
 
 DATA is the folder of a run on DuckDB. Landed rows and what the Python steps handed over are copied, so that every model
-reads on Spark what it read on DuckDB; TANDEM_SPARK_MASTER says which Spark. Ends with 1 when a table differs.
+reads on Spark what it read on DuckDB. With the run's configuration the records are resolved on Spark too. Spark is the
+one of TANDEM_SPARK_MASTER, or `--on` a master with two workers, or a Connect server, which are started for it. Ends
+with 1 when a table differs.
 """
 
 from __future__ import annotations
@@ -12,16 +14,22 @@ import os
 import shutil
 import sys
 import tempfile
+import time
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 
+from include.config import load_configuration
+from include.identity import resolve
 from include.lake import Lake
 from include.ledger import StepFailed
 from include.settings import pseudonym_key, settings
 from include.warehouse import run_dbt
-from tests.spark.parity import Parity, compare
+from tests.spark.cluster import connect_server, standalone
+from tests.spark.parity import Parity, compare, compare_files
 
 STEPS = ("stage", "unify", "segment", "expand", "publish")
+SPARKS = {"cluster": standalone, "connect": connect_server}
 # What dbt makes itself.
 MADE = ("staged", "tables")
 
@@ -33,22 +41,27 @@ def copy_hand_overs(source: Lake, lake: Lake) -> None:
             shutil.copytree(folder, lake.root / folder.name, dirs_exist_ok=True)
 
 
-def build_on_spark(duckdb_lake: Lake, lake: Lake, day: date, steps: tuple[str, ...] = STEPS) -> list[str]:
-    """Build the steps' models on Spark in a lake of their own. Returns a line for each step: how many models and tests
-    ran in how many seconds, or why it failed."""
-    copy_hand_overs(duckdb_lake, lake)
-    variables = json.loads(duckdb_lake.run_file(day, "run.json").read_text())["dbt"]
-    variables = json.loads(json.dumps(variables).replace(str(duckdb_lake.root), str(lake.root)))
-    said = []
+def build_on_spark(source: Lake, lake: Lake, day: date, steps: tuple[str, ...], config: Path | None) -> None:
+    """Build the steps' models on Spark in a lake of their own, and resolve between stage and unify when there is a
+    configuration. Says of each step how many models and tests ran in how many seconds, or why it failed."""
+    copy_hand_overs(source, lake)
+    variables = json.loads(source.run_file(day, "run.json").read_text())["dbt"]
+    variables = json.loads(json.dumps(variables).replace(str(source.root), str(lake.root)))
     for step in steps:
+        if step == "unify" and config:
+            began = time.monotonic()
+            resolved = resolve(lake, day, load_configuration(config).identity, settings())
+            _say(f"resolve: {resolved.customers:,} customers in {time.monotonic() - began:.0f} s")
         try:
             result = run_dbt(step, lake, variables, pseudonym_key())
-            said.append(f"{step}: {result.nodes} models and tests in {result.seconds:.0f} s")
+            _say(f"{step}: {result.nodes} models and tests in {result.seconds:.0f} s")
         except StepFailed as failed:
-            said.append(f"{step}: {failed}")
-        sys.stdout.write(f"{said[-1]}\n")
-        sys.stdout.flush()
-    return said
+            _say(f"{step}: {failed}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def line_of(table: Parity) -> str:
@@ -65,20 +78,29 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.spark", description=__doc__)
     parser.add_argument("data", type=Path, help="the DATA folder of a finished run on DuckDB")
     parser.add_argument("day", type=date.fromisoformat, help="its business day")
-    parser.add_argument("--copy", type=Path, help="where Spark's lake goes; else a folder that is removed")
+    parser.add_argument(
+        "--on", choices=sorted(SPARKS), help="which Spark to start; else the one of the settings"
+    )
+    parser.add_argument("--config", type=Path, help="the run's configuration folder, to resolve on Spark too")
     parser.add_argument("--steps", default=",".join(STEPS), help="which steps")
     given = parser.parse_args(arguments)
     os.environ["TANDEM_TARGET"] = "spark"
-    settings.cache_clear()
-    with tempfile.TemporaryDirectory(prefix="parity-") as folder:
-        made = Lake((given.copy or Path(folder)).resolve())
-        source = Lake(given.data.resolve())
-        build_on_spark(source, made, given.day, tuple(given.steps.split(",")))
+    with tempfile.TemporaryDirectory(prefix="parity-") as folder, ExitStack() as processes:
+        if given.on:
+            scratch = Path(folder) / "processes"
+            scratch.mkdir()
+            os.environ["TANDEM_SPARK_MASTER"] = processes.enter_context(SPARKS[given.on](scratch))
+        settings.cache_clear()
+        made, source = Lake((Path(folder) / "data").resolve()), Lake(given.data.resolve())
+        build_on_spark(source, made, given.day, tuple(given.steps.split(",")), given.config)
         tables = compare(source.warehouse, made.spark_warehouse)
+        tables += compare_files(
+            source.identity(given.day, "any").parent, made.identity(given.day, "any").parent
+        )
     for table in tables:
-        sys.stdout.write(f"{line_of(table)}\n")
+        _say(line_of(table))
     equal = sum(table.is_equal for table in tables)
-    sys.stdout.write(f"{equal} of {len(tables)} tables are equal\n")
+    _say(f"{equal} of {len(tables)} tables are equal")
     return 0 if equal == len(tables) else 1
 
 

@@ -45,10 +45,25 @@ def compare(warehouse: Path, folder: Path) -> list[Parity]:
         return [_compared(connection, name, folder / name) for (name,) in names if name not in OF_THE_RUN]
 
 
+def compare_files(theirs: Path, ours: Path) -> list[Parity]:
+    """Each Parquet file of a folder of DuckDB's beside that of the same name in one of Spark's, in order of name."""
+    names = [path.stem for path in sorted(theirs.glob("*.parquet"))]
+    with duckdb.connect(config={"threads": 2}) as connection:
+        for name in names:
+            file = theirs / f"{name}.parquet"
+            connection.execute(
+                f"create view \"{name}\" as from read_parquet('{file}', hive_partitioning = false)"
+            )
+        return [_compared(connection, name, ours / f"{name}.parquet") for name in names]
+
+
 def _compared(connection: duckdb.DuckDBPyConnection, name: str, files: Path) -> Parity:
     if not files.exists():
         return Parity(name, 0, 0, 0, problem="not on Spark")
-    theirs, ours = f'main."{name}"', f"read_parquet('{files}{'' if files.is_file() else '/*.parquet'}')"
+    theirs, ours = (
+        f'main."{name}"',
+        f"read_parquet('{files}{'' if files.is_file() else '/*.parquet'}', hive_partitioning = false)",
+    )
     declared = _types(connection, theirs)
     found = _types(connection, ours)
     if set(declared) != set(found):
