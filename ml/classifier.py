@@ -146,8 +146,8 @@ def choose_algorithm(
 ) -> tuple[str, Trial | None]:
     """The algorithm of the highest AUC in cross-validation by person, the first of them when they are equal.
 
-    Of many people all of them are tried on the same some. Boosting takes many times as long, so it is tried on one fold
-    first, and on the others when it is better there than the best before it by WORTH_BOOSTING. Also returns what trying
+    Of many people all of them are tried on the same some, and boosting, which takes many times as long, on one fold
+    first: on the others when it is better there than the best before it by WORTH_BOOSTING. Also returns what trying
     the algorithm has made of all rows, if it saw them all.
     """
     rows = Rows.of(frame)
@@ -162,7 +162,7 @@ def choose_algorithm(
     trials: dict[str, Trial] = {}
     best, near = "", None
     for name in algorithms:
-        if name == BOOSTING and best:
+        if name == BOOSTING and best and not is_whole:
             first = folds == 0
             guessed = out_of_fold(name, matrix, labels, np.where(first, 0, FOLDS), seed)[first]
             lead = auc(labels[first], guessed) - auc(labels[first], trials[best].guesses[first])
