@@ -35,7 +35,7 @@ Fit = LogisticFit | HistGradientBoostingClassifier
 
 @dataclass(frozen=True)
 class Trial:
-    """A fit to all rows, and the guesses (n,) of its like that saw nothing of a row's person."""
+    """A fit to all rows, if trying made one, and the guesses (n,) of its like that saw nothing of a row's person."""
 
     fitted: Fit | None
     guesses: np.ndarray
@@ -97,14 +97,14 @@ def learn(
     """Fit `algorithm` to rows of `frame` and their `labels` (n,) of 0 and 1, and calibrate it on its newest cutoff.
 
     The calibration is learned on predictions of models that did not see the row's person. `frame` has customer_id and
-    as_of_date; `near` is a model of the same columns to begin at, or what trying
-    the algorithm on these very rows has made of them.
+    as_of_date; `near` is a model of the same columns to begin at, or what trying the algorithm on these very rows has
+    made of them.
     """
     rows = Rows.of(frame)
     matrix = design.transform(rows)
     latest = rows.once("as_of_date", "latest", lambda cutoff: (cutoff == cutoff.max()).to_numpy())
     if isinstance(near, Trial):
-        fitted, guesses = near.fitted, near.guesses
+        fitted, guesses = near.fitted or fit(algorithm, matrix, labels, seed), near.guesses
     else:
         fitted = fit(algorithm, matrix, labels, seed, near.estimator if near else None)
         guesses = out_of_fold(algorithm, matrix, labels, folds_of(rows, seed), seed, fitted)
@@ -171,7 +171,7 @@ def choose_algorithm(
         near = None if name == BOOSTING else fit(name, matrix, labels, seed, near)
         trials[name] = Trial(near, out_of_fold(name, matrix, labels, folds, seed, near))
         best = max(trials, key=lambda tried: round(auc(labels, trials[tried].guesses), 4))
-    return best, trials[best] if is_whole and best != BOOSTING else None
+    return best, trials[best] if is_whole else None
 
 
 def fit(

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import duckdb
 
+from include.settings import settings
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -99,6 +101,22 @@ def measure(topic: Topic, folder: Path, size: int, repeats: int) -> dict[str, Co
         if len(digests := {cost.digest for cost in found} - {""}) > 1:
             raise RuntimeError(f"{topic.name}: the variants of group {group!r} differ: {sorted(digests)}")
     return medians
+
+
+def open_warehouse(inputs: Path, output: Path) -> duckdb.DuckDBPyConnection:
+    """A DuckDB within the settings' limits that reads the inputs' `warehouse.duckdb` and spills below `output`."""
+    connection = duckdb.connect(config=settings().limits | {"temp_directory": str(output / "spill")})
+    connection.execute("set timezone = 'UTC'")
+    connection.execute(f"attach '{inputs / 'warehouse.duckdb'}' as warehouse (read_only)")
+    return connection
+
+
+def write_rows(connection: duckdb.DuckDBPyConnection, query: str, output: Path) -> int:
+    """Write the rows of a query as Parquet. Returns their number."""
+    (rows,) = connection.execute(
+        f"copy ({query}) to '{output / 'rows.parquet'}' (format parquet, compression zstd)"
+    ).fetchone()
+    return rows
 
 
 def _run(topic: Topic, variant: Variant, folder: Path) -> Cost:

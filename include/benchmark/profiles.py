@@ -7,10 +7,10 @@ from pathlib import Path
 
 import duckdb
 
-from include.benchmark.harness import Ratio, Topic, Variant
+from include.benchmark.harness import Ratio, Topic, Variant, open_warehouse, write_rows
 from include.config import dbt_variables, load_configuration
 from include.lake import Lake
-from include.settings import DEFAULT_CONFIG, settings
+from include.settings import DEFAULT_CONFIG
 from include.warehouse import compile_models
 
 STATEMENTS_OF_A_CUSTOMER = 20
@@ -40,31 +40,29 @@ def prepare(folder: Path, statements: int) -> None:
 
 def _ours(inputs: Path, output: Path) -> int:
     """Both models of dbt, the first kept as a table as in a run. Returns the number of attributes."""
-    with _engine(inputs, output) as connection:
+    with open_warehouse(inputs, output) as connection:
         relation = '"warehouse"."main"."{}"'.format
         values, golden = (
             (inputs / f"{name}.sql").read_text().replace(relation(MODELS[0]), MODELS[0]) for name in MODELS
         )
         connection.execute(f"create temporary table {MODELS[0]} as {values}")
-        return _write(connection, golden, output)
+        return write_rows(connection, f"select {', '.join(WRITTEN)} from ({golden})", output)
 
 
 def _sorted(inputs: Path, output: Path) -> int:
     """The statements by customer, attribute and value, and nothing else: nobody can do it without."""
     columns = ", ".join([*VALUE, "last_observed_at"])
-    with _engine(inputs, output) as connection:
-        query = f"select {columns} from warehouse.main.{STATEMENTS} order by {columns}"
-        (rows,) = connection.execute(
-            f"copy ({query}) to '{output / 'rows.parquet'}' (format parquet, compression zstd)"
-        ).fetchone()
-    return rows
+    with open_warehouse(inputs, output) as connection:
+        return write_rows(
+            connection, f"select {columns} from warehouse.main.{STATEMENTS} order by {columns}", output
+        )
 
 
 def _pandas(inputs: Path, output: Path) -> int:
     """The same rules in a notebook. DuckDB hands the statements over. Returns the number of attributes."""
     import numpy as np
 
-    with _engine(inputs, output) as connection:
+    with open_warehouse(inputs, output) as connection:
         said = connection.execute(f"from warehouse.main.{STATEMENTS}").df()
     said["step_0"] = np.select(
         [~said["is_active"], ~said["is_current"], said["kind"] == "messages"], [3, 2, 1], 0
@@ -93,7 +91,7 @@ def _polars(inputs: Path, output: Path) -> int:
     """The same rules in polars. Returns the number of attributes."""
     import polars as pl
 
-    with _engine(inputs, output) as connection:
+    with open_warehouse(inputs, output) as connection:
         said = pl.from_arrow(connection.execute(f"from warehouse.main.{STATEMENTS}").to_arrow_table())
     is_address, counts_sources = pl.col("attribute") == "address", pl.col("attribute").is_in(BY_SOURCES)
     newest = -pl.col("last_observed_at").cast(pl.Int64)
@@ -137,27 +135,6 @@ def _digest(output: Path) -> str:
             return ""
         (total,) = connection.execute(f"select sum(cast(hash({columns}) as hugeint)) from {rows}").fetchone()
     return str(total)
-
-
-def _write(connection: duckdb.DuckDBPyConnection, query: str, output: Path) -> int:
-    (rows,) = connection.execute(
-        f"copy (select {', '.join(WRITTEN)} from ({query})) to '{output / 'rows.parquet'}' "
-        "(format parquet, compression zstd)"
-    ).fetchone()
-    return rows
-
-
-def _engine(inputs: Path, output: Path) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(
-        config={
-            "threads": settings().threads,
-            "memory_limit": settings().memory_limit,
-            "temp_directory": str(output / "spill"),
-        }
-    )
-    connection.execute("set timezone = 'UTC'")
-    connection.execute(f"attach '{inputs / 'warehouse.duckdb'}' as warehouse (read_only)")
-    return connection
 
 
 def _statements(statements: int) -> str:

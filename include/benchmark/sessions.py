@@ -9,11 +9,11 @@ from pathlib import Path
 
 import duckdb
 
-from include.benchmark.harness import Ratio, Topic, Variant
+from include.benchmark.harness import Ratio, Topic, Variant, open_warehouse, write_rows
 from include.config import dbt_variables, load_configuration
 from include.lake import Lake
 from include.privacy.pseudonym import pads
-from include.settings import DEFAULT_CONFIG, settings
+from include.settings import DEFAULT_CONFIG
 from include.warehouse import compile_model
 
 EVENTS_OF_A_VISIT, VISITS_OF_A_VISITOR = 8, 3
@@ -76,20 +76,10 @@ def prepare(folder: Path, events: int) -> None:
 
 def _run(query_of: Callable[[Path], str], inputs: Path, output: Path) -> int:
     """Write the rows of a query as Parquet. Returns their number."""
-    options = {
-        "threads": settings().threads,
-        "memory_limit": settings().memory_limit,
-        "temp_directory": str(output / "spill"),
-    }
-    with duckdb.connect(":memory:", config=options) as connection:
-        connection.execute("set timezone = 'UTC'")
-        connection.execute(f"attach '{inputs / 'warehouse.duckdb'}' as warehouse (read_only)")
+    with open_warehouse(inputs, output) as connection:
         for name, pad in zip(("hmac_inner", "hmac_outer"), pads(b"a key for the benchmark"), strict=True):
             connection.execute(f"set variable {name} = unhex('{pad.hex()}')")
-        (rows,) = connection.execute(
-            f"copy ({query_of(inputs)}) to '{output / 'rows.parquet'}' (format parquet, compression zstd)"
-        ).fetchone()
-    return rows
+        return write_rows(connection, query_of(inputs), output)
 
 
 def _pandas(inputs: Path, output: Path) -> int:
