@@ -1,5 +1,5 @@
-"""What `make bench` calls: `python -m include.benchmark [--size small|medium|large] [--topic name]` measures and
-writes docs/benchmarks.md; `--check` measures the whole pipeline alone and fails when it is dearer than was accepted;
+"""What `make bench` calls: `python -m include.benchmark [--size small|medium|large] [--events 10|100] [--topic
+name]` measures and writes docs/benchmarks.md; `--check` measures the whole pipeline alone and fails when it is dearer than was accepted;
 `python -m include.benchmark <topic> <variant> <folder>` is one measured process."""
 
 from __future__ import annotations
@@ -51,20 +51,19 @@ def _measure_pipeline(options: argparse.Namespace) -> int:
     from include.benchmark import pipeline
     from include.benchmark.pipeline_page import section
 
-    kept = options.folder / f"pipeline-{options.size}" if options.folder else None
+    size = options.size if options.events == 10 else f"{options.size}-{options.events}"
+    kept = options.folder / f"pipeline-{size}" if options.folder else None
     with tempfile.TemporaryDirectory(prefix="tandem-bench-") if kept is None else nullcontext(kept) as folder:
-        measured = pipeline.measure(
-            Path(folder), options.size, lambda line: print(line, flush=True), options.resume
-        )
-    print("\n" + section({options.size: measured}))
-    before = pipeline.accepted().get(options.size)
+        measured = pipeline.measure(Path(folder), size, lambda line: print(line, flush=True), options.resume)
+    print("\n" + section({size: measured}))
+    before = pipeline.accepted().get(size)
     dearer = pipeline.dearer(measured, before) if before else []
     print(
         "\n".join(dearer)
         or ("no step is dearer than accepted" if before else "nothing is accepted of this size")
     )
     if options.accept:
-        print(f"accepted: {pipeline.accept(measured, options.size).relative_to(PROJECT)}")
+        print(f"accepted: {pipeline.accept(measured, size).relative_to(PROJECT)}")
     return 1 if options.check and dearer else 0
 
 
@@ -110,6 +109,7 @@ def _page(machine: str, sections: list[str]) -> str:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m include.benchmark", description=__doc__)
     parser.add_argument("--size", choices=["small", "medium", "large"], default="medium")
+    parser.add_argument("--events", type=int, choices=[10, 100], default=10, help="of each customer, about")
     topics = (*TOPICS, PIPELINE)
     parser.add_argument("--topic", choices=topics, help="this one only; the page is not written then")
     parser.add_argument("--repeats", type=int, default=3)

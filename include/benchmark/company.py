@@ -1,14 +1,16 @@
 """A made-up company as a user would bring it: eight channels of one Parquet file a day, and their configuration.
 
 The people, orders and doings are those of `learning_inputs`; everything about a row hangs on the hash of its number.
-A customer has about 21 rows of the timeline: 9 lines of 4.5 orders, 7 events, 5 messages, 0.4 calls.
+A customer has about 21 rows of the timeline: 9 lines of 4.5 orders, 7 events, 5 messages, 0.4 calls; with a hundred
+events instead of ten (`BEHAVIOURS`) about 95.
 A hundredth of the people have a second record with the same e-mail address, as many records come again corrected, and
 every two hundredth event is sent twice. A third party brings what as many browsers of customers as of strangers read
-elsewhere within two months, four pages for each customer; three of four browsers have granted advertising.
+elsewhere within two months, four or twenty pages for each customer; three of four browsers have granted advertising.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -31,7 +33,21 @@ CHANNELS = {
     "mail": ("messages", "first"),
     "calls": ("interactions", "first"),
 }
-PAGES_ELSEWHERE, SITES, CONTENTS = 4, 300, 40
+SITES, CONTENTS = 300, 40
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How much of it there is of a customer, on average: events on the company's own site, pages that they and as many
+    strangers read elsewhere, and how many of either are one visit."""
+
+    events: int
+    pages: int
+    visit: int
+
+
+# By how many events there are of a customer in all, about.
+BEHAVIOURS = {10: Behaviour(events=7, pages=4, visit=1), 100: Behaviour(events=80, pages=20, visit=8)}
 # Of what the next day brings: the key of each channel's records, their times, and whether they are known ones.
 NEXT_DAY = {
     "crm": ("record_id", ["observed_at"], True),
@@ -43,11 +59,17 @@ NEXT_DAY = {
     "calls": ("interaction_id", ["occurred_at"], False),
 }
 SHARE_OF_A_DAY = 100
+# A visit comes whole.
+VISIT_OF = {
+    "web": "anonymous_id, occurred_at::date",
+    "publishers": "anonymous_id, occurred_at::date",
+}
 
 
-def write_company(folder: Path, customers: int, settings: Settings, events: int = 7) -> Path:
-    """Write the channels' files of so many customers, with so many events each on the company's own site, and their
+def write_company(folder: Path, customers: int, settings: Settings, events: int = 10) -> Path:
+    """Write the channels' files of so many customers, with about so many events each (a key of BEHAVIOURS), and their
     configuration below `folder`; returns the folder of the configuration. Business day is `learning_inputs.DAY`."""
+    behaviour = BEHAVIOURS[events]
     channels, scratch = folder / "channels", folder / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)
     options = {
@@ -61,10 +83,10 @@ def write_company(folder: Path, customers: int, settings: Settings, events: int 
         made.execute(made_up.people(customers))
         made.execute(made_up.orders(customers))
         made.execute(made_up.lines())
-        made.execute(made_up.doings(customers, events))
+        made.execute(made_up.doings(customers, behaviour.events, behaviour.visit))
         columns = {}
         for channel in CHANNELS:
-            query = QUERIES[channel]
+            query = publishers(behaviour) if channel == "publishers" else QUERIES[channel]
             columns[channel] = [name for name, *_ in made.execute(f"describe {query}").fetchall()]
             _copy(made, query, channels / channel / f"{DAY}.parquet")
     database.unlink()
@@ -85,7 +107,7 @@ def add_day(folder: Path, day: date) -> None:
             rows = f"""
                 select * replace ({", ".join(changed)})
                 from '{path}'
-                where hash({key}, 40) % {SHARE_OF_A_DAY} = 0
+                where hash({VISIT_OF.get(channel, key)}, 40) % {SHARE_OF_A_DAY} = 0
             """
             _copy(made, rows, path.with_name(f"{day}.parquet"))
 
@@ -214,9 +236,9 @@ EVENTS = f"""
         case activity when 'product_viewed' then 'Product Viewed' when 'product_added' then 'Product Added' end as name,
         occurred_at,
         occurred_at + to_seconds((hash(number, 23) % 60 + repetition)::bigint) as received_at,
-        md5('browser' || customer_id || {BROWSER.format("number")}) as anonymous_id,
-        if(hash(number, 25) % 2 = 0, 'U' || {PERSON_OF}, null) as user_id,
-        if(hash(number, 25) % 20 = 0, {EMAIL.format(PERSON_OF)}, null) as email,
+        md5('browser' || customer_id || {BROWSER.format("visit")}) as anonymous_id,
+        if(hash(visit, 25) % 2 = 0, 'U' || {PERSON_OF}, null) as user_id,
+        if(hash(visit, 25) % 20 = 0, {EMAIL.format(PERSON_OF)}, null) as email,
         '10.' || hash(customer_id, 26) % 256 || '.' || hash(customer_id, 27) % 256 || '.0' as ip,
         {USER_AGENT.format("customer_id")} as user_agent,
         {CONSENT.format("customer_id")} as consent,
@@ -227,31 +249,40 @@ EVENTS = f"""
             || product % {CATEGORIES} || '"}}') as properties,
     from (select *, unnest(if(number % 200 = 0, [0, 30], [0])) as repetition from doings where is_event)
 """
-# Every second browser is a customer's.
-PUBLISHERS = f"""
+
+
+def publishers(behaviour: Behaviour) -> str:
+    """The pages read elsewhere. Every second browser is a customer's."""
+    return f"""
     select
         md5('page' || number) as event_id,
         'page' as type,
-        (date '{DAY}' - 59)::timestamp + to_seconds((hash(number, 34) % {60 * 86400 - 1})::bigint) as occurred_at,
+        (date '{DAY}' - 59)::timestamp
+            + to_seconds((hash(visit, 34) % {60 * 86400 - behaviour.visit})::bigint + number - visit) as occurred_at,
         if(
             hash(reader, 35) // 1024 % 2 = 0,
-            md5('browser' || customer_id || {BROWSER.format("number")}),
+            md5('browser' || customer_id || {BROWSER.format("visit")}),
             md5('stranger' || reader)
         ) as anonymous_id,
         '10.' || hash(customer_id, 26) % 256 || '.' || hash(customer_id, 27) % 256 || '.0' as ip,
         {USER_AGENT.format("customer_id")} as user_agent,
         {CONSENT.format("customer_id")} as consent,
         'web' as platform,
-        'site' || hash(number, 37) % {SITES} || '.example.org' as site,
+        'site' || hash(visit, 37) % {SITES} || '.example.org' as site,
         'Content ' || (hash(customer_id, hash(number, 38) % 5) % {CONTENTS}) as content_category,
     from (
-        select number, reader, 'c' || lpad(reader::varchar, 8, '0') as customer_id
+        select number, visit, reader, 'c' || lpad(reader::varchar, 8, '0') as customer_id
         from (
-            select range as number, hash(range, 39) % (select count(*) from people) as reader
-            from range({PAGES_ELSEWHERE} * (select count(*) from people)::bigint)
+            select
+                range as number,
+                range - range % {behaviour.visit} as visit,
+                hash(visit, 39) % (select count(*) from people) as reader
+            from range({behaviour.pages} * (select count(*) from people)::bigint)
         )
     )
-"""
+    """
+
+
 MESSAGES = f"""
     select
         'm' || number as message_id,
@@ -282,7 +313,6 @@ QUERIES = {
     "shop_lines": ORDER_LINES,
     "catalogue": CATALOGUE,
     "web": EVENTS,
-    "publishers": PUBLISHERS,
     "mail": MESSAGES,
     "calls": INTERACTIONS,
 }

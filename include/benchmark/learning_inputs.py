@@ -112,23 +112,34 @@ def lines() -> str:
     """
 
 
-def doings(customers: int, events: int = 7) -> str:
-    """So many events and five messages for each customer, on average."""
+def doings(customers: int, events: int = 7, visit: int = 1) -> str:
+    """So many events, as many of them in a visit as are said, and five messages for each customer, on average."""
     doings = events + 5
+    # What is of one visit shares its first event's number, by which customer, browser and time are drawn.
+    first = f"if(is_event, number - number % {doings} % {visit}, number)"
     return f"""
         create table doings as
         select
-            'c' || lpad((hash(number, 6) % {customers})::varchar, 8, '0') as customer_id,
+            'c' || lpad((hash(visit, 6) % {customers})::varchar, 8, '0') as customer_id,
             number,
-            number % {doings} < {events} as is_event,
+            visit,
+            is_event,
             case
-                when number % {doings} < {events}
+                when is_event
                 then ['product_viewed', 'product_viewed', 'product_added', 'page_viewed'][kind]
                 else ['email_sent', 'email_sent', 'email_opened', 'email_clicked'][kind]
             end as activity,
             (hash(number, 8) % {PRODUCTS})::integer as product,
-            (date '{DAY}' - 365)::timestamp + to_seconds((hash(number, 9) % 31500000)::bigint) as occurred_at
-        from (select range as number, 1 + (hash(range, 7) % 4)::integer as kind from range({customers * doings}))
+            (date '{DAY}' - 365)::timestamp + to_seconds((hash(visit, 9) % 31500000)::bigint)
+                + to_seconds(((number - visit) * 40)::bigint) as occurred_at
+        from (
+            select
+                range as number,
+                1 + (hash(range, 7) % 4)::integer as kind,
+                number % {doings} < {events} as is_event,
+                {first} as visit
+            from range({customers * doings})
+        )
     """
 
 

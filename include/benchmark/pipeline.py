@@ -33,8 +33,12 @@ from include.benchmark.steps import (
     start_of,
 )
 
-SIZES = {"small": 10_000, "medium": 100_000, "large": 1_000_000}
-EVENTS = 7  # of each customer on the own site; four more pages are read elsewhere
+# Customers, and about how many events there are of each.
+SIZES = {
+    f"{name}{suffix}": (customers, events)
+    for suffix, events in (("", 10), ("-100", 100))
+    for name, customers in (("small", 10_000), ("medium", 100_000), ("large", 1_000_000))
+}
 ACCEPTED = Path(__file__).with_name("accepted")
 # What a step, model or task may be dearer than accepted before a check says so: by a quarter, and by half of the
 # limit, below which a process's CPU is mostly chance.
@@ -59,6 +63,7 @@ class Measured:
     starts: dict[str, float]
     first: tuple[Cost, ...]
     daily: tuple[Cost, ...] = ()
+    events: int = 10
 
     def by_step(self, costs: tuple[Cost, ...], is_learned: bool | None = None) -> dict[str, float]:
         """What each step takes beyond what its processes take to start, in limits; of what is learned only, or of all
@@ -116,7 +121,7 @@ def measure(folder: Path, size: str, tell: Callable[[str], None], resume: bool =
     from include.benchmark.learning_inputs import DAY
 
     machine = describe_machine()
-    make_company(folder, SIZES[size], EVENTS)
+    make_company(folder, *SIZES[size])
     for is_daily in (False, True):
         for cost in measure_steps(folder, is_daily=is_daily, resume=resume):
             tell(f"{'daily' if is_daily else 'first'} {cost.step} {cost.part}: {cost.cpu:.1f} CPU s")
@@ -126,10 +131,10 @@ def measure(folder: Path, size: str, tell: Callable[[str], None], resume: bool =
     starts = {kind: spawn(folder, day, "start", kind).cpu for kind in STARTS}
     starts["airflow"] = _airflow(folder, day)
     (folder / "starts.json").write_text(json.dumps({"machine": machine, "starts": starts}))
-    return read_measured(folder, SIZES[size])
+    return read_measured(folder, *SIZES[size])
 
 
-def read_measured(folder: Path, customers: int) -> Measured:
+def read_measured(folder: Path, customers: int, events: int = 10) -> Measured:
     """What was measured below a folder, in multiples of its limit."""
     limit = Limit(**json.loads((folder / "limit.json").read_text()))
     started = json.loads((folder / "starts.json").read_text())
@@ -140,7 +145,13 @@ def read_measured(folder: Path, customers: int) -> Measured:
 
     starts = {kind: round(seconds, 2) for kind, seconds in started["starts"].items()}
     return Measured(
-        customers, started["machine"], limit, starts, in_limits("costs.jsonl"), in_limits("daily.jsonl")
+        customers,
+        started["machine"],
+        limit,
+        starts,
+        in_limits("costs.jsonl"),
+        in_limits("daily.jsonl"),
+        events,
     )
 
 

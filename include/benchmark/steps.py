@@ -379,7 +379,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m include.benchmark.steps", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--customers", type=int, default=1_000_000)
-    parser.add_argument("--events", type=int, default=7, help="on the own site, of each customer")
+    parser.add_argument("--events", type=int, choices=(10, 100), default=10, help="of each customer, about")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)
     parser.add_argument("--daily", action="store_true", help="the run of the next day")
     parser.add_argument("--resume", action="store_true", help="leave out what has been measured")

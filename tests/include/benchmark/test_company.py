@@ -92,10 +92,34 @@ def test_the_next_day_brings_one_row_in_a_hundred_anew_and_of_known_people(tmp_p
     assert not (tmp_path / "channels" / "catalogue" / f"{NEXT}.parquet").exists()
 
 
-def test_so_many_events_of_each_customer_as_are_asked_for(tmp_path: Path) -> None:
-    write_company(tmp_path, 300, replace(settings(), threads=2), events=20)
-    ((events,),) = rows(tmp_path, "select count(distinct event_id) from web")
-    assert events == 300 * 20
+@pytest.mark.parametrize(("events", "own", "elsewhere", "of_a_visit"), [(10, 7, 4, 1), (100, 80, 20, 8)])
+def test_so_many_events_of_each_customer_as_are_asked_for_in_visits(
+    tmp_path: Path, events: int, own: int, elsewhere: int, of_a_visit: int
+) -> None:
+    write_company(tmp_path, 300, replace(settings(), threads=2), events=events)
+    add_day(tmp_path, NEXT)
+    for channel, count in (("web", own), ("publishers", elsewhere)):
+        before, after = (f"'{tmp_path}/channels/{channel}/{day}.parquet'" for day in (DAY, NEXT))
+        distinct = f"(select distinct event_id, anonymous_id, occurred_at from {before})"
+        assert rows(tmp_path, f"select count(*) from {distinct}") == [(300 * count,)]
+        # Events of one browser less than a minute apart follow each other in a visit.
+        starts = f"""
+            select count(*) filter (where coalesce(occurred_at - before > interval 1 minute, true))
+            from (
+                select occurred_at, lag(occurred_at) over (partition by anonymous_id order by occurred_at) as before
+                from {distinct}
+            )
+        """
+        ((visits,),) = rows(tmp_path, starts)
+        assert 0.95 * 300 * count / of_a_visit < visits <= 300 * count / of_a_visit, channel
+        # The next day brings whole visits.
+        ((smallest,),) = rows(
+            tmp_path,
+            f"""
+            select min(events) from (select count(distinct event_id) as events from {after} group by anonymous_id)
+        """,
+        )
+        assert smallest % of_a_visit == 0, channel
 
 
 def test_the_columns_a_model_reads_are_those_of_its_plan(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_the_page_says_what_is_reached_and_missed_and_has_a_picture(tmp_path: Pa
     write_picture(sizes, tmp_path / "picture.svg")
     drawn = ElementTree.parse(tmp_path / "picture.svg").getroot()
     texts = [each.text for each in drawn.iter() if each.tag.endswith("text")]
-    assert "stage, 10,000 customers" in texts and "14.5 limits" in texts
+    assert "stage, 10,000 × 10" in texts and "14.5 limits" in texts
 
 
 def test_the_limit_reads_and_sorts_every_landed_row(tmp_path: Path) -> None:
