@@ -1,6 +1,6 @@
-"""What `make bench` calls: `python -m include.benchmark [--size small|medium|large] [--events 10|100] [--topic
-name]` measures and writes docs/benchmarks.md; `--check` measures the whole pipeline alone and fails when it is dearer than was accepted;
-`python -m include.benchmark <topic> <variant> <folder>` is one measured process."""
+"""What `make bench` calls: `python -m include.benchmark [--size small|medium|large] [--events 10|100] [--topic name]`
+measures and writes docs/benchmarks.md; `--check` measures the whole pipeline alone and fails when it is dearer than was
+accepted; `python -m include.benchmark <topic> <variant> <folder>` is one measured process."""
 
 from __future__ import annotations
 

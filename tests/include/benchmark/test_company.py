@@ -112,14 +112,10 @@ def test_so_many_events_of_each_customer_as_are_asked_for_in_visits(
         """
         ((visits,),) = rows(tmp_path, starts)
         assert 0.95 * 300 * count / of_a_visit < visits <= 300 * count / of_a_visit, channel
-        # The next day brings whole visits.
-        ((smallest,),) = rows(
-            tmp_path,
-            f"""
-            select min(events) from (select count(distinct event_id) as events from {after} group by anonymous_id)
-        """,
-        )
-        assert smallest % of_a_visit == 0, channel
+        # The next day brings whole visits; one in a hundred of them goes on after midnight.
+        day = f"(select count(distinct event_id) as events from {after} group by anonymous_id)"
+        ((share,),) = rows(tmp_path, f"select avg((events % {of_a_visit} = 0)::integer) from {day}")
+        assert share > 0.9, channel
 
 
 def test_the_columns_a_model_reads_are_those_of_its_plan(tmp_path: Path) -> None:
