@@ -1,5 +1,7 @@
 """A left join answers with a hash of its key. A condition on the left side alone turns it into a nested loop: DuckDB
 compares every row with every other one, which a small company does not notice and a large one does not live to see.
+Nor does it notice that DuckDB keeps the rows of a common table expression that is read twice: for a table of events
+that is another copy of it, in memory or on disk.
 """
 
 from __future__ import annotations
@@ -40,6 +42,64 @@ def test_no_model_compares_every_row_with_every_other(two_days: Company) -> None
     assert len(models) > 100, "the compiled models are not where dbt puts them"
     found = {name: one_sided_conditions(sql) for name, sql in models.items()}
     assert {name: conditions for name, conditions in found.items() if conditions} == {}
+
+
+# Tables with a row for each event.
+LARGE = {"stg_events", "int_customer_events", "customer_timeline"}
+
+
+def kept_tables(sql: str) -> list[str]:
+    """The large tables that are kept as they are, because more than one place reads an expression of all their rows."""
+    return [
+        read.name
+        for cte in sqlglot.parse_one(sql, read="duckdb").find_all(exp.CTE)
+        if cte.args.get("materialized") is not False
+        if isinstance(cte.this, exp.Select) and cte.this.is_star
+        if isinstance(read := cte.this.args["from_"].this, exp.Table) and read.name in LARGE
+        if _times_read(cte) > 1
+    ]
+
+
+def _times_read(cte: exp.CTE) -> int:
+    """In how many places of its query an expression is read, leaving out where another has taken its name."""
+    query = cte.find_ancestor(exp.With).parent
+
+    def is_meant(table: exp.Table) -> bool:
+        return table.name == cte.alias and not any(
+            inner.alias == cte.alias and inner is not cte
+            for select in _queries_between(table, query)
+            if (own := select.args.get("with_"))
+            for inner in own.expressions
+        )
+
+    return sum(map(is_meant, query.find_all(exp.Table)))
+
+
+def _queries_between(node: exp.Expression, query: exp.Expression) -> list[exp.Expression]:
+    found = []
+    while node is not query:
+        node = node.parent
+        found += [node] if isinstance(node, exp.Query) and node is not query else []
+    return found
+
+
+def test_a_table_that_is_kept_is_seen() -> None:
+    twice = "with events as {} (select * from stg_events) select * from events join (select max(a) from events) on true"
+    assert kept_tables(twice.format("")) == ["stg_events"]
+    assert kept_tables(twice.format("not materialized")) == []
+    assert kept_tables("with events as (select * from stg_events) select * from events") == []
+    # Another expression of the same name, deeper inside.
+    inner = "(with events as (select * from stg_events) select * from events)"
+    assert (
+        kept_tables(f"with a as {inner}, events as (select * from stg_events) select * from events, a") == []
+    )
+
+
+def test_no_model_keeps_another_copy_of_all_events(two_days: Company) -> None:
+    compiled = two_days.lake.data / "dbt" / "target" / "compiled"
+    models = {path.stem: path.read_text() for path in compiled.rglob("*.sql") if path.parent.suffix != ".yml"}
+    found = {name: kept_tables(sql) for name, sql in models.items()}
+    assert {name: tables for name, tables in found.items() if tables} == {}
 
 
 def test_no_gate_compares_every_row_with_every_other() -> None:

@@ -12,7 +12,7 @@ customers as (
 
 ),
 
-customer_orders as (
+customer_orders as not materialized (
 
     select * from {{ ref('int_customer_orders') }}
 
@@ -56,7 +56,7 @@ customer_versions as (
 
 ),
 
-node_customers as (
+node_customers as not materialized (
 
     select * from {{ ref('int_node_customers') }}
 
@@ -100,44 +100,43 @@ browsing as (
 
 ),
 
-browsing_before_orders as (
+-- The visit in which somebody buys is part of the purchase: nothing of twice a session's pause around its minute
+-- counts.
+purchase_visits as (
 
     select
-        browsing.*,
-        order_times.ordered_at as next_ordered_at,
-    from browsing
-    asof left join order_times
-        on
-            browsing.customer_id = order_times.customer_id
-            and browsing.occurred_at <= order_times.ordered_at
+        customer_id,
+        date_trunc('minute', ordered_at) - interval {{ 2 * var('session_timeout_minutes') }} minute as started_at,
+        date_trunc('minute', ordered_at) + interval {{ 2 * var('session_timeout_minutes') + 1 }} minute as ended_at,
+    from order_times
 
 ),
 
--- The visit in which somebody buys is part of the purchase: nothing of twice a session's pause around it counts.
+-- By each day that one touches, so that few are compared with an activity.
+purchase_visit_days as (
+
+    select
+        *,
+        unnest(generate_series(date_trunc('day', started_at), ended_at, interval 1 day)) as day,
+    from purchase_visits
+
+),
+
 behaviours as (
 
     select
-        browsing_before_orders.customer_id,
+        browsing.customer_id,
         'behaviour' as signal_kind,
-        browsing_before_orders.signal,
-        browsing_before_orders.signal_category,
-        browsing_before_orders.occurred_at,
-    from browsing_before_orders
-    asof left join order_times
+        browsing.signal,
+        browsing.signal_category,
+        browsing.occurred_at,
+    from browsing
+    anti join purchase_visit_days
         on
-            browsing_before_orders.customer_id = order_times.customer_id
-            and browsing_before_orders.occurred_at >= order_times.ordered_at
-    where
-        coalesce(
-            date_diff('minute', browsing_before_orders.occurred_at, browsing_before_orders.next_ordered_at)
-            > 2 * {{ var('session_timeout_minutes') }},
-            true
-        )
-        and coalesce(
-            date_diff('minute', order_times.ordered_at, browsing_before_orders.occurred_at)
-            > 2 * {{ var('session_timeout_minutes') }},
-            true
-        )
+            browsing.customer_id = purchase_visit_days.customer_id
+            and date_trunc('day', browsing.occurred_at) = purchase_visit_days.day
+            and browsing.occurred_at >= purchase_visit_days.started_at
+            and browsing.occurred_at < purchase_visit_days.ended_at
 
 ),
 

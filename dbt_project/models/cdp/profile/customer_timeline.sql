@@ -50,10 +50,11 @@ customer_identifiers as (
 ),
 
 -- The first stage reaches back to whatever came first; before a customer who begins with an order was a lead.
-stages as (
+entries as (
 
     select
         customer_id,
+        stage_number,
         stage,
         entered_at,
     from {{ ref('customer_stages') }}
@@ -62,10 +63,27 @@ stages as (
 
     select
         customer_id,
+        0 as stage_number,
         case when orders = 0 then stage else 'lead' end as stage,
         cast('0001-01-01' as timestamp) as entered_at,
     from {{ ref('customer_stages') }}
     where stage_number = 1
+
+),
+
+-- From after the moment of its entry to that of the next one's: a customer has few, so that a hash join finds the one
+-- of an activity for less than sorting all activities.
+stages as (
+
+    select
+        customer_id,
+        stage,
+        entered_at,
+        coalesce(
+            lead(entered_at) over (partition by customer_id order by entered_at, stage_number),
+            cast('9999-12-31' as timestamp)
+        ) as until,
+    from entries
 
 ),
 
@@ -242,10 +260,11 @@ final as (
         cast(united.amount as decimal(18, 4)) as amount,
         united.occurred_at,
     from united
-    asof left join stages
+    left join stages
         on
             united.customer_id = stages.customer_id
             and united.occurred_at > stages.entered_at
+            and united.occurred_at <= stages.until
 
 )
 

@@ -1,7 +1,7 @@
 {#- What a customer's last days ask for: help, a basket left behind, and what has just made others buy. -#}
 with
 
-timeline as (
+timeline as not materialized (
 
     select * from {{ ref('customer_timeline') }}
     where occurred_at < {{ end_of_day() }}

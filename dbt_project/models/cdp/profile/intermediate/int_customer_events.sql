@@ -1,6 +1,6 @@
 with
 
-events as (
+events as not materialized (
 
     select * from {{ ref('stg_events') }}
 
@@ -9,6 +9,7 @@ events as (
 node_customers as (
 
     select * from {{ ref('int_node_customers') }}
+    where kind = 'events'
 
 ),
 
@@ -26,11 +27,32 @@ products as (
 
 {{ channel_starts_of('events') }},
 
+-- What an event says is read out of those of known customers only.
+attributed as (
+
+    select
+        events.*,
+        coalesce(node_customers.customer_id, owned_events.customer_id) as customer_id,
+    from events
+    left join node_customers
+        on events.node_key = node_customers.node_key
+    left join owned_events
+        on
+            events.channel = owned_events.channel
+            and events.event_id = owned_events.event_id
+    where
+        events.is_owned_site
+        and not events.is_bot
+        and events.type in ('page', 'screen', 'track')
+        and coalesce(node_customers.customer_id, owned_events.customer_id) is not null
+
+),
+
 named as (
 
     select
         event_id,
-        node_key,
+        customer_id,
         channel,
         platform,
         first_landed_on,
@@ -45,11 +67,7 @@ named as (
         json_extract_string(properties, '$.category') as event_category,
         content_category,
         occurred_at,
-    from events
-    where
-        is_owned_site
-        and not is_bot
-        and type in ('page', 'screen', 'track')
+    from attributed
 
 ),
 
@@ -57,7 +75,7 @@ final as (
 
     select
         named.event_id,
-        coalesce(node_customers.customer_id, owned_events.customer_id) as customer_id,
+        named.customer_id,
         named.channel,
         named.activity,
         named.order_id,
@@ -70,15 +88,8 @@ final as (
     from named
     inner join channel_starts
         on named.channel = channel_starts.channel
-    left join node_customers
-        on named.node_key = node_customers.node_key
-    left join owned_events
-        on
-            named.channel = owned_events.channel
-            and named.event_id = owned_events.event_id
     left join products
         on named.product_id = products.product_id
-    where coalesce(node_customers.customer_id, owned_events.customer_id) is not null
 
 )
 

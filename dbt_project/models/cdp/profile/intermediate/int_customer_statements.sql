@@ -22,7 +22,7 @@ edges as (
 
 ),
 
-node_customers as (
+node_customers as not materialized (
 
     select * from {{ ref('int_node_customers') }}
 
