@@ -36,7 +36,7 @@ known_order_lines as (
 
 ),
 
-customer_events as not materialized (
+customer_events as (
 
     select * from {{ ref('int_customer_events') }}
     where {{ in_part('customer_id') }}
