@@ -114,8 +114,10 @@ def _dictionaries(lake: Lake, normalisation: Normalisation) -> Iterator[Dictiona
 
 def site_text() -> str:
     """What names the site of an event: its site, or what stands between `//` and the path of its address. The macro
-    `site_text` of the dbt project says the same."""
-    return "coalesce(site, nullif(regexp_extract(url, '://(?:[^/?#]*@)?([^/?#]*)', 1), ''))"
+    `site_text` of the dbt project says the same, in a join. In a projection DuckDB takes what nullif compares out of a
+    coalesce, and would search the address of each event, also beside a site."""
+    host = "nullif(regexp_extract(url, '://(?:[^/?#]*@)?([^/?#]*)', 1), '')"
+    return f"case when site is null then {host} else site end"
 
 
 def _identifiers(lake: Lake, id_type: str, without: tuple[str, ...] = ()) -> str:

@@ -11,6 +11,7 @@ from include.lake import Lake
 from include.publish.manifest import read_manifest
 from include.publish.release import business_day, sealed_releases
 from include.publish.tables import PublishedTable, published_tables
+from include.quality.keys import repeated_hashes
 
 if TYPE_CHECKING:
     from include.config import Configuration
@@ -35,6 +36,7 @@ def placeholders(lake: Lake, day: date, configuration: Configuration, release: P
         values |= {
             "release": _quoted(str(release)),
             "release_tables": _release_tables(lake, release, tables),
+            "release_keys": _release_keys(release, tables),
             "contract_columns": _contract_columns(tables),
             "earlier_releases": _earlier_releases(lake, day, configuration),
         }
@@ -88,18 +90,31 @@ def _release_tables(lake: Lake, release: Path, tables: Iterable[PublishedTable])
             release / table.side / f"{table.name}.parquet",
             lake.table(table.side, table.name),
         )
-        keys = ", ".join(f'"{column}"' for column in table.key)
-        repeated = (
-            f"(select count(*) - count(distinct ({keys})) from {_parquet(in_release)})"
-            if keys and in_release.exists()
-            else "null"
-        )
         selects.append(
             f"select '{table.side}/{table.name}' as table_name, {str(in_release.exists()).lower()} as is_there, "
-            f"cast({_count(in_release)} as bigint) as release_rows, cast({_count(in_lake)} as bigint) as lake_rows, "
-            f"cast({repeated} as bigint) as repeated_keys"
+            f"cast({_count(in_release)} as bigint) as release_rows, cast({_count(in_lake)} as bigint) as lake_rows"
         )
     return "(" + " union all ".join(selects) + ")"
+
+
+def _release_keys(release: Path, tables: Iterable[PublishedTable]) -> str:
+    """One row per table that a release must have, with how many of its rows repeat the key of another."""
+    selects = []
+    for table in tables:
+        path = release / table.side / f"{table.name}.parquet"
+        repeated = _repeated_keys(table.key, path) if table.key and path.exists() else "null"
+        selects.append(
+            f"select '{table.side}/{table.name}' as table_name, cast({repeated} as bigint) as repeated_keys"
+        )
+    return "(" + " union all ".join(selects) + ")"
+
+
+def _repeated_keys(key: tuple[str, ...], path: Path) -> str:
+    names, rows = ", ".join(f'"{column}"' for column in key), _parquet(path)
+    return (
+        f"(select count(*) - count(distinct ({names})) from {rows} "
+        f"where ({names}) is null or hash({names}) in ({repeated_hashes(key, rows)}))"
+    )
 
 
 def _contract_columns(tables: Iterable[PublishedTable]) -> str:

@@ -16,7 +16,7 @@ def test_one_connection_is_kept_so_that_checks_see_what_was_made_in_it() -> None
     with open_engine() as engine:
         assert engine.add_asset("numbers", "select i from range(1000) t(i)") == 1000
         outcome = engine.evaluate(
-            "numbers", [Check("expect_column_values_to_be_unique", {"column": "i"}, "stop")]
+            "numbers", [Check("expect_column_values_to_not_be_null", {"column": "i"}, "stop")]
         )
     assert outcome[0].success
     assert outcome[0].error is None
@@ -32,7 +32,7 @@ def test_without_the_patch_no_check_can_be_evaluated(monkeypatch: pytest.MonkeyP
     with open_engine() as engine:
         engine.add_asset("numbers", "select i from range(10) t(i)")
         outcome = engine.evaluate(
-            "numbers", [Check("expect_column_values_to_be_unique", {"column": "i"}, "stop")]
+            "numbers", [Check("expect_column_values_to_not_be_null", {"column": "i"}, "stop")]
         )
     assert outcome[0].error is not None
 
@@ -119,6 +119,59 @@ def test_a_share_of_values_that_may_break_a_check_is_counted_though_it_holds() -
         engine.add_asset("numbers", "select i from range(10) t(i)")
         (outcome,) = engine.evaluate("numbers", [between])
     assert (outcome.success, outcome.unexpected) == (True, 1)
+
+
+KEYS = """select * from (values
+    ('web', 'e1', 1), ('web', 'e1', 2), ('web', 'e1', 3), ('app', 'e1', 4), ('web', 'e2', 5),
+    (null, 'e3', 6), (null, 'e3', 7), ('app', null, 8), ('app', null, 9), (null, null, 10), (null, null, 11)
+) as t(channel, event_id, i)"""
+UNIQUE = (
+    Check("expect_compound_columns_to_be_unique", {"column_list": ["channel", "event_id"]}, "stop"),
+    Check("expect_column_values_to_be_unique", {"column": "event_id"}, "stop"),
+    Check("expect_column_values_to_be_unique", {"column": "i"}, "stop"),
+)
+
+
+def test_keys_that_come_twice_are_counted_as_great_expectations_counts_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with open_engine() as engine:
+        engine.add_asset("keys", KEYS, lazy=True)
+        pair, event, number = engine.evaluate("keys", [*UNIQUE])
+        monkeypatch.setattr(gx_duckdb, "OF_UNIQUE_KEYS", frozenset())
+        alone = engine.evaluate("keys", [*UNIQUE])
+    assert [pair, event, number] == alone
+    assert (pair.success, pair.unexpected) == (False, 3)
+    assert pair.examples == ({"channel": "web", "event_id": "e1"},) * 3
+    assert (event.success, event.unexpected) == (False, 6)
+    assert (number.success, number.unexpected) == (True, 0)
+
+
+def test_keys_without_all_their_parts_are_like_no_other() -> None:
+    with open_engine() as engine:
+        engine.add_asset("keys", f"select * from ({KEYS}) where i = 1 or i > 5")
+        outcomes = engine.evaluate("keys", [UNIQUE[0]])
+        engine.add_asset("events", f"select * from ({KEYS}) where event_id is null")
+        outcomes += engine.evaluate("events", [UNIQUE[1]])
+    assert [(outcome.success, outcome.unexpected) for outcome in outcomes] == [(True, 0)] * 2
+
+
+def test_keys_that_only_share_a_hash_are_not_taken_for_one() -> None:
+    pair = "(values (1::bigint, 1::bigint), (2, 6289507739342993550)) as t(i, j)"  # worked out from how DuckDB hashes
+    check = Check("expect_compound_columns_to_be_unique", {"column_list": ["i", "j"]}, "stop")
+    with open_engine() as engine:
+        engine.add_asset("pairs", f"select * from {pair}")
+        assert engine.execute(f"select count(distinct hash(i, j)) from {pair}") == [(1,)]
+        (outcome,) = engine.evaluate("pairs", [check])
+    assert (outcome.success, outcome.unexpected) == (True, 0)
+
+
+def test_a_key_of_a_column_that_is_not_there_is_an_error() -> None:
+    check = Check("expect_column_values_to_be_unique", {"column": "nowhere"}, "stop")
+    with open_engine() as engine:
+        engine.add_asset("keys", KEYS)
+        (outcome,) = engine.evaluate("keys", [check])
+    assert "nowhere" in str(outcome.error)
 
 
 def test_nothing_in_great_expectations_reports_to_anybody() -> None:

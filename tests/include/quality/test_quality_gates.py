@@ -533,6 +533,16 @@ STOPS: list[tuple[str, str, Spoil, set[str], str]] = [
     ),
     (
         "publish",
+        "a key that is empty",
+        released(
+            "cdp/sessions",
+            "select * replace (nullif(session_id, (select min(session_id) from old)) as session_id) from old",
+        ),
+        {"release_tables: grains_are_kept"},
+        "e.g. table_name='cdp/sessions' repeated_keys=1",
+    ),
+    (
+        "publish",
         "an e-mail column in the DMP",
         released("dmp/visitors", "select *, 'x' as email from old"),
         {"dmp_columns: column_name"},
