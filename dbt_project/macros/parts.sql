@@ -2,8 +2,8 @@
     Models whose `meta.in_parts_of` names a table of the warehouse are built some of its rows at a time when there are
     many: lists, maps and texts per group cannot leave memory before they are done. The query of such a model must take
     its customers (or visitors) with in_part, and give the same rows for each whoever else is in the part.
-    The variable that `meta.at_a_time` names says of how many rows of the table a part is; without it the table is one
-    of customers, and a part is of some of their snapshots.
+    The variable that `meta.at_a_time` names says of how many rows of the table a part is, or of how many different
+    values of `meta.counted`; without it the table is one of customers, and a part is of some of their snapshots.
 #}
 
 {#
@@ -15,15 +15,17 @@
     (getvariable('parts') is null or hash({{ column }}) % getvariable('parts') = getvariable('part'))
 {%- endmacro %}
 
-{# How many parts a model is built in, of the rows of a table or of the snapshots of the customers in it. #}
-{% macro parts_of(table, at_a_time) %}
-    {%- if at_a_time -%}
-        {%- set rows = run_query('select count(*) from ' ~ table).rows[0][0] | int -%}
+{# How many parts a model is built in, by its `meta`. #}
+{% macro parts_of(meta) %}
+    {%- set table = this.incorporate(path={'identifier': meta.in_parts_of}) -%}
+    {%- if meta.at_a_time -%}
+        {%- set counted = 'distinct hash(' ~ meta.counted ~ ')' if meta.counted else '*' -%}
+        {%- set rows = run_query('select count(' ~ counted ~ ') from ' ~ table).rows[0][0] | int -%}
     {%- else -%}
         {%- set count = run_query('select count(distinct customer_id) from ' ~ table).rows[0][0] | int -%}
         {%- set rows = count + [count, var('learners')] | min * (var('feature_cutoffs') | length - 1) -%}
     {%- endif -%}
-    {{ return([(rows / var(at_a_time or 'snapshots_at_a_time')) | round(0, 'ceil') | int, 1] | max) }}
+    {{ return([(rows / var(meta.at_a_time or 'snapshots_at_a_time')) | round(0, 'ceil') | int, 1] | max) }}
 {% endmacro %}
 
 {# The table of the warehouse that the parts of a relation are put into before they are sorted. #}

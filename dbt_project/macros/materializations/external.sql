@@ -35,7 +35,7 @@
     {%- set meta = config.get('meta') -%}
     {%- set parts = 1 -%}
     {%- if meta.in_parts_of -%}
-        {%- set parts = parts_of(this.incorporate(path={'identifier': meta.in_parts_of}), meta.at_a_time) -%}
+        {%- set parts = parts_of(meta) -%}
     {%- endif -%}
     {%- if parts > 1 -%}
         {%- set gathered = gathered_in_parts(target_relation, query, parts) -%}

@@ -6,8 +6,7 @@
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
-    {%- set meta = config.get('meta') -%}
-    {%- set parts = parts_of(this.incorporate(path={'identifier': meta.in_parts_of}), meta.at_a_time) -%}
+    {%- set parts = parts_of(config.get('meta')) -%}
     {%- set gathered = gathered_in_parts(target_relation, sql, parts) -%}
     {%- if existing_relation is not none -%}
         {% do adapter.drop_relation(existing_relation) %}

@@ -1,5 +1,9 @@
-{{ config(meta={'in_parts_of': 'stg_events', 'at_a_time': 'events_at_a_time'}) }}
 {%- set visitor_key = "coalesce('anonymous_id:' || anonymous_id, 'device_id:' || device_id, 'user_id:' || user_id)" %}
+{{- config(meta={
+    'in_parts_of': 'stg_events',
+    'at_a_time': 'visits_at_a_time',
+    'counted': visitor_key ~ ", date_trunc('hour', occurred_at)",
+}) -}}
 
 with
 
