@@ -27,7 +27,8 @@ products as (
 
 {{ channel_starts_of('events') }},
 
--- What an event says is read out of those of known customers only.
+-- What an event says is read out of those of known customers only. Of three conditions DuckDB expects one event in a
+-- hundred to be left, and would keep all of them in memory to look them up; of one it expects one in five.
 attributed as (
 
     select
@@ -41,9 +42,7 @@ attributed as (
             events.channel = owned_events.channel
             and events.event_id = owned_events.event_id
     where
-        events.is_owned_site
-        and not events.is_bot
-        and events.type in ('page', 'screen', 'track')
+        case when events.is_owned_site and not events.is_bot then events.type in ('page', 'screen', 'track') end
         and coalesce(node_customers.customer_id, owned_events.customer_id) is not null
 
 ),
