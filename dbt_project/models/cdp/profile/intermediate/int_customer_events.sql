@@ -85,7 +85,7 @@ final as (
         named.occurred_at,
         {{ known_on('named', 'named.received_at') }} as known_on,
     from named
-    inner join channel_starts
+    left join channel_starts
         on named.channel = channel_starts.channel
     left join products
         on named.product_id = products.product_id
