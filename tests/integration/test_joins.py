@@ -6,14 +6,24 @@ that is another copy of it, in memory or on disk.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from include.quality.suites import load_suite
 from include.settings import PROJECT
 from tests.company import Company
+
+
+def compiled_models(company: Company) -> dict[str, str]:
+    """The SQL of each model as the company's last run compiled it, by name."""
+    compiled = company.lake.data / "dbt" / "target" / "compiled"
+    models = {path.stem: path.read_text() for path in compiled.rglob("*.sql") if path.parent.suffix != ".yml"}
+    assert len(models) > 100, "the compiled models are not where dbt puts them"
+    return models
 
 
 def one_sided_conditions(sql: str) -> list[str]:
@@ -37,10 +47,7 @@ def test_a_condition_on_one_side_is_seen() -> None:
 
 
 def test_no_model_compares_every_row_with_every_other(two_days: Company) -> None:
-    compiled = two_days.lake.data / "dbt" / "target" / "compiled"
-    models = {path.stem: path.read_text() for path in compiled.rglob("*.sql") if path.parent.suffix != ".yml"}
-    assert len(models) > 100, "the compiled models are not where dbt puts them"
-    found = {name: one_sided_conditions(sql) for name, sql in models.items()}
+    found = {name: one_sided_conditions(sql) for name, sql in compiled_models(two_days).items()}
     assert {name: conditions for name, conditions in found.items() if conditions} == {}
 
 
@@ -50,37 +57,21 @@ LARGE = {"stg_events", "customer_timeline"}
 
 def kept_tables(sql: str) -> list[str]:
     """The large tables that are kept as they are, because more than one place reads an expression of all their rows."""
+    tree = sqlglot.parse_one(sql, read="duckdb")
+    reads = Counter(
+        id(source.expression)
+        for scope in traverse_scope(tree)
+        for _, source in scope.selected_sources.values()
+        if isinstance(source, Scope)
+    )
     return [
         read.name
-        for cte in sqlglot.parse_one(sql, read="duckdb").find_all(exp.CTE)
+        for cte in tree.find_all(exp.CTE)
         if cte.args.get("materialized") is not False
         if isinstance(cte.this, exp.Select) and cte.this.is_star
         if isinstance(read := cte.this.args["from_"].this, exp.Table) and read.name in LARGE
-        if _times_read(cte) > 1
+        if reads[id(cte.this)] > 1
     ]
-
-
-def _times_read(cte: exp.CTE) -> int:
-    """In how many places of its query an expression is read, leaving out where another has taken its name."""
-    query = cte.find_ancestor(exp.With).parent
-
-    def is_meant(table: exp.Table) -> bool:
-        return table.name == cte.alias and not any(
-            inner.alias == cte.alias and inner is not cte
-            for select in _queries_between(table, query)
-            if (own := select.args.get("with_"))
-            for inner in own.expressions
-        )
-
-    return sum(map(is_meant, query.find_all(exp.Table)))
-
-
-def _queries_between(node: exp.Expression, query: exp.Expression) -> list[exp.Expression]:
-    found = []
-    while node is not query:
-        node = node.parent
-        found += [node] if isinstance(node, exp.Query) and node is not query else []
-    return found
 
 
 def test_a_table_that_is_kept_is_seen() -> None:
@@ -96,9 +87,7 @@ def test_a_table_that_is_kept_is_seen() -> None:
 
 
 def test_no_model_keeps_another_copy_of_all_events(two_days: Company) -> None:
-    compiled = two_days.lake.data / "dbt" / "target" / "compiled"
-    models = {path.stem: path.read_text() for path in compiled.rglob("*.sql") if path.parent.suffix != ".yml"}
-    found = {name: kept_tables(sql) for name, sql in models.items()}
+    found = {name: kept_tables(sql) for name, sql in compiled_models(two_days).items()}
     assert {name: tables for name, tables in found.items() if tables} == {}
 
 
