@@ -74,6 +74,7 @@ customer_stages as (
         customer_id,
         stage,
         entered_at,
+        coalesce(left_at, cast('9999-12-31' as timestamp)) as until,
     from {{ ref('customer_stages') }}
 
 ),
@@ -581,10 +582,11 @@ final as (
         months.signal_date,
         months.occurred_at,
     from months
-    asof left join customer_stages
+    left join customer_stages
         on
             months.customer_id = customer_stages.customer_id
             and months.month_began_at > customer_stages.entered_at
+            and months.month_began_at <= customer_stages.until
 
 )
 

@@ -6,7 +6,7 @@ landed as (
 
 ),
 
-node_customers as (
+node_customers as not materialized (
 
     select * from {{ ref('int_node_customers') }}
 
@@ -120,47 +120,70 @@ counted as (
 
     select
         'events' as kind,
-        events.channel,
+        channel,
         'customer_timeline' as published_table,
-        count(*) as staged_rows,
-        count(customer_events.event_id) as published_rows,
-    from events
-    left join customer_events
-        on
-            events.channel = customer_events.channel
-            and events.event_id = customer_events.event_id
-    group by all
+        count(*) filter (where not is_published) as staged_rows,
+        count(*) filter (where is_published) as published_rows,
+    from (
+        select
+            channel,
+            false as is_published,
+        from events
+
+        union all
+
+        select
+            channel,
+            true as is_published,
+        from customer_events
+    ) as events_of_customers
+    group by channel
 
     union all
 
     select
         'orders' as kind,
-        orders.channel,
+        channel,
         'customer_timeline' as published_table,
-        count(*) as staged_rows,
-        count(customer_orders.order_id) as published_rows,
-    from orders
-    left join customer_orders
-        on
-            orders.channel = customer_orders.channel
-            and orders.order_id = customer_orders.order_id
-    group by all
+        count(*) filter (where not is_published) as staged_rows,
+        count(*) filter (where is_published) as published_rows,
+    from (
+        select
+            channel,
+            false as is_published,
+        from orders
+
+        union all
+
+        select
+            channel,
+            true as is_published,
+        from customer_orders
+    ) as orders_of_customers
+    group by channel
 
     union all
 
     select
         'order_lines' as kind,
-        order_lines.channel,
+        channel,
         'customer_timeline' as published_table,
-        count(*) as staged_rows,
-        count(customer_order_lines.order_id) as published_rows,
-    from order_lines
-    left join customer_order_lines
-        on
-            order_lines.channel = customer_order_lines.line_channel
-            and order_lines.order_id = customer_order_lines.order_id
-            and order_lines.line_number = customer_order_lines.line_number
-    group by all
+        count(*) filter (where not is_published) as staged_rows,
+        count(*) filter (where is_published) as published_rows,
+    from (
+        select
+            channel,
+            false as is_published,
+        from order_lines
+
+        union all
+
+        select
+            line_channel as channel,
+            true as is_published,
+        from customer_order_lines
+    ) as order_lines_of_customers
+    group by channel
 
     union all
 

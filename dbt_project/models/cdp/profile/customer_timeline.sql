@@ -1,20 +1,25 @@
+{{ config(meta={'in_parts_of': 'int_customer_events', 'at_a_time': 'activities_at_a_time'}) }}
+
 with
 
 customer_orders as (
 
     select * from {{ ref('int_customer_orders') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
 customer_order_lines as (
 
     select * from {{ ref('int_customer_order_lines') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
 customer_events as (
 
     select * from {{ ref('int_customer_events') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
@@ -40,50 +45,41 @@ consents as (
 node_customers as (
 
     select * from {{ ref('int_node_customers') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
 customer_identifiers as (
 
     select * from {{ ref('customer_identifiers') }}
-
-),
-
--- The first stage reaches back to whatever came first; before a customer who begins with an order was a lead.
-entries as (
-
-    select
-        customer_id,
-        stage_number,
-        stage,
-        entered_at,
-    from {{ ref('customer_stages') }}
-
-    union all
-
-    select
-        customer_id,
-        0 as stage_number,
-        case when orders = 0 then stage else 'lead' end as stage,
-        cast('0001-01-01' as timestamp) as entered_at,
-    from {{ ref('customer_stages') }}
-    where stage_number = 1
+    where {{ in_part('customer_id') }}
 
 ),
 
 -- From after the moment of its entry to that of the next one's: a customer has few, so that a hash join finds the one
--- of an activity for less than sorting all activities.
+-- of an activity for less than sorting all activities. The first reaches back to whatever came first; before a customer
+-- who begins with an order was a lead.
 stages as (
 
     select
         customer_id,
         stage,
         entered_at,
-        coalesce(
-            lead(entered_at) over (partition by customer_id order by entered_at, stage_number),
-            cast('9999-12-31' as timestamp)
-        ) as until,
-    from entries
+        coalesce(left_at, cast('9999-12-31' as timestamp)) as until,
+    from {{ ref('customer_stages') }}
+    where {{ in_part('customer_id') }}
+
+    union all
+
+    select
+        customer_id,
+        case when orders = 0 then stage else 'lead' end as stage,
+        cast('0001-01-01' as timestamp) as entered_at,
+        entered_at as until,
+    from {{ ref('customer_stages') }}
+    where
+        stage_number = 1
+        and {{ in_part('customer_id') }}
 
 ),
 

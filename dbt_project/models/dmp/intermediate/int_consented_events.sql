@@ -9,7 +9,7 @@
 
 with
 
-events as (
+events as not materialized (
 
     select * from {{ ref('stg_events') }}
 
@@ -65,13 +65,17 @@ consented_events as (
 
 ),
 
+-- Of all events that say anything of consent: to read what they say twice, or to keep a copy of those that grant it,
+-- takes more than to hash the identifiers of those that do not.
 identifiers as (
 
     select distinct
-        id_type,
-        id_value,
-    from consented_events
-    where id_value is not null
+        {{ visitor_identifier_type('events') }} as id_type,
+        {{ visitor_identifier_value('events') }} as id_value,
+    from events
+    where
+        consent is not null
+        and not is_bot
 
 ),
 
