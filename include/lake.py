@@ -96,6 +96,11 @@ class Lake:
         return self.data / "runs" / "open.json"
 
     @property
+    def scratch(self) -> Path:
+        """Where jobs keep parts and spilled data while they run, see `include.scratch`."""
+        return self.data / "tmp"
+
+    @property
     def published(self) -> Path:
         return self.data / "published"
 

@@ -84,7 +84,7 @@ def _read(name: str, default: str, pattern: str, allowed: str) -> str:
 
 def memory_limit_of(memory: int) -> str:
     """What DuckDB may take of a machine with so many bytes: 1200 MB of a small one, 2500 MB of a large one."""
-    return f"{min(max(memory // 10, LEAST_MEMORY), MOST_MEMORY) // 1_000_000}MB"
+    return f"{min(max(memory // 4, LEAST_MEMORY), MOST_MEMORY) // 1_000_000}MB"
 
 
 def _machine_memory() -> int:

@@ -274,7 +274,7 @@ def _build(folder: Path, day: date, step: str) -> None:
     if step == "publish":
         write_run_costs(lake, day)
     variables = json.loads(lake.run_file(day, "run.json").read_text())["dbt"]
-    os.environ.update(environment_of(lake, KEY.encode()))
+    os.environ.update(environment_of(lake, KEY.encode(), lake.scratch))
     manifest, _ = parsed_project(DBT_PROJECT, folder / "parsed", ["--quiet", *OPTIONS])
     bind_sources(manifest, str(lake.root), variables["as_of_date"])
     path = folder / "part.jsonl"

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from include.scratch import scratch_folder
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
@@ -229,15 +231,14 @@ def opened(
     threads: int, memory_limit: str, scratch: Path, target: str = DUCKDB, spark_master: str = ""
 ) -> Iterator[Engine]:
     """The engine of that target; it spills below `scratch` and leaves nothing there."""
-    scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="resolve-", dir=scratch, ignore_cleanup_errors=True) as folder:
+    with scratch_folder(scratch, "resolve") as folder:
         if target == SPARK:
             from include.spark import spark_session
 
-            with spark_session(threads, memory_limit, Path(folder), spark_master) as session:
-                yield SparkEngine(session, Path(folder), threads, memory_limit)
+            with spark_session(threads, memory_limit, folder, spark_master) as session:
+                yield SparkEngine(session, folder, threads, memory_limit)
         else:
-            with _duckdb(threads, memory_limit, Path(folder)) as engine:
+            with _duckdb(threads, memory_limit, folder) as engine:
                 yield engine
 
 

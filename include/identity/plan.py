@@ -120,9 +120,8 @@ def plan_identity(lake: Lake, day: date, rules: IdentityRules, settings: Setting
     if before is None:
         raise StepFailed(f"plan: nobody has been resolved up to {day:%Y-%m-%d}; run the day first")
     types = strengths(rules)
-    scratch = lake.data / "scratch"
     with opened(
-        settings.threads, settings.memory_limit, scratch, settings.target, settings.spark_master
+        settings.threads, settings.memory_limit, lake.scratch, settings.target, settings.spark_master
     ) as engine:
         decide(engine, lake, before, rules)
         read_registry(engine, registry_files(lake, before))

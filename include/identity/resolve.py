@@ -7,7 +7,6 @@ that no identity day has seen are caught up first, so that day by day and a rebu
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -44,6 +43,7 @@ from include.identity.results import KEYS, NAMED_NODES, SCHEMAS, create_results,
 from include.identity.rules import IdentityRules, Strength, personal_numbers, strengths
 from include.identity.tiers import create_exact, join_loosely
 from include.lake import Lake, replacing
+from include.scratch import scratch_folder
 from include.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -76,13 +76,12 @@ def resolve(lake: Lake, day: date, rules: IdentityRules, settings: Settings) -> 
     Raises StepFailed when the evidence lacks a column.
     """
     types = strengths(rules)
-    scratch = lake.data / "scratch"
     since = find_registry(lake, day)
     with (
         opened(
-            settings.threads, settings.memory_limit, scratch, settings.target, settings.spark_master
+            settings.threads, settings.memory_limit, lake.scratch, settings.target, settings.spark_master
         ) as engine,
-        tempfile.TemporaryDirectory(prefix="replay-", dir=scratch) as folder,
+        scratch_folder(lake.scratch, "replay") as folder,
     ):
         effort = decide(engine, lake, day, rules)
         replayed = catch_up(
@@ -91,7 +90,7 @@ def resolve(lake: Lake, day: date, rules: IdentityRules, settings: Settings) -> 
             since,
             day,
             types,
-            Path(folder),
+            folder,
             partial(_play_round, day, rules, settings),
         )
         name_customers(engine, day, types)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -43,7 +44,7 @@ def _engine(call: dict[str, Any]) -> Iterator[None]:
     from include.spark import spark_session
 
     limits = settings()
-    folder = Path(call["temporary"])
+    folder = Path(os.environ["TANDEM_TEMPORARY"])
     with spark_session(limits.threads, limits.memory_limit, folder, limits.spark_master) as session:
         plug_in(Warehouse(session, Path(call["warehouse"]), pseudonym_key()))
         yield

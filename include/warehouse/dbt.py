@@ -15,6 +15,7 @@ from typing import Any
 
 from include.lake import Lake
 from include.ledger import StepFailed
+from include.scratch import scratch_folder
 from include.settings import PROJECT, settings
 from include.warehouse.costs import NodeResult, write_model_costs
 
@@ -141,11 +142,11 @@ def _call(
                 "lake": str(lake.root),
                 "as_of_date": variables.get("as_of_date", ""),
                 "warehouse": str(lake.spark_warehouse),
-                "temporary": str(lake.data / "dbt" / "temporary"),
             }
         )
     )
-    process = run_child(call_file, environment_of(lake, key))
+    with scratch_folder(lake.scratch, "dbt") as temporary:
+        process = run_child(call_file, environment_of(lake, key, temporary))
     if process.returncode == 0:
         return
     log = lake.data / "dbt" / "logs" / "dbt.log"
@@ -187,11 +188,12 @@ def _logs(lake: Lake) -> tuple[str, str]:
     return "--log-path", str(lake.data / "dbt" / "logs")
 
 
-def environment_of(lake: Lake, key: bytes) -> dict[str, str]:
-    """The child's environment: the caller's, and what profiles.yml and the plugin read."""
+def environment_of(lake: Lake, key: bytes, temporary: Path) -> dict[str, str]:
+    """The child's environment: the caller's, and what profiles.yml and the plugin read. What does not fit in memory
+    goes to the folder `temporary`."""
     return os.environ | {
         "TANDEM_WAREHOUSE": str(lake.warehouse),
-        "TANDEM_TEMPORARY": str(lake.data / "dbt" / "temporary"),
+        "TANDEM_TEMPORARY": str(temporary),
         "TANDEM_PROJECT": str(PROJECT),
         "TANDEM_TARGET": settings().target,
         "TANDEM_THREADS": str(settings().threads),
@@ -204,7 +206,7 @@ def environment_of(lake: Lake, key: bytes) -> dict[str, str]:
 
 def _make_folders(lake: Lake) -> None:
     """DuckDB writes files but makes no folders."""
-    (lake.data / "dbt" / "temporary").mkdir(parents=True, exist_ok=True)
+    (lake.data / "dbt").mkdir(parents=True, exist_ok=True)
     lake.staged("any").parent.mkdir(parents=True, exist_ok=True)
     for side in SIDES:
         lake.table(side, "any").parent.mkdir(parents=True, exist_ok=True)
