@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+IN_USE = "in_use.lock"  # in a scratch folder
 # The published tables that a day has of the day before.
 HISTORY_TABLES = ("audiences", "audience_members", "audience_changes")
 
@@ -97,7 +102,7 @@ class Lake:
 
     @property
     def scratch(self) -> Path:
-        """Where jobs keep parts and spilled data while they run, see `include.scratch`."""
+        """Where jobs keep parts and spilled data while they run, each in a `scratch_folder`."""
         return self.data / "tmp"
 
     @property
@@ -131,11 +136,30 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def scratch_folder(parent: Path, job: str) -> Iterator[Path]:
+    """A folder below `parent` for parts and spilled data, with `job` in its name, that is gone afterwards. As long as
+    it is in use a lock in it is held; what a killed process left is known by the lock that nobody holds."""
+    parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{job}-", dir=parent))
+    with FileLock(fresh / IN_USE):
+        # Under the name by which it may be swept only when the lock is held.
+        folder = fresh.rename(parent / fresh.name.removeprefix("."))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def sweep_temporary(lake: Lake) -> None:
-    """Remove what a killed run left of files that never took their place, its own (see `replacing`) and DuckDB's."""
+    """Remove what a killed run left: files that never took their place, its own (see `replacing`) and DuckDB's, and
+    scratch folders, whose spilled data may be larger than the lake."""
     for pattern in (".*.tmp", "tmp_*.parquet"):
         for path in lake.root.rglob(pattern):
             path.unlink(missing_ok=True)
+    for folder in lake.scratch.glob("[!.]*/"):
+        with suppress(Timeout), FileLock(folder / IN_USE, timeout=0):
+            shutil.rmtree(folder)
 
 
 def earlier_days(path: Path) -> list[Path]:

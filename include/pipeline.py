@@ -20,7 +20,6 @@ from include.lake import Lake, replacing, sweep_temporary
 from include.ledger import StepFailed
 from include.privacy.epochs import hold_key_to_its_epoch
 from include.privacy.requests.queue import refuse_while_erasing
-from include.scratch import sweep_scratch
 from include.settings import pseudonym_key, settings
 
 logger = logging.getLogger(__name__)
@@ -47,7 +46,6 @@ def open_run(day: date) -> list[str]:
     """
     lake = _lake()
     sweep_temporary(lake)
-    sweep_scratch(lake.scratch)
     lake.run_file(day, "ledger.jsonl").unlink(missing_ok=True)
     with ledger.recorded(lake, day, "configure") as entry:
         refuse_while_erasing(lake)

@@ -42,8 +42,7 @@ from include.identity.replay import Given, catch_up, create_round_days, link_the
 from include.identity.results import KEYS, NAMED_NODES, SCHEMAS, create_results, result
 from include.identity.rules import IdentityRules, Strength, personal_numbers, strengths
 from include.identity.tiers import create_exact, join_loosely
-from include.lake import Lake, replacing
-from include.scratch import scratch_folder
+from include.lake import Lake, replacing, scratch_folder
 from include.settings import Settings
 
 logger = logging.getLogger(__name__)

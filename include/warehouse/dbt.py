@@ -13,9 +13,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from include.lake import Lake
+from include.lake import Lake, scratch_folder
 from include.ledger import StepFailed
-from include.scratch import scratch_folder
 from include.settings import PROJECT, settings
 from include.warehouse.costs import NodeResult, write_model_costs
 

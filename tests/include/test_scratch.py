@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from include.scratch import scratch_folder, sweep_scratch
+from include.lake import Lake, scratch_folder, sweep_temporary
 from include.settings import PROJECT
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from include.scratch import scratch_folder
+from include.lake import scratch_folder
 with scratch_folder(Path(sys.argv[1]), "job") as folder:
     (folder / "spilled").write_bytes(b"0" * 1000)
     print("held", flush=True)
@@ -29,21 +29,24 @@ def test_a_folder_is_gone_when_its_job_has_ended(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_left_is_swept_and_what_a_living_one_uses_is_not(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
     with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(tmp_path)], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLDER, str(lake.scratch)], cwd=PROJECT, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout.readline() == "held\n"
-        sweep_scratch(tmp_path)
-        (spilled,) = tmp_path.glob("job-*/spilled")
+        sweep_temporary(lake)
+        (spilled,) = lake.scratch.glob("job-*/spilled")
         process.kill()
     assert spilled.exists()
-    sweep_scratch(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    sweep_temporary(lake)
+    assert list(lake.scratch.iterdir()) == []
 
 
 def test_what_is_no_folder_of_a_job_stays(tmp_path: Path) -> None:
-    (tmp_path / "made.duckdb").write_text("x")
-    (tmp_path / ".job-new").mkdir()
-    sweep_scratch(tmp_path)
-    sweep_scratch(tmp_path / "none")
-    assert {path.name for path in tmp_path.iterdir()} == {"made.duckdb", ".job-new"}
+    lake = Lake(tmp_path)
+    sweep_temporary(lake)
+    lake.scratch.mkdir()
+    (lake.scratch / "made.duckdb").write_text("x")
+    (lake.scratch / ".job-new").mkdir()
+    sweep_temporary(lake)
+    assert {path.name for path in lake.scratch.iterdir()} == {"made.duckdb", ".job-new"}
