@@ -235,8 +235,13 @@ measured as (
         periods.longest_days >= horizons.within_days or periods.still_there = 0 as is_known,
         coalesce(shares.moved, 0) as moved,
         coalesce(shares.share, 0) as share,
+        -- A share of nobody or of all has no variance but what numbers are rounded by: all who entered speak for it.
         coalesce(
-            least(shares.share * (1 - shares.share) / nullif(greatest(variances.variance, 0), 0), periods.entered),
+            least(
+                nullif(greatest(shares.share * (1 - shares.share), 0), 0)
+                / nullif(greatest(variances.variance, 0), 0),
+                periods.entered
+            ),
             periods.entered
         ) as stays_like_it,
     from medians
