@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 IN_USE = "in_use.lock"  # in a scratch folder
 # The published tables that a day has of the day before.
@@ -158,7 +158,8 @@ def sweep_temporary(lake: Lake) -> None:
         for path in lake.root.rglob(pattern):
             path.unlink(missing_ok=True)
     for folder in lake.scratch.glob("[!.]*/"):
-        with suppress(Timeout), FileLock(folder / IN_USE, timeout=0):
+        # A lock that is held is a Timeout, which is an OSError too; a job that ends now removes its folder itself.
+        with suppress(OSError), FileLock(folder / IN_USE, timeout=0):
             shutil.rmtree(folder)
 
 

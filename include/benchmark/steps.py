@@ -264,7 +264,7 @@ def _build(folder: Path, day: date, step: str) -> None:
     already are left out."""
     from dbt.cli.main import dbtRunner
 
-    from include.lake import Lake
+    from include.lake import Lake, scratch_folder
     from include.pipeline import write_run_costs
     from include.warehouse.costs import results_of, write_model_costs
     from include.warehouse.dbt import DBT_PROJECT, OPTIONS, arguments_of, command_of, environment_of
@@ -274,15 +274,16 @@ def _build(folder: Path, day: date, step: str) -> None:
     if step == "publish":
         write_run_costs(lake, day)
     variables = json.loads(lake.run_file(day, "run.json").read_text())["dbt"]
-    os.environ.update(environment_of(lake, KEY.encode(), lake.scratch))
-    manifest, _ = parsed_project(DBT_PROJECT, folder / "parsed", ["--quiet", *OPTIONS])
-    bind_sources(manifest, str(lake.root), variables["as_of_date"])
     path = folder / "part.jsonl"
     built = [cost.part for cost in read_costs(path) if " " not in cost.part] if path.exists() else []
     arguments = arguments_of(
         lake, variables, [*command_of(step), *_without(built), "--threads", "1", "--quiet"]
     )
-    outcome = dbtRunner(manifest, callbacks=[_watch(path, step)]).invoke(arguments)
+    with scratch_folder(lake.scratch, "dbt") as temporary:
+        os.environ.update(environment_of(lake, KEY.encode(), temporary))
+        manifest, _ = parsed_project(DBT_PROJECT, folder / "parsed", ["--quiet", *OPTIONS])
+        bind_sources(manifest, str(lake.root), variables["as_of_date"])
+        outcome = dbtRunner(manifest, callbacks=[_watch(path, step)]).invoke(arguments)
     if not outcome.success:
         failed = [result.message for result in outcome.result or [] if result.status == "error"]
         raise SystemExit(f"dbt {step}: {outcome.exception or failed}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from include.lake import Lake, scratch_folder, sweep_temporary
@@ -50,3 +51,23 @@ def test_what_is_no_folder_of_a_job_stays(tmp_path: Path) -> None:
     (lake.scratch / ".job-new").mkdir()
     sweep_temporary(lake)
     assert {path.name for path in lake.scratch.iterdir()} == {"made.duckdb", ".job-new"}
+
+
+def test_a_folder_whose_job_ends_at_the_moment_of_the_sweep_stops_no_run(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+
+    def work() -> int:
+        kept = 0
+        for _ in range(1000):
+            with scratch_folder(lake.scratch, "job") as folder:
+                (folder / "spilled").write_text("x")
+                kept += (folder / "spilled").exists()
+        return kept
+
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(work)
+        while not working.done():
+            sweep_temporary(lake)
+    assert working.result() == 1000
+    sweep_temporary(lake)
+    assert list(lake.scratch.iterdir()) == []
