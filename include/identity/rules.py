@@ -200,8 +200,9 @@ def rubbish(rules: IdentityRules) -> str:
 def _rubbish_of_type(id_type: IdType) -> str:
     cases = []
     if values := sorted({value.strip().lower() for value in id_type.blocked_values}):
+        # `in` would be a join of its own for every type, made wherever the edges are read, whoever asks for the reason.
         listed = ", ".join(text(value) for value in values)
-        cases.append(f"when lower(trim(id_value)) in ({listed}) then {text(BLOCKED_VALUE)}")
+        cases.append(f"when list_contains([{listed}], lower(trim(id_value))) then {text(BLOCKED_VALUE)}")
     if patterns := list(id_type.blocked_patterns):
         joined = "|".join(f"(?:{pattern})" for pattern in patterns)
         cases.append(f"when {matches('id_value', f'(?i){joined}')} then {text(BLOCKED_PATTERN)}")
