@@ -11,7 +11,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 DEMO_CONFIG = PROJECT / "include" / "demo" / "config"
 DEFAULT_CONFIG = PROJECT / "include" / "config"
-# Of a machine's memory, what DuckDB may take unless it is told: a tenth, within these bounds. A process takes up to a
+# Of a machine's memory, what DuckDB may take unless it is told: a quarter, within these bounds. A process takes up to a
 # gigabyte more, so that it stays below four.
 LEAST_MEMORY, MOST_MEMORY = 1_200_000_000, 2_500_000_000
 CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")

@@ -50,6 +50,8 @@ def main() -> int:
     parser.add_argument("--scratch", type=Path, default=PROJECT / ".airflow" / "superset")
     parser.add_argument("--browser", default=BROWSER)
     options = parser.parse_args()
+    if not Lake(options.data).current.exists():
+        parser.error(f"{options.data} has no release: run `make demo` before, or name another folder with --data")
     scratch = options.scratch.resolve()
     scratch.mkdir(parents=True, exist_ok=True)
     python = _install(scratch / "venv")
