@@ -56,21 +56,16 @@ def create_evidence_views(engine: Engine, types: Sequence[Strength]) -> None:
     )
     engine.create_view(
         "mergeable",
-        """
-        select
-            evidence.node,
-            evidence.value,
-            evidence.type,
-            evidence.is_record,
-            evidence.landed_on,
-            evidence.first_seen_at
-        from evidence
-        where
-            not exists (select 1 from powerless where powerless.value = evidence.value)
-            and not exists (
-                select 1 from cut where cut.node = evidence.node and cut.value = evidence.value
-            )
-        """,
+        f"select evidence.* from evidence {still_tied('evidence')}",
+    )
+
+
+def still_tied(edges: str) -> str:
+    """Joins that leave those edges `(node, value)` which nothing has cut or taken the power from."""
+    # Of `not exists` DuckDB groups all edges by their value before it looks whether there is one.
+    return (
+        f"anti join powerless on {edges}.value = powerless.value "
+        f"anti join cut on {edges}.node = cut.node and {edges}.value = cut.value"
     )
 
 
@@ -348,10 +343,10 @@ def _join_by(engine: Engine, id_type: Strength, unique: Sequence[Strength], plac
         "touch_0",
         """
         select
-            node,
-            value
+            touch_all.node,
+            touch_all.value
         from touch_all
-        where not exists (select 1 from shared where shared.value = touch_all.value)
+        anti join shared on touch_all.value = shared.value
         """,
     )
     engine.drop("touch_all", "shared")
@@ -371,12 +366,8 @@ def _find_owners(engine: Engine, unique: Sequence[Strength], place: str) -> None
             disputed.type
         from disputed
         inner join {place} as places on disputed.node = places.node
-        where
-            disputed.type in ({numbers})
-            and not exists (select 1 from powerless where powerless.value = disputed.value)
-            and not exists (
-                select 1 from cut where cut.node = disputed.node and cut.value = disputed.value
-            )
+        {still_tied("disputed")}
+        where disputed.type in ({numbers})
         """,
     )
 
@@ -415,9 +406,7 @@ def _join_without_conflict(
                 touches.node,
                 touches.value
             from touch_{attempt} as touches
-            where not exists (
-                select 1 from lost where lost.node = touches.node and lost.value = touches.value
-            )
+            anti join lost on touches.node = lost.node and touches.value = lost.value
             """,
         )
         engine.drop("lost", "joined", f"touch_{attempt}")

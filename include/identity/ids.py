@@ -274,11 +274,10 @@ def _take_over(engine: Engine) -> None:
         engine.create_table(
             free,
             f"""
-            select *
+            select pairs.*
             from {left} as pairs
-            where
-                not exists (select 1 from taken_over where taken_over.component = pairs.component)
-                and not exists (select 1 from taken_over where taken_over.customer_id = pairs.customer_id)
+            anti join taken_over as components on pairs.component = components.component
+            anti join taken_over as ids on pairs.customer_id = ids.customer_id
             """,
         )
         engine.drop(left)
@@ -323,7 +322,7 @@ def _mint(engine: Engine) -> None:
                 anchor.component,
                 anchor.node
             from anchor
-            where not exists (select 1 from taken_over where taken_over.component = anchor.component)
+            anti join taken_over on anchor.component = taken_over.component
         ),
 
         keyed as (
@@ -427,7 +426,7 @@ def _keep_book(engine: Engine, day: date) -> None:
             true as is_anchored
         from minted
         left join component_day on minted.component = component_day.component
-        where not exists (select 1 from registry_id where registry_id.customer_id = minted.customer_id)
+        anti join registry_id on minted.customer_id = registry_id.customer_id
         """,
     )
 

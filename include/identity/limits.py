@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from include.identity.components import connect
 from include.identity.engine import Engine, text
+from include.identity.guards import still_tied
 from include.identity.rules import Strength
 
 LIMIT = "limit"
@@ -290,10 +291,8 @@ def _find_bridges(engine: Engine, id_type: Strength, part: str) -> None:
                 weighed.value
             from weighed
             inner join {part} as parts on weighed.node = parts.node
-            where
-                weighed.type = {id_type.number}
-                and not exists (select 1 from powerless where powerless.value = weighed.value)
-                and not exists (select 1 from cut where cut.node = weighed.node and cut.value = weighed.value)
+            {still_tied("weighed")}
+            where weighed.type = {id_type.number}
         )
 
         select
@@ -323,9 +322,7 @@ def _find_harm(engine: Engine, counted: Sequence[Strength], part: str, unions: s
         from union_part
         inner join {part} as parts on union_part.part = parts.part
         inner join weighed on parts.node = weighed.node
-        where
-            not exists (select 1 from powerless where powerless.value = weighed.value)
-            and not exists (select 1 from cut where cut.node = weighed.node and cut.value = weighed.value)
+        {still_tied("weighed")}
         group by union_part.union_id, weighed.type, weighed.value
         """,
     )

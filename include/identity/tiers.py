@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from include.identity.components import connect, follow
 from include.identity.engine import Engine
+from include.identity.guards import still_tied
 from include.identity.rules import EXACT, LOOSE, Strength
 
 
@@ -51,13 +52,10 @@ def join_loosely(engine: Engine, types: Sequence[Strength], found: str, result: 
             observation.value
         from observation
         left join {found} as found on observation.node = found.node
+        {still_tied("observation")}
         where
             observation.type in ({", ".join(map(str, loose))})
             and observation.rubbish is null
-            and not exists (select 1 from powerless where powerless.value = observation.value)
-            and not exists (
-                select 1 from cut where cut.node = observation.node and cut.value = observation.value
-            )
         """,
     )
     connect(engine, "loose_edge", "loosely")

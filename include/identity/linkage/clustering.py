@@ -221,9 +221,7 @@ def _remove_forbidden(engine: Engine, holdings: str, place: str) -> None:
 
         select linkage_wish.*
         from linkage_wish
-        where not exists (
-            select 1 from forbidden where forbidden.low = linkage_wish.low and forbidden.high = linkage_wish.high
-        )
+        anti join forbidden on linkage_wish.low = forbidden.low and linkage_wish.high = forbidden.high
         """,
     )
     engine.drop("linkage_wish")
