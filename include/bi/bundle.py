@@ -23,6 +23,7 @@ NAMES = uuid.UUID(
     "7c9d1f5e-6f0a-5b7e-9c36-2d1a0b8e4f71"
 )  # of what this project names; any, but always the same
 COLUMNS = 12  # of Superset's grid
+BARS = 20  # the longest; more have no room for their names
 HEIGHTS = {"number": 18, "table": 54, "histogram": 50, "bar": 50, "lines": 50, "heatmap": 70}
 TYPES = {
     "varchar": "STRING",
@@ -169,6 +170,11 @@ def _drawn(chart: Chart) -> tuple[str, dict[str, Any]]:
             "x_axis_sort_asc": True,
             "metrics": metrics,
             "groupby": [chart.series] if chart.series else [],
+            **(
+                {}
+                if chart.series
+                else {"row_limit": BARS, "timeseries_limit_metric": metrics[0], "order_desc": True}
+            ),
             "orientation": "horizontal",
             "stack": "Stack" if chart.series else None,
             "show_legend": bool(chart.series) or len(metrics) > 1,

@@ -51,7 +51,9 @@ def main() -> int:
     parser.add_argument("--browser", default=BROWSER)
     options = parser.parse_args()
     if not Lake(options.data).current.exists():
-        parser.error(f"{options.data} has no release: run `make demo` before, or name another folder with --data")
+        parser.error(
+            f"{options.data} has no release: run `make demo` before, or name another folder with --data"
+        )
     scratch = options.scratch.resolve()
     scratch.mkdir(parents=True, exist_ok=True)
     python = _install(scratch / "venv")
@@ -177,11 +179,9 @@ def _look(browser: str, scratch: Path) -> list[str]:
         wrong.clear()  # of leaving the page of the login
         for slug, board in boards().items():
             height = _open(page, slug)
-            shown, failed = (
-                page.locator(CHART).count(),
-                page.locator(FAILED).count(),
-            )
             page.screenshot(path=str(scratch / f"{slug}.png"), full_page=True)
+            # What is counted has to be what the picture shows.
+            shown, failed = page.locator(CHART).count(), page.locator(FAILED).count()
             print(
                 f"{board.title}: {shown} of {len(board.charts)} charts, {failed} failed, {height} pixels",
                 flush=True,
