@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import sklearn
 
 from include.lake import Lake
 from ml.evaluation import Estimate
@@ -111,7 +111,7 @@ def write_model_cards(lake: Lake, day: date, file: str, cards: Iterable[ModelCar
 
 @lru_cache(maxsize=1)
 def _code_digest() -> bytes:
-    digest = hashlib.sha256(sklearn.__version__.encode())
+    digest = hashlib.sha256(version("scikit-learn").encode())
     for module in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(module.name.encode() + module.read_bytes())
     return digest.digest()
