@@ -119,7 +119,9 @@ def _code_digest() -> bytes:
 
 def _data_digest(data: pd.DataFrame | np.ndarray) -> bytes:
     if isinstance(data, np.ndarray):
-        return hashlib.sha256(np.ascontiguousarray(data).tobytes() + str(data.shape).encode()).digest()
+        digest = hashlib.sha256(np.ascontiguousarray(data))
+        digest.update(str(data.shape).encode())
+        return digest.digest()
     rows = pd.util.hash_pandas_object(data, index=False).to_numpy()
     return hashlib.sha256(",".join(data.columns).encode() + rows.tobytes()).digest()
 
