@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
@@ -27,15 +27,15 @@ class Quality:
     deviance: float
 
 
-def measure(outcome: np.ndarray, expected: np.ndarray, seed: int) -> Quality:
-    """The quality of `expected` (n,) for `outcome` (n,), both never negative, with bootstrap intervals by customer."""
+def measure(outcome: np.ndarray, expected: np.ndarray, gini: Estimate) -> Quality:
+    """The quality of `expected` (n,) for `outcome` (n,), both never negative; `gini` is how well it orders them."""
     errors = np.abs(expected - outcome)
     total = outcome.sum()
     return Quality(
         _mean(errors),
         float(np.sqrt((errors**2).mean())),
         float(expected.sum() / total - 1) if total > 0 else float("nan"),
-        bootstrapped_gini(outcome, expected, seed),
+        gini,
         float(deviances(without_extremes(outcome), expected).mean()),
     )
 
@@ -63,24 +63,36 @@ def gain(differences: np.ndarray, looks: int = 1) -> Estimate:
 def normalised_gini(outcome: np.ndarray, scores: np.ndarray) -> float:
     """Gini coefficient of `outcome` (n,) ordered by `scores` (n,), over that of its own order: 1 is perfect, 0 is
     chance; tied scores share their places."""
-    return float(_ginis(outcome, scores, [np.ones(len(outcome))])[0])
+    return float(_ginis(outcome, [scores], [np.ones(len(outcome))])[0, 0])
 
 
-def bootstrapped_gini(outcome: np.ndarray, scores: np.ndarray, seed: int) -> Estimate:
-    """Normalised Gini with the interval of resampled customers."""
+def bootstrapped_ginis(
+    outcome: np.ndarray, scores: Mapping[str, np.ndarray], seed: int
+) -> dict[str, Estimate]:
+    """Normalised Gini of each score (n,) with its interval, all from the same resamples of customers."""
     generator = np.random.default_rng(seed)
     resamples = (generator.poisson(1.0, len(outcome)).astype(np.float64) for _ in range(BOOTSTRAP_ROUNDS))
-    value, *rounds = _ginis(outcome, scores, chain([np.ones(len(outcome))], resamples))
-    finite = np.array(rounds)[np.isfinite(rounds)]
+    found = _ginis(outcome, scores.values(), chain([np.ones(len(outcome))], resamples))
+    return {name: _estimate(values) for name, values in zip(scores, found.T, strict=True)}
+
+
+def _estimate(values: np.ndarray) -> Estimate:
+    """The first value is of the sample itself, the others of its resamples."""
+    finite = values[1:][np.isfinite(values[1:])]
     low, high = np.quantile(finite, [0.025, 0.975]) if len(finite) else (np.nan, np.nan)
-    return Estimate(float(value), float(low), float(high))
+    return Estimate(float(values[0]), float(low), float(high))
 
 
-def _ginis(outcome: np.ndarray, scores: np.ndarray, weights: Iterable[np.ndarray]) -> np.ndarray:
-    """One normalised Gini for each array of weights (n,)."""
-    said, best = (rank(np.asarray(values, dtype=np.float64)) for values in (scores, outcome))
+def _ginis(outcome: np.ndarray, scores: Iterable[np.ndarray], weights: Iterable[np.ndarray]) -> np.ndarray:
+    """Normalised Ginis (weights, scores), for each array of weights (n,)."""
+    best, *said = (rank(np.asarray(values, dtype=np.float64)) for values in (outcome, *scores))
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.array([_gini(outcome, said, weight) / _gini(outcome, best, weight) for weight in weights])
+        return np.array(
+            [
+                np.array([_gini(outcome, each, weight) for each in said]) / _gini(outcome, best, weight)
+                for weight in weights
+            ]
+        )
 
 
 def _gini(outcome: np.ndarray, ranking: Ranking, weights: np.ndarray) -> float:

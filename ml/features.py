@@ -560,4 +560,8 @@ def _learn_numeric(name: str, raw: np.ndarray) -> NumericFeature | None:
 
 def _skewness(values: np.ndarray) -> float:
     deviation = values.std()
-    return float((((values - values.mean()) / deviation) ** 3).mean()) if deviation > 0 else 0.0
+    if not deviation > 0:
+        return 0.0
+    standard = (values - values.mean()) / deviation
+    # Two products: numpy's power of what is below 0 takes a hundred times as long.
+    return float((standard * standard * standard).mean())

@@ -80,7 +80,7 @@ def fit_logistic(
     def loss_of(place: np.ndarray, odds: np.ndarray) -> float:
         return float(weights @ (np.logaddexp(0, odds) - labels * odds) + 0.5 * penalty @ place**2)
 
-    odds = log_odds(place)
+    odds, loss = log_odds(place), None
     before, is_fresh = np.inf, False
     for _ in range(MAX_STEPS):
         guesses = expit(odds)
@@ -96,13 +96,13 @@ def fit_logistic(
         if not is_fresh and gain > KEPT * before:
             factor = None
             continue
-        size, tried = 1.0, log_odds(place + step)
+        size, tried, found = 1.0, log_odds(place + step), None
         if gain > SURE:
-            loss = loss_of(place, odds)
-            while loss_of(place + size * step, tried) > loss and size > SMALLEST_STEP:
+            loss = loss_of(place, odds) if loss is None else loss
+            while (found := loss_of(place + size * step, tried)) > loss and size > SMALLEST_STEP:
                 size /= 2
                 tried = log_odds(place + size * step)
-        place, odds = place + size * step, tried
+        place, odds, loss = place + size * step, tried, found
         before, is_fresh = gain, False
     return LogisticFit(Logistic(place[:-1], float(place[-1])), curvature)
 

@@ -136,8 +136,11 @@ def _write_nothing(lake: Lake, day: date, reason: str) -> Summary:
 
 
 def _load_purchases(engine: duckdb.DuckDBPyConnection, lake: Lake, day: date, options: Any) -> int:
-    """Make `products` (product, level, product_key, product_name, category) and `bought` (customer_id, product, age,
-    spend in ten-thousandths). Returns the days of the window, 0 when nothing is named."""
+    """Make `products` (product, level, product_key, product_name, category) and `bought` (customer, product, age,
+    spend in ten-thousandths). Returns the days of the window, 0 when nothing is named.
+
+    Customers are numbers here, hashes of 64 bits of their ids, for they are compared many times.
+    """
     timeline, catalogue = lake.table("cdp", "customer_timeline"), lake.staged(CATALOGUE)
     if not timeline.exists():
         return 0
@@ -151,7 +154,7 @@ def _load_purchases(engine: duckdb.DuckDBPyConnection, lake: Lake, day: date, op
         f"""
         create table lines as
         select
-            customer_id,
+            hash(customer_id) as customer,
             nullif(cast(product_id as varchar), '') as product_id,
             nullif(cast(category as varchar), '') as category,
             cast(date_diff('day', occurred_at, date '{day:%Y-%m-%d}') as integer) as age,
@@ -165,7 +168,7 @@ def _load_purchases(engine: duckdb.DuckDBPyConnection, lake: Lake, day: date, op
         create table products as
         with described as ({described}),
         categories as (
-            select 'category' as level, category as product_key, category, count(distinct customer_id) as buyers
+            select 'category' as level, category as product_key, category, count(distinct customer) as buyers
             from lines
             where category is not null
             group by category
@@ -174,7 +177,7 @@ def _load_purchases(engine: duckdb.DuckDBPyConnection, lake: Lake, day: date, op
         ),
         best_sellers as (
             select 'product' as level, product_id as product_key, min(category) as category,
-                count(distinct customer_id) as buyers
+                count(distinct customer) as buyers
             from lines
             where product_id is not null
             group by product_id
@@ -197,17 +200,17 @@ def _load_purchases(engine: duckdb.DuckDBPyConnection, lake: Lake, day: date, op
         left join described on case level when 'product' then sold.product_key end = described.product_id
         order by product;
         create table bought as
-        select customer_id, product, age, sum(spend) as spend
+        select customer, product, age, sum(spend) as spend
         from lines
         inner join products on level = 'category' and product_key = lines.category
         group by all
         union all
-        select customer_id, product, age, sum(spend) as spend
+        select customer, product, age, sum(spend) as spend
         from lines
         inner join products on level = 'product' and product_key = product_id
         group by all;
         create table buyers as
-        select customer_id, age, sum(spend) as spend
+        select customer, age, sum(spend) as spend
         from lines
         group by all;
         drop table lines
@@ -225,21 +228,27 @@ def _load_purchases(engine: duckdb.DuckDBPyConnection, lake: Lake, day: date, op
 def _load_profiles(
     engine: duckdb.DuckDBPyConnection, lake: Lake, day: date, min_support: int, features: str
 ) -> None:
-    """Make `profiles` (profile_type, customer_id, profile) and `shown` (profile_type, profile, profile_name).
+    """Make `profiles` (profile_type, customer, profile) and `shown` (profile_type, profile, profile_name).
 
-    A customer has at most one profile of each type; tastes come from the query `features`.
+    A customer has at most one profile of each type; tastes come from the query `features`, if there is one.
     A value of too few customers, or beyond the 30 largest of its type, is not in `shown`: it counts among the others.
     """
     engine.execute(
         """
-        create or replace table raw_profiles (
-            profile_type varchar, customer_id varchar, profile varchar, profile_name varchar
+        create table raw_profiles (
+            profile_type varchar, customer ubigint, profile varchar, profile_name varchar
         )
         """
     )
     _add_segments(engine, lake, day)
     _add_attributes(engine, lake.table("cdp", "customers"), day)
     _add_other_values(engine, lake.table("cdp", "customer_other_values"), min_support)
+    _load_tastes(engine, features, min_support)
+
+
+def _load_tastes(engine: duckdb.DuckDBPyConnection, features: str, min_support: int) -> None:
+    """Make the tables of `_load_profiles` again with the tastes of other `features`."""
+    engine.execute(f"delete from raw_profiles where profile_type in {TASTES}")
     if features:
         _add_tastes(engine, features)
     _keep_large(engine, min_support)
@@ -259,7 +268,7 @@ def _add_segments(engine: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> N
         insert into raw_profiles
         select
             'segment_' || {scheme},
-            members.customer_id,
+            hash(members.customer_id),
             members.segment_id,
             coalesce(segments.name, members.segment_id)
         from {parquet(members)} as members
@@ -307,7 +316,7 @@ def _add_other_values(engine: duckdb.DuckDBPyConnection, values: Path, min_suppo
             group by column_name
             having count(distinct value) between {MIN_VALUES} and {MAX_VALUES} and count(*) >= {2 * min_support}
         )
-        select 'attribute_' || column_name, customer_id, value, replace(column_name, '_', ' ') || ' ' || value
+        select 'attribute_' || column_name, hash(customer_id), value, replace(column_name, '_', ' ') || ' ' || value
         from latest
         semi join few using (column_name)
         """
@@ -360,7 +369,7 @@ def _add(
     engine.execute(
         f"""
         insert into raw_profiles
-        select '{profile_type}', customer_id, value, {label.format(value="value")}
+        select '{profile_type}', hash(customer_id), value, {label.format(value="value")}
         from (select customer_id, {value} as value from ({source}))
         where value is not null and trim(value) <> ''
         """
@@ -373,14 +382,12 @@ def _keep_large(engine: duckdb.DuckDBPyConnection, min_support: int) -> None:
         create or replace table shown as
         select profile_type, profile, min(profile_name) as profile_name
         from raw_profiles
-        where customer_id in (select customer_id from buyers)
+        where customer in (select customer from buyers)
         group by profile_type, profile
-        having count(distinct customer_id) >= {min_support}
-        qualify row_number() over (
-            partition by profile_type order by count(distinct customer_id) desc, profile
-        ) <= {MAX_PROFILES};
+        having count(*) >= {min_support}
+        qualify row_number() over (partition by profile_type order by count(*) desc, profile) <= {MAX_PROFILES};
         create or replace table profiles as
-        select raw_profiles.profile_type, customer_id, shown.profile
+        select raw_profiles.profile_type, customer, shown.profile
         from raw_profiles
         left join shown using (profile_type, profile)
         """
@@ -395,9 +402,9 @@ def _count(engine: duckdb.DuckDBPyConnection, when: str) -> list[Cells]:
     engine.execute(
         f"""
         create or replace table bought_then as
-        select customer_id, product, sum(spend) as spend from bought where {when} group by all;
+        select customer, product, sum(spend) as spend from bought where {when} group by all;
         create or replace table buyers_then as
-        select customer_id, sum(spend) as spend from buyers where {when} group by all
+        select customer, sum(spend) as spend from buyers where {when} group by all
         """
     )
     types = engine.execute("select distinct profile_type from shown order by profile_type").fetchall()
@@ -406,9 +413,9 @@ def _count(engine: duckdb.DuckDBPyConnection, when: str) -> list[Cells]:
         frame = engine.execute(
             """
             with members as materialized (
-                select customer_id, profile, buyers_then.spend
+                select customer, profile, buyers_then.spend
                 from profiles
-                inner join buyers_then using (customer_id)
+                inner join buyers_then using (customer)
                 where profile_type = $profile_type
             ),
             sizes as (
@@ -417,7 +424,7 @@ def _count(engine: duckdb.DuckDBPyConnection, when: str) -> list[Cells]:
             counts as materialized (
                 select profile, product, count(*) as buyers, sum(bought_then.spend) as spend
                 from members
-                inner join bought_then using (customer_id)
+                inner join bought_then using (customer)
                 group by all
             ),
             totals as (
@@ -561,7 +568,7 @@ def _card(
     ]
     split, tastes = _split(engine, lake, day, window)
     if tastes:
-        _load_profiles(engine, lake, day, min_support, tastes)
+        _load_tastes(engine, tastes, min_support)
     before = _compare(_count(engine, f"age >= {split}"), min_support)[0]
     after = _count(engine, f"age < {split}")
     if before.empty or not after:

@@ -16,6 +16,8 @@ from implicit.als import AlternatingLeastSquares
 from implicit.nearest_neighbours import ItemItemRecommender, bm25_weight
 from scipy import sparse
 
+from ml.toplists import places_of
+
 # A purchase counts half after so many days; weights are whole millionths, so that their sums do not hang on the order.
 HALF_LIFE_DAYS = 90
 WEIGHT_UNIT = 1_000_000
@@ -484,8 +486,7 @@ def _own_keys(items: Items, pairs: Pairs, row: np.ndarray, count: int) -> np.nda
     fits = items.is_allowed[pairs.item] & ~pairs.is_returned & is_due(items, pairs)
     order = np.flatnonzero(fits)
     order = order[np.lexsort((pairs.item[order], -pairs.weight[order], row[order]))]
-    starts = np.searchsorted(row[order], row[order], side="left")
-    order = order[np.arange(len(order)) - starts < OWN_ITEMS]
+    order = order[places_of(row[order]) < OWN_ITEMS]
     return row[order] * count + pairs.item[order]
 
 
@@ -583,10 +584,9 @@ def _best_of_each(
     key = rows.astype(np.uint64) << np.uint64(32 + bits)
     key |= falling << np.uint64(bits)
     key |= columns.astype(np.uint64)
-    key.sort()
+    key.sort(kind="stable")  # rows are in order already, of which the other kind makes no use
     columns = (key & np.uint64((1 << bits) - 1)).astype(np.int64)
-    begin = np.searchsorted(rows, rows)
-    is_among = np.arange(len(rows)) - begin < k
+    is_among = places_of(rows) < k
     return rows[is_among], columns[is_among]
 
 

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import sklearn
 
 from include.lake import Lake
 from ml.evaluation import Estimate
@@ -111,7 +111,7 @@ def write_model_cards(lake: Lake, day: date, file: str, cards: Iterable[ModelCar
 
 @lru_cache(maxsize=1)
 def _code_digest() -> bytes:
-    digest = hashlib.sha256(sklearn.__version__.encode())
+    digest = hashlib.sha256(version("scikit-learn").encode())
     for module in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(module.name.encode() + module.read_bytes())
     return digest.digest()
@@ -119,7 +119,9 @@ def _code_digest() -> bytes:
 
 def _data_digest(data: pd.DataFrame | np.ndarray) -> bytes:
     if isinstance(data, np.ndarray):
-        return hashlib.sha256(np.ascontiguousarray(data).tobytes() + str(data.shape).encode()).digest()
+        digest = hashlib.sha256(np.ascontiguousarray(data))
+        digest.update(str(data.shape).encode())
+        return digest.digest()
     rows = pd.util.hash_pandas_object(data, index=False).to_numpy()
     return hashlib.sha256(",".join(data.columns).encode() + rows.tobytes()).digest()
 

@@ -29,6 +29,7 @@ from ml.evaluation import Estimate, exact
 from ml.features import (
     FREQUENCY_NAMES,
     RECENCY_NAMES,
+    SNAPSHOTS,
     SPEND_NAMES,
     FeatureSpace,
     find_column,
@@ -300,9 +301,10 @@ def try_numbers(matrix: np.ndarray, k_min: int, k_max: int, seed: int) -> list[T
     generator = np.random.default_rng(seed)
     shown = np.sort(generator.permutation(len(matrix))[:SILHOUETTE_ROWS])
     halves = [np.sort(generator.permutation(len(matrix))[: len(matrix) // 2]) for _ in range(RESAMPLES)]
+    different = len(np.unique(matrix, axis=0))
     trials = []
     for k in range(k_min, k_max + 1):
-        if k * CUSTOMERS_PER_SEGMENT > len(matrix) or len(np.unique(matrix, axis=0)) <= k:
+        if k * CUSTOMERS_PER_SEGMENT > len(matrix) or different <= k:
             break
         fitted = KMeans(k, n_init=RESTARTS, random_state=seed).fit(matrix)
         labels = fitted.labels_
@@ -630,11 +632,11 @@ def _people_before(lake: Lake, snapshots: pd.DataFrame) -> People | None:
         for name in snapshots.columns
         if name in ("customer_id", "as_of_date") or pd.api.types.is_numeric_dtype(snapshots[name].dtype)
     ]
-    past = read_snapshots(lake, filters=[("is_current", "=", False)], columns=names)
-    if past is None or past.empty:
+    before = read_table(lake.staged(SNAPSHOTS), [("is_current", "=", False)], ["as_of_date"])
+    if before is None or before.empty:
         return None
-    day = past["as_of_date"].max()
-    past = past[past["as_of_date"] == day].reset_index(drop=True)
+    day = pd.Timestamp(before["as_of_date"].max()).date()
+    past = read_snapshots(lake, filters=[("is_current", "=", False), ("as_of_date", "=", day)], columns=names)
     # Columns that are numbers today may all be unknown then.
     past = past.assign(**{name: snapshots[name].iloc[:0] for name in snapshots.columns if name not in past})
     buyers = _buyers(past)

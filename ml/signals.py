@@ -45,6 +45,13 @@ class Occurrences:
         """How many customers the occurrences of one signal, sorted, are of."""
         return int(np.count_nonzero(np.diff(self.customer, prepend=NONE)))
 
+    @property
+    def firsts(self) -> Occurrences:
+        """The first occurrence of each signal for each customer."""
+        return self.where(
+            (np.diff(self.signal, prepend=NONE) != 0) | (np.diff(self.customer, prepend=NONE) != 0)
+        )
+
     def where(self, chosen: np.ndarray | slice) -> Occurrences:
         """The occurrences that a mask (occurrences,) or a span chooses."""
         return Occurrences(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))

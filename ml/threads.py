@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import sklearn.ensemble  # noqa: F401  loads the OpenMP and BLAS libraries that are to be limited
+import scipy.linalg  # noqa: F401  loads the BLAS that is to be limited beside numpy's
 from threadpoolctl import threadpool_limits
 
 
 @contextmanager
 def single_threaded() -> Iterator[None]:
-    """Limit OpenMP and BLAS to one thread until the block ends.
+    """Limit OpenMP and BLAS to one thread until the block ends, as far as they are loaded when it begins: modules that
+    use scikit-learn import it at their top, and the others do not wait a second for it.
 
     Histogram boosting took 249 s with default threads and 54 s with one on a busy machine, and sums of floats
     depend on how many threads share them.

@@ -30,21 +30,27 @@ def take_best(
     Scores are rounded to nine digits and ties go to the lower item, so that lists do not hang on the last bit.
     """
     order = _best_first(customer, item, np.rint(score * 10**DIGITS))
-    place = np.arange(len(order)) - np.searchsorted(customer[order], customer[order])
+    place = places_of(customer[order])
     kept = place < k
     return order[kept], place[kept]
 
 
+def places_of(groups: np.ndarray) -> np.ndarray:
+    """The place (n,) of each row in its group, from 0; rows of a group (n,) stand side by side."""
+    begin = np.flatnonzero(np.append(True, groups[1:] != groups[:-1]))
+    return np.arange(len(groups)) - np.repeat(begin, np.diff(begin, append=len(groups)))
+
+
 def _best_first(customer: np.ndarray, item: np.ndarray, score: np.ndarray) -> np.ndarray:
     """The rows by customer, falling score (whole numbers) and item, as one number of 63 bits where they fit into one:
-    that sorts several times as fast as three."""
+    that sorts several times as fast as three, and as stretches that are in order already, for customers mostly are."""
     most = [int(values.max(initial=0)) for values in (customer - customer.min(initial=0), score, item)]
     bits = [value.bit_length() for value in most]
     if sum(bits) > 63 or score.min(initial=0) < 0 or item.min(initial=0) < 0:
         return np.lexsort((item, -score, customer))
     key = (customer - customer.min(initial=0)).astype(np.int64) << (bits[1] + bits[2])
     key |= (most[1] - score.astype(np.int64)) << bits[2]
-    return np.argsort(key | item.astype(np.int64))
+    return np.argsort(key | item.astype(np.int64), kind="stable")
 
 
 def judge_lists(

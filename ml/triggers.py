@@ -148,10 +148,11 @@ def weigh(history: History, min_support: int, seed: int) -> pd.DataFrame:
     chosen = _often(history, min_support)
     rng = np.random.default_rng(seed)
     placebo = shifted(history, history.occurrences.where(np.isin(history.occurrences.signal, chosen)), rng)
+    occurrences, priority = history.occurrences.sorted(), _priority(history, chosen)
     parts = [
         part
         for channel in _channels(history)
-        for part in _weigh_channel(history, chosen, placebo, channel, min_support)
+        for part in _weigh_channel(history, chosen, occurrences, placebo, priority, channel, min_support)
     ]
     if not parts:
         return pd.DataFrame(columns=PURCHASE_TRIGGERS.names)
@@ -170,8 +171,7 @@ def _often(history: History, min_support: int) -> np.ndarray:
     came = csr_matrix((np.ones(len(place)), (inside.signal, place)), (size, len(key)))
     came.data[:] = 1.0  # a day counts once, whatever number of categories the signal was about
     times = np.diff(came.indptr)
-    pairs = np.unique(inside.signal * len(history.watched_from) + inside.customer)
-    people = np.bincount(pairs // len(history.watched_from), minlength=size)
+    people = np.bincount(inside.firsts.signal, minlength=size)
     together = (came @ came.T).toarray()
     alike = together / np.maximum(times[:, None] + times[None, :] - together, 1)
     kept: list[int] = []
@@ -189,18 +189,24 @@ def _channels(history: History) -> list[str]:
 
 
 def _weigh_channel(
-    history: History, chosen: np.ndarray, placebo: Occurrences, channel: str, min_support: int
+    history: History,
+    chosen: np.ndarray,
+    occurrences: Occurrences,
+    placebo: Occurrences,
+    priority: np.ndarray,
+    channel: str,
+    min_support: int,
 ) -> Iterator[pd.DataFrame]:
-    """All rows of one channel: of all purchases, split by stage, and of each category.
+    """All rows of one channel: of all purchases, split by stage, and of each category; `occurrences` are those of the
+    history, a day counting once.
 
     Signals that follow orders are weighed apart: their days tell of orders, and beside them the effect of a signal
     that brings orders about would look smaller than it is.
     """
-    priority = _priority(history, chosen)
     outcome = _Outcome.of(history, history.orders, channel, priority)
     if outcome is None:
         return
-    following = _follow_orders(outcome, history.occurrences, chosen)
+    following = _follow_orders(outcome, occurrences, chosen)
     own, windows = chosen[~following], np.full(len(chosen), FIRST_WINDOW)
     whole: dict[str, Any] = {
         "sales_channel": channel,
@@ -209,21 +215,21 @@ def _weigh_channel(
         "stage": ANY,
     }
     if following.any():
-        rows = _rows(outcome, history.occurrences, placebo, chosen, windows)
+        rows = _rows(outcome, occurrences, placebo, chosen, windows)
         yield rows[following].assign(**whole)
     if not len(own):
         return
-    windows = choose_windows(outcome, history.occurrences, own)
-    yield _rows(outcome, history.occurrences, placebo, own, windows).assign(**whole)
+    windows = choose_windows(outcome, occurrences, own)
+    yield _rows(outcome, occurrences, placebo, own, windows).assign(**whole)
     if channel == ANY and len(_channels(history)) > 1:
         return  # the parts say more of stages and categories than their sum
     if len(history.stages) > 1:
-        for stage, rows in _rows_by_stage(outcome, history.occurrences, placebo, own, windows):
+        for stage, rows in _rows_by_stage(outcome, occurrences, placebo, own, windows):
             yield rows.assign(**whole | {"stage": stage})
     for position, category in enumerate(history.categories):
         outcome = _Outcome.of(history, history.category_orders, channel, priority, position)
         if outcome is not None:
-            about = _about(history.occurrences, position)
+            about = _about(history.occurrences, position).sorted()
             rows = _rows(outcome, about, _about(placebo, position), own, windows)
             yield rows.assign(**whole | {"category": category})
 
@@ -231,11 +237,11 @@ def _weigh_channel(
 def _priority(history: History, chosen: np.ndarray) -> np.ndarray:
     """Who is taken first where not everybody can be (customers,): those with signals that few have."""
     customers = len(history.watched_from)
-    inside = history.occurrences.where(np.isin(history.occurrences.signal, chosen))
-    pairs = np.unique(inside.signal * customers + inside.customer)
-    people = np.bincount(pairs // customers, minlength=len(history.signals))
+    firsts = history.occurrences.firsts
+    people = np.bincount(firsts.signal, minlength=len(history.signals))
+    firsts = firsts.where(np.isin(firsts.signal, chosen))
     rarest = np.full(customers, customers)
-    np.minimum.at(rarest, pairs % customers, people[pairs // customers])
+    np.minimum.at(rarest, firsts.customer, people[firsts.signal])
     is_rare = rarest < RARE_SHARE * customers
     priority = np.empty(customers, dtype=np.int64)
     priority[np.lexsort((np.arange(customers), ~is_rare))] = np.arange(customers)
@@ -256,6 +262,8 @@ def _follow_orders(outcome: _Outcome, occurrences: Occurrences, chosen: np.ndarr
         around = outcome.around(occurrences, chosen[rest])
         fitted = _within(outcome, around, np.full(len(rest), FOLLOWING_WINDOW))
         following[rest] = _is_following(fitted.before, fitted.before_error)
+        if not following[rest].any():
+            break
     return following
 
 
@@ -271,16 +279,15 @@ def _about(occurrences: Occurrences, category: int) -> Occurrences:
 
 @dataclass(frozen=True)
 class _Around:
-    """The days around each signal of some `occurrences`, as far as they were asked for; `ordered` is sorted."""
+    """The days around each signal of some `occurrences`, as far as they were asked for."""
 
     occurrences: Occurrences
-    ordered: Occurrences
     found: dict[int, tuple[Occurrences, Lags]]
 
     def signal(self, signal: int, index: DayIndex) -> tuple[Occurrences, Lags]:
         if signal not in self.found:
-            begin, end = np.searchsorted(self.ordered.signal, [signal, signal + 1])
-            part = self.ordered.where(slice(begin, end))
+            begin, end = np.searchsorted(self.occurrences.signal, [signal, signal + 1])
+            part = self.occurrences.where(slice(begin, end))
             self.found[signal] = part, lags_of(part, index)
         return self.found[signal]
 
@@ -346,7 +353,7 @@ class _Outcome:
     def around(self, occurrences: Occurrences, chosen: np.ndarray) -> list[tuple[Occurrences, Lags]]:
         """The days around each chosen signal; they are remembered, for the same signals are asked for again."""
         if id(occurrences) not in self.seen:
-            self.seen[id(occurrences)] = _Around(occurrences, occurrences.sorted(), {})
+            self.seen[id(occurrences)] = _Around(occurrences, {})
         return [self.seen[id(occurrences)].signal(int(signal), self.index) for signal in chosen]
 
     def fit(self, after: list[np.ndarray], lags: list[Lags]) -> HazardFit:

@@ -21,7 +21,7 @@ from scipy.stats import beta, rankdata
 
 from include.lake import Lake
 from ml.evaluation import Estimate, auc, calibration_metrics, exact
-from ml.expectation import Quality, bootstrapped_gini, deviances, gain, measure, without_extremes
+from ml.expectation import Quality, bootstrapped_ginis, deviances, gain, measure, without_extremes
 from ml.purchase_history import (
     Cutoff,
     Leads,
@@ -362,7 +362,9 @@ def judge(periods: list[Period], score: str, seed: int) -> Judgement:
         )
     ways = expectations(later, score, learn_correction([older], score))
     outcome = later.outcome(score)
-    quality = {way: measure(outcome, expected, seed) for way, expected in ways.items()}
+    plain = later.purchases.spent if score == VALUE else later.purchases.orders
+    ginis = bootstrapped_ginis(outcome, ways | {"past": np.maximum(plain, 0)}, seed)
+    quality = {way: measure(outcome, expected, ginis[way]) for way, expected in ways.items()}
     best = min(
         (way for way in ways if way != "naive"), key=lambda way: quality[way].deviance, default="naive"
     )
@@ -385,9 +387,7 @@ def judge(periods: list[Period], score: str, seed: int) -> Judgement:
     if current.models.reason:
         note += f"; no model: {current.models.reason}"
     verdict = "promoted" if promoted else "refused"
-    plain = later.purchases.spent if score == VALUE else later.purchases.orders
     coverage = check_intervals(older, later, score, way)
-    by_past = bootstrapped_gini(outcome, np.maximum(plain, 0), seed)
     lines = (
         CardLine("nearer_by", nearer, 0.0, "the past rate", verdict, note),
         CardLine("deviance_gain", gained, 0.0, "the past rate", verdict),
@@ -395,7 +395,7 @@ def judge(periods: list[Period], score: str, seed: int) -> Judgement:
         CardLine(
             "gini",
             quality[best].gini,
-            max(by_past.value, quality["naive"].gini.value),
+            max(ginis["past"].value, quality["naive"].gini.value),
             "past spend" if score == VALUE else "past orders",
             verdict,
             "normalised; the baseline is the better of past total and past rate",
@@ -589,9 +589,11 @@ def _join(customers: int, period: Period, buyers: Scored, leads: Scored) -> Scor
 
 @dataclass(frozen=True)
 class LeadRates:
-    """Of leads (n,): how many alike were watched, how many of those bought in the internal horizon, and the 90 %
-    quantile of what they did; `each` is what one who buys is expected to bring."""
+    """Of the age band that each lead is of, `band` (leads,): how many were watched in it, how many of those bought in
+    the internal horizon, and the 90 % quantile of what they did, arrays (bands,); `each` is what one who buys is
+    expected to bring."""
 
+    band: np.ndarray
     watched: np.ndarray
     bought: np.ndarray
     most: np.ndarray
@@ -607,15 +609,15 @@ def rate_leads(current: Period, past: list[Period], score: str) -> LeadRates | N
     did = earlier.later_orders > 0
     each = float(outcome[did].mean()) if did.any() else _usual(current, score)
     bands, then = np.digitize(leads.known_days, LEAD_AGES), np.digitize(earlier.known_days, LEAD_AGES)
-    watched, bought, most = (np.zeros(len(leads)) for _ in range(3))
+    watched, bought, most = (np.zeros(len(LEAD_AGES) + 1) for _ in range(3))
     for band in np.unique(bands):
         alike = then == band
         if alike.sum() < MIN_LEADS:
             alike = np.ones(len(earlier), dtype=bool)
-        watched[bands == band] = alike.sum()
-        bought[bands == band] = did[alike].sum()
-        most[bands == band] = np.quantile(outcome[alike], CONFIDENCE, method="higher")
-    return LeadRates(watched, bought, most, each)
+        watched[band] = alike.sum()
+        bought[band] = did[alike].sum()
+        most[band] = np.quantile(outcome[alike], CONFIDENCE, method="higher")
+    return LeadRates(bands, watched, bought, most, each)
 
 
 def _score_leads(current: Period, past: list[Period], score: str, horizon_days: int) -> Scored:
@@ -628,7 +630,7 @@ def _score_leads(current: Period, past: list[Period], score: str, horizon_days: 
     usual = _usual(current, score)
     longer = horizon_days / past[0].cutoff.ahead if past else 1.0
     value = chance.value * (rates.each if rates else usual)
-    most = rates.most * longer if rates else np.zeros(len(value))
+    most = rates.most[rates.band] * longer if rates else np.zeros(len(value))
     return Scored(value, np.zeros(len(value)), np.maximum(np.maximum(most, usual), value))
 
 
@@ -647,7 +649,7 @@ def _chance_of_leads(current: Period, past: list[Period], score: str, horizon_da
         beta.ppf((1 + CONFIDENCE) / 2, a, b),
     )
     low, high = np.minimum(low, middle), np.maximum(high, middle)
-    return Scored(*(1 - (1 - chance) ** longer for chance in (middle, low, high)))
+    return Scored(*((1 - (1 - chance) ** longer)[rates.band] for chance in (middle, low, high)))
 
 
 def _usual(period: Period, score: str) -> float:
