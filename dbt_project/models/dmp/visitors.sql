@@ -12,6 +12,7 @@ foreign_traits as (
 
 ),
 
+-- A visitor has many events, and few devices and places.
 sightings as (
 
     select
@@ -19,8 +20,10 @@ sightings as (
         id_type,
         device,
         place,
-        seen_at,
+        min(seen_at) as first_seen_at,
+        max(seen_at) as last_seen_at,
     from events
+    group by all
 
     union all
 
@@ -29,7 +32,8 @@ sightings as (
         id_type,
         null as device,
         null as place,
-        observed_at as seen_at,
+        observed_at as first_seen_at,
+        observed_at as last_seen_at,
     from foreign_traits
 
 ),
@@ -39,10 +43,10 @@ summarised as (
     select
         visitor_id,
         min(id_type) as id_type,
-        max({'seen_at': seen_at, 'device': device}) filter (where device is not null) as latest_device,
-        max({'seen_at': seen_at, 'place': place}) filter (where place is not null) as latest_place,
-        min(seen_at) as first_seen_at,
-        max(seen_at) as last_seen_at,
+        max({'seen_at': last_seen_at, 'device': device}) filter (where device is not null) as latest_device,
+        max({'seen_at': last_seen_at, 'place': place}) filter (where place is not null) as latest_place,
+        min(first_seen_at) as first_seen_at,
+        max(last_seen_at) as last_seen_at,
     from sightings
     group by visitor_id
 

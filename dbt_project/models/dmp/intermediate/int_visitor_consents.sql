@@ -15,6 +15,26 @@ consents as (
 
 ),
 
+-- A device says the same with each of its events: that is taken apart once, with when it was last said.
+gathered_events as (
+
+    select
+        {%- for id_type in visitor_id_types() %}
+        {{ id_type }},
+        {%- endfor %}
+        {%- for purpose in advertising_purposes() %}
+        {{ stated_consent('consent', purpose, 'occurred_at') | indent(8) }} as is_granted_{{ loop.index }},
+        {%- endfor %}
+        max(occurred_at) as stated_at,
+    from events
+    where
+        consent is not null
+        and not is_bot
+        and occurred_at < {{ end_of_day() }}
+    group by all
+
+),
+
 readable_events as (
 
     select
@@ -25,17 +45,11 @@ readable_events as (
         ] as identifiers,
         [
             {%- for purpose in advertising_purposes() %}
-            {
-                'purpose': {{ text_literal(purpose) }},
-                'is_granted': {{ stated_consent('consent', purpose, 'occurred_at') | indent(16) }}
-            },
+            {'purpose': {{ text_literal(purpose) }}, 'is_granted': is_granted_{{ loop.index }}},
             {%- endfor %}
         ] as purposes,
-        occurred_at,
-    from events
-    where
-        consent is not null
-        and not is_bot
+        stated_at,
+    from gathered_events
 
 ),
 
@@ -44,7 +58,7 @@ event_purposes as (
     select
         identifiers,
         unnest(purposes) as statement,
-        occurred_at,
+        stated_at,
     from readable_events
 
 ),
@@ -54,7 +68,7 @@ event_statements as (
     select
         unnest(identifiers) as identifier,
         statement,
-        occurred_at,
+        stated_at,
     from event_purposes
     where statement.is_granted is not null
 
@@ -67,7 +81,7 @@ statements as (
         identifier.id_value as id_value,
         statement.purpose as purpose,
         statement.is_granted as is_granted,
-        occurred_at as stated_at,
+        stated_at,
     from event_statements
 
     union all

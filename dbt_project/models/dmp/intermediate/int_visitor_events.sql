@@ -4,7 +4,7 @@ with
 
 consented_events as (
 
-    select * from {{ ref('int_consented_events') }}
+    {{ consented_events(since=end_of_day(as_of_date() ~ ' - ' ~ var('event_days', 60))) | indent(4) }}
 
 ),
 
@@ -24,7 +24,6 @@ final as (
         hour,
         seen_at,
     from consented_events
-    where event_day > {{ as_of_date() }} - {{ var('event_days', 60) }}
 
 )
 
