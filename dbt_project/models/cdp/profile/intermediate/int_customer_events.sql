@@ -27,30 +27,14 @@ products as (
 
 {{ channel_starts_of('events') }},
 
--- Events have few names: each is put into words once, and not at every event. Of groups DuckDB knows that they are
--- few, of distinct rows it does not, and would keep all events in memory to look the names up the other way round.
-activity_names as (
-
-    select
-        name,
-        nullif(regexp_replace(lower(trim(name)), '[^a-z0-9]+', '_', 'g'), '') as activity,
-    from events
-    where type = 'track'
-    group by name
-
-),
-
 -- What an event says is read out of those of known customers only. Of three conditions DuckDB expects one event in a
 -- hundred to be left, and would keep all of them in memory to look them up; of one it expects one in five.
 attributed as (
 
     select
         events.*,
-        activity_names.activity,
         coalesce(node_customers.customer_id, owned_events.customer_id) as customer_id,
     from events
-    left join activity_names
-        on events.name = activity_names.name
     left join node_customers
         on events.node_key = node_customers.node_key
     left join owned_events
@@ -75,7 +59,7 @@ named as (
         case type
             when 'page' then 'page_viewed'
             when 'screen' then 'screen_viewed'
-            else coalesce(activity, 'tracked')
+            else coalesce(nullif(regexp_replace(lower(trim(name)), '[^a-z0-9]+', '_', 'g'), ''), 'tracked')
         end as activity,
         json_extract_string(properties, '$.order_id') as order_id,
         json_extract_string(properties, '$.product_id') as product_id,
