@@ -3,7 +3,10 @@
     another version of its record took its place. See docs/decisions/0012.
 #}
 
-{# A CTE with the day of each channel's first delivery, which brought its history. #}
+{#
+    A CTE with the day of each channel's first delivery, which brought its history. The limit, which no company reaches,
+    says that channels are few: where DuckDB does not know that, it keeps all rows to look the channels up in them.
+#}
 {% macro channel_starts_of(relation, landed_on='first_landed_on') -%}
 channel_starts as (
 
@@ -12,6 +15,7 @@ channel_starts as (
         min({{ landed_on }}) as started_on,
     from {{ relation }}
     group by all
+    limit 10000
 
 )
 {%- endmacro %}

@@ -309,7 +309,7 @@ def _watch(path: Path, step: str) -> Callable[[object], None]:
         elif event.info.name == "NodeFinished":
             node = event.data.node_info
             cost = _since(began.pop(node.unique_id), now(), node.node_name)
-            if node.node_status == "error":
+            if node.node_status in ("error", "skipped"):
                 return  # so that it is built when the run is resumed
             if node.resource_type == "test":
                 tests.append(cost)
