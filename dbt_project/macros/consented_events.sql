@@ -12,6 +12,9 @@ with
 events as not materialized (
 
     select * from {{ ref('stg_events') }}
+    {%- if since %}
+    where occurred_at >= {{ since }}
+    {%- endif %}
 
 ),
 
@@ -61,9 +64,6 @@ consented_events as (
         {{ "and " if not loop.first }}{{ stated_consent('consent', purpose, 'occurred_at') }}
         {%- endfor %}
         and not is_bot
-        {%- if since %}
-        and occurred_at >= {{ since }}
-        {%- endif %}
         and occurred_at < {{ end_of_day() }}
 
 ),
@@ -79,9 +79,6 @@ identifiers as (
     where
         consent is not null
         and not is_bot
-        {%- if since %}
-        and occurred_at >= {{ since }}
-        {%- endif %}
 
 ),
 
