@@ -7,7 +7,7 @@
 
 with
 
-events as (
+events as not materialized (
 
     select * from {{ ref('stg_events') }}
 
@@ -35,7 +35,7 @@ customer_orders as (
 
 ),
 
-behaviours as (
+behaviours as not materialized (
 
     select
         event_id,
@@ -68,13 +68,14 @@ behaviours as (
 ),
 
 -- A tracker that numbers its visits knows best which events belong together, so its sessions are never joined.
-attributed as (
+attributed as not materialized (
 
     select
         behaviours.*,
         {{ hash_key(
             "concat_ws(' ', behaviours.channel, behaviours.visitor_key, behaviours.tracked_session_id)"
         ) }} as visit_key,
+        {{ place_in_time('behaviours.occurred_at', 'behaviours.event_id') }} as place,
         coalesce(node_customers.customer_id, owned_events.customer_id) as customer_id,
     from behaviours
     left join node_customers
@@ -87,71 +88,78 @@ attributed as (
 
 ),
 
--- Time alone does not order events: two of one millisecond would make other sessions on each run.
+-- Where a visit begins is told by few columns, which are sorted; what is read of its events is looked up and not sorted.
 compared as (
 
     select
-        *,
+        visit_key,
+        place,
+        occurred_at,
+        customer_id,
         lag(occurred_at) over in_order as previous_at,
         lag(customer_id) over in_order as previous_customer_id,
     from attributed
     window
         in_order as (
             partition by visit_key
-            order by occurred_at, event_id
+            order by place
         )
 
 ),
 
 -- On a shared device the next person begins another visit, and what nobody can be held to is nobody's visit.
-numbered as (
+visits as (
 
     select
-        *,
-        sum(
-            case
-                when previous_at is null then 1
-                when occurred_at > previous_at + interval {{ var('session_timeout_minutes') }} minute then 1
-                when customer_id is distinct from previous_customer_id then 1
-                else 0
-            end
-        ) over ordered as session_number,
-        row_number() over ordered as event_number,
+        visit_key,
+        place as first_place,
+        coalesce(
+            lead(place) over (
+                partition by visit_key
+                order by place
+            ),
+            {{ place_in_time("timestamp '9999-12-31'", "''") }}
+        ) as next_place,
     from compared
-    window
-        ordered as (
-            partition by visit_key
-            order by occurred_at, event_id
-            rows between unbounded preceding and current row
-        )
+    where
+        previous_at is null
+        or occurred_at > previous_at + interval {{ var('session_timeout_minutes') }} minute
+        or customer_id is distinct from previous_customer_id
 
 ),
 
 summed as (
 
     select
-        channel,
-        visitor_key,
-        visit_key,
-        session_number,
-        arg_min(event_id, event_number) as first_event_id,
-        customer_id,
-        arg_min(platform, event_number) filter (where platform is not null) as platform,
-        arg_min(site, event_number) filter (where site is not null) as site,
-        arg_min(viewed_url, event_number) filter (where viewed_url is not null) as entry_url,
-        arg_max(viewed_url, event_number) filter (where viewed_url is not null) as exit_url,
-        {{ bare_url('arg_min(referrer, event_number) filter (where referrer is not null)') }} as entry_referrer,
-        arg_min(campaign_source, event_number) filter (where campaign_source is not null) as campaign_source,
-        arg_min(campaign_medium, event_number) filter (where campaign_medium is not null) as campaign_medium,
-        arg_min(campaign_name, event_number) filter (where campaign_name is not null) as campaign_name,
-        count(*) filter (where is_view) as page_views,
+        visits.visit_key,
+        visits.first_place,
+        any_value(attributed.channel) as channel,
+        any_value(attributed.visitor_key) as visitor_key,
+        any_value(attributed.customer_id) as customer_id,
+        arg_min(attributed.event_id, attributed.place) as first_event_id,
+        {%- for column in ['platform', 'site', 'referrer', 'campaign_source', 'campaign_medium', 'campaign_name'] %}
+        arg_min(attributed.{{ column }}, attributed.place)
+        filter (where attributed.{{ column }} is not null) as {{ column }},
+        {%- endfor %}
+        arg_min(attributed.viewed_url, attributed.place)
+        filter (where attributed.viewed_url is not null) as entry_url,
+        arg_max(attributed.viewed_url, attributed.place)
+        filter (where attributed.viewed_url is not null) as exit_url,
+        count(*) filter (where attributed.is_view) as page_views,
         count(*) as events,
-        bool_or(is_order) as has_order_event,
-        min(occurred_at) as started_at,
-        max(occurred_at) as ended_at,
-        min(first_landed_on) as landed_on,
-    from numbered
-    group by all
+        bool_or(attributed.is_order) as has_order_event,
+        min(attributed.occurred_at) as started_at,
+        max(attributed.occurred_at) as ended_at,
+        min(attributed.first_landed_on) as landed_on,
+    from attributed
+    inner join visits
+        on
+            attributed.visit_key = visits.visit_key
+            and attributed.place >= visits.first_place
+            and attributed.place < visits.next_place
+    group by
+        visits.visit_key,
+        visits.first_place
 
 ),
 
@@ -188,7 +196,7 @@ final as (
         summed.site,
         summed.entry_url,
         summed.exit_url,
-        summed.entry_referrer,
+        {{ bare_url('summed.referrer') }} as entry_referrer,
         summed.campaign_source,
         summed.campaign_medium,
         summed.campaign_name,
