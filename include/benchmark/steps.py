@@ -313,6 +313,8 @@ def _watch(path: Path, step: str) -> Callable[[object], None]:
                 return  # so that it is built when the run is resumed
             if node.resource_type == "test":
                 tests.append(cost)
+            elif node.resource_type == "operation":
+                _write(path, replace(cost, part="1 checkpoint"))
             else:
                 _write(path, cost)
         elif event.info.name == "EndRunResult" and tests:

@@ -40,7 +40,7 @@ class NodeResult:
 
 
 def results_of(results: Iterable[Any]) -> tuple[NodeResult, ...]:
-    """The results that dbt gives of its nodes."""
+    """The results that dbt gives of its models and tests, and of a hook that failed."""
     return tuple(
         NodeResult(
             name=_short_name(result.node.unique_id),
@@ -52,6 +52,7 @@ def results_of(results: Iterable[Any]) -> tuple[NodeResult, ...]:
             message=result.message or "",
         )
         for result in results
+        if result.node.resource_type.value != "operation" or str(result.status) != "success"
     )
 
 
