@@ -320,10 +320,11 @@ sale_starts as (
 
 ),
 
+-- Customers are numbers until it is known which of them a sale concerns: as texts they would be grouped twice as long.
 monthly_lines as (
 
     select
-        customer_id,
+        {{ hash_key('customer_id') }} as customer_key,
         category,
         is_store_order,
         cast(date_trunc('month', ordered_on) as date) as ordered_month,
@@ -333,35 +334,10 @@ monthly_lines as (
 
 ),
 
-sale_months as (
-
-    select distinct
-        is_store_order,
-        cast(date_trunc('month', started_on) as date) as sale_month,
-    from sale_starts
-
-),
-
-lines_before as (
-
-    select
-        monthly_lines.customer_id,
-        monthly_lines.is_store_order,
-        sale_months.sale_month,
-        sum(monthly_lines.line_count) as line_count,
-    from monthly_lines
-    inner join sale_months
-        on
-            monthly_lines.is_store_order = sale_months.is_store_order
-            and monthly_lines.ordered_month < sale_months.sale_month
-    group by all
-
-),
-
 lines_on_sale as (
 
     select
-        monthly_lines.customer_id,
+        monthly_lines.customer_key,
         monthly_lines.is_store_order,
         sale_starts.started_on,
         sum(monthly_lines.line_count) as line_count,
@@ -372,6 +348,37 @@ lines_on_sale as (
             and monthly_lines.is_store_order = sale_starts.is_store_order
             and monthly_lines.ordered_month < date_trunc('month', sale_starts.started_on)
     group by all
+    having sum(monthly_lines.line_count) >= 2
+
+),
+
+monthly_totals as (
+
+    select
+        customer_key,
+        is_store_order,
+        ordered_month,
+        sum(line_count) as line_count,
+    from monthly_lines
+    group by all
+
+),
+
+-- What was bought up to the end of a month, until the month in which more is.
+lines_so_far as (
+
+    select
+        customer_key,
+        is_store_order,
+        ordered_month,
+        coalesce(lead(ordered_month) over in_time, cast('9999-12-31' as date)) as next_ordered_month,
+        sum(line_count) over in_time as line_count,
+    from monthly_totals
+    window
+        in_time as (
+            partition by customer_key, is_store_order
+            order by ordered_month
+        )
 
 ),
 
@@ -379,24 +386,25 @@ lines_on_sale as (
 price_drops as (
 
     select
-        lines_on_sale.customer_id,
+        customers.customer_id,
         'price drop' as signal_kind,
         'price drop ' || case when lines_on_sale.is_store_order then 'in store' else 'on line' end
         || case
-            when lines_on_sale.line_count * 3 >= lines_before.line_count then ' on a third or more of what they buy'
+            when lines_on_sale.line_count * 3 >= lines_so_far.line_count then ' on a third or more of what they buy'
             else ' on a tenth to a third of what they buy'
         end as signal,
         cast(null as varchar) as signal_category,
         cast(lines_on_sale.started_on as timestamp) - interval 1 second as occurred_at,
     from lines_on_sale
-    inner join lines_before
+    inner join lines_so_far
         on
-            lines_on_sale.customer_id = lines_before.customer_id
-            and lines_on_sale.is_store_order = lines_before.is_store_order
-            and date_trunc('month', lines_on_sale.started_on) = lines_before.sale_month
-    where
-        lines_on_sale.line_count >= 2
-        and lines_on_sale.line_count * 10 >= lines_before.line_count
+            lines_on_sale.customer_key = lines_so_far.customer_key
+            and lines_on_sale.is_store_order = lines_so_far.is_store_order
+            and date_trunc('month', lines_on_sale.started_on) > lines_so_far.ordered_month
+            and date_trunc('month', lines_on_sale.started_on) <= lines_so_far.next_ordered_month
+    inner join customers
+        on lines_on_sale.customer_key = {{ hash_key('customers.customer_id') }}
+    where lines_on_sale.line_count * 10 >= lines_so_far.line_count
 
 ),
 
