@@ -1,8 +1,8 @@
-{%- set visitor_key = "coalesce('anonymous_id:' || anonymous_id, 'device_id:' || device_id, 'user_id:' || user_id)" %}
+{%- set identifier = "coalesce(anonymous_id, device_id, user_id)" %}
 {{- config(meta={
     'in_parts_of': 'stg_events',
     'at_a_time': 'visits_at_a_time',
-    'counted': visitor_key ~ ", date_trunc('hour', occurred_at)",
+    'counted': identifier ~ ", date_trunc('hour', occurred_at)",
 }) -}}
 
 with
@@ -41,7 +41,7 @@ behaviours as not materialized (
         event_id,
         node_key,
         channel,
-        {{ visitor_key }} as visitor_key,
+        coalesce('anonymous_id:' || anonymous_id, 'device_id:' || device_id, 'user_id:' || user_id) as visitor_key,
         session_id as tracked_session_id,
         platform,
         site,
@@ -63,7 +63,8 @@ behaviours as not materialized (
         is_owned_site
         and not is_bot
         and type in ('page', 'screen', 'track')
-        and {{ in_part(visitor_key) }}
+        and {{ identifier }} is not null
+        and {{ in_part(identifier) }}
 
 ),
 
@@ -84,7 +85,6 @@ attributed as not materialized (
         on
             behaviours.channel = owned_events.channel
             and behaviours.event_id = owned_events.event_id
-    where behaviours.visitor_key is not null
 
 ),
 
