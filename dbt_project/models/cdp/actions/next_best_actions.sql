@@ -1,3 +1,5 @@
+{{ config(meta={'in_parts_of': 'int_audience_base', 'at_a_time': 'offered_at_a_time'}) }}
+
 with
 
 customers as (
@@ -6,6 +8,7 @@ customers as (
         customer_id,
         {{ is_control('customer_id') }} as is_control,
     from {{ ref('customers') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
@@ -23,24 +26,28 @@ offers as (
     from {{ ref('int_action_offers') }} as offers
     anti join control_group
         on offers.customer_id = control_group.customer_id
+    where {{ in_part('offers.customer_id') }}
 
 ),
 
 channels as (
 
     select * from {{ ref('int_action_channels') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
 occasions as (
 
     select * from {{ ref('int_action_occasions') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
 triggers as (
 
     select * from {{ ref('int_action_triggers') }}
+    where {{ in_part('customer_id') }}
 
 ),
 
