@@ -185,13 +185,12 @@ def read_doings(
     connection: duckdb.DuckDBPyConnection, timeline: Path, begin: date, later: date, end: date
 ) -> None:
     """Make the table `doings`: the timeline from `begin` up to, and without, `end`, and whether a row is of the days
-    from `later` on. Customers are numbers there, the first eight bytes of the MD5 of their id, for they are compared
-    many times."""
+    from `later` on. Customers are numbers there, half of the MD5 of their id, for they are compared many times."""
     connection.execute(
         f"""
         create or replace temp table doings as
         select
-            md5_number_lower(customer_id) as customer,
+            cast(md5_number(customer_id) >> 64 as ubigint) as customer,
             stage,
             kind,
             activity,
@@ -244,7 +243,7 @@ def _count_kind(connection: duckdb.DuckDBPyConnection, kind: NeedKind, seed: int
                 customer,
                 stage,
                 is_later,
-                min((md5_number_lower('{seed} ' || stage || ' ' || done_at || ' ' || customer), done_at)) as first
+                min((md5_number('{seed} ' || stage || ' ' || done_at || ' ' || customer) >> 64, done_at)) as first
             from done
             group by customer, stage, is_later
 

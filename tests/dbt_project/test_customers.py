@@ -309,12 +309,13 @@ def test_tables_are_the_same_whether_customers_are_taken_together_or_in_parts(
     parted = Lake(tmp_path / "parted")
     shutil.copytree(small.data, parted.data)
     snapshots = ["customer_feature_snapshots", "customer_category_snapshots"]
-    tables = ["customers", "customer_attribute_values", "customer_timeline", "sessions"]
+    tables = ["customers", "customer_attribute_values", "customer_timeline", "sessions", "next_best_actions"]
     few = {
         "snapshots_at_a_time": 2,
         "values_at_a_time": 4,
         "visits_at_a_time": 4,
         "activities_at_a_time": 2,
+        "offered_at_a_time": 2,
     }
     run_models([*snapshots, *tables, "int_audience_base"], parted, variables() | few, KEY)
     assert len({row[0] for row in rows(small.staged(snapshots[0]), "select customer_id from this")}) > 2
