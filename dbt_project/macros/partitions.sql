@@ -91,11 +91,17 @@
     (select *, date as landed_on from {{ landed(kind, relation) }} where date <= {{ as_of_date() }})
 {%- endmacro %}
 
+{# The temporary table of the records that were read and are staged already, or known as deleted. #}
+{% macro known_records_of(relation) %}
+    {{ return(relation.identifier ~ '__known') }}
+{% endmacro %}
+
 {#
     A CTE `held`, for an accumulated model: the version that holds of each record of the relation, deletions too. The
     relation has one version of each record that was read; when those are of new rows only, they are compared with what
     is staged of the same records. That is exact because the order of versions is total: the best of the bests of two
-    parts is the best of all.
+    parts is the best of all. Which records these are, the materialization has found by their keys alone: a join of whole
+    rows that does not fit in memory writes all that is staged to the disk.
 #}
 {% macro held_versions_of(relation, kind, staged) -%}
 {%- set record = ['channel'] + record_key(kind) -%}
@@ -117,9 +123,9 @@ candidates as (
         known.*{{ ' exclude (node_key)' if has_nodes(kind) }},
         {{ is_deleted }} as is_deleted,
     from {{ table }} as known
-    semi join {{ relation }}
+    semi join {{ known_records_of(staged) }} as again
         on
-            {{ same('known', relation, record) }}
+            {{ same('known', 'again', record) }}
     {%- endfor %}
 
 ),

@@ -16,6 +16,7 @@
     {%- set deleted, counts = beside(this, 'deleted'), beside(this, 'counts') -%}
     {%- set landed_rows = landed_rows_of(kind, this) -%}
     {%- set latest, touched = this.identifier ~ '__latest', this.identifier ~ '__touched' -%}
+    {%- set known = known_records_of(this) -%}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
@@ -50,9 +51,6 @@
             select 'nothing new'
         {%- endcall %}
     {%- else -%}
-        {% call statement('main') -%}
-            create or replace temp table {{ latest }} as {{ sql }}
-        {%- endcall %}
         {% call statement('touched') -%}
             create or replace temp table {{ touched }} as
             select
@@ -60,6 +58,19 @@
                 count(*) as landed_rows,
             from {{ landed_rows }}
             group by {{ record | join(', ') }}
+        {%- endcall %}
+        {% call statement('known') -%}
+            create or replace temp table {{ known }} as
+            {%- for table in [target_relation, deleted] %}
+            select {{ record | join(', ') }}
+            from {{ table }} as staged
+            semi join {{ touched }} as touched
+                on {{ same('staged', 'touched', record) }}
+            {{ 'union all' if not loop.last }}
+            {%- endfor %}
+        {%- endcall %}
+        {% call statement('main') -%}
+            create or replace temp table {{ latest }} as {{ sql }}
         {%- endcall %}
         {% call statement('counts') -%}
             create or replace table {{ counts }} as
@@ -74,25 +85,23 @@
                 union all
                 select channel, 0 as landed_rows, 1 as records
                 from {{ touched }} as touched
-                anti join {{ target_relation }} as staged
-                    on {{ same('touched', 'staged', record) }}
-                anti join {{ deleted }} as deleted
-                    on {{ same('touched', 'deleted', record) }}
+                anti join {{ known }} as known
+                    on {{ same('touched', 'known', record) }}
             )
             group by channel
         {%- endcall %}
         {%- for table, condition in [(target_relation, 'is_deleted is not true'), (deleted, 'is_deleted')] %}
             {% call statement('replaced') -%}
-                delete from {{ table }} as known
-                using {{ touched }} as touched
-                where {{ same('known', 'touched', record) }}
+                delete from {{ table }} as staged
+                using {{ known }} as known
+                where {{ same('staged', 'known', record) }}
             {%- endcall %}
             {% call statement('added') -%}
                 insert into {{ table }} by name
                 select * exclude (is_deleted) from {{ latest }} where {{ condition }}
             {%- endcall %}
         {%- endfor %}
-        {%- for table in [latest, touched] %}
+        {%- for table in [latest, touched, known] %}
             {% call statement('dropped') -%}
                 drop table {{ table }}
             {%- endcall %}
