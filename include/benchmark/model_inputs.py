@@ -17,6 +17,8 @@ from include.settings import Settings
 PARQUET = re.compile(r"read_parquet\((?:[^()]|\([^()]*\))*\)")
 ROWS_PLANNED = 100  # nothing is planned for tables without rows
 RELATION = re.compile(r'"warehouse"\."main"\."(\w+)"')
+# The keys that the materialization `accumulated` finds before the model's query runs.
+KNOWN = re.compile(r"\b(\w+)__known\b")
 
 
 def cost_of_inputs(step: str, settings: Settings) -> dict[str, float]:
@@ -57,11 +59,18 @@ def columns_read(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str,
         )
         stubs[f"stub_{number}"] = relation
         query = query.replace(relation, f"stubs.main.stub_{number}")
+    for table in set(KNOWN.findall(query)):
+        connection.execute(
+            f"create or replace temp table {table}__known as"
+            f' from "warehouse"."main"."{table}" limit {ROWS_PLANNED}'
+        )
     ((_, plan),) = connection.execute(f"explain (format json) {query}").fetchall()
     read: dict[str, set[str]] = defaultdict(set)
     for scan in _scans(json.loads(plan)):
         columns = scan.get("Projections", [])
         stub = scan["Table"].rsplit(".", 1)[-1]
+        if stub not in stubs:
+            continue
         # Where only rows are counted the plan names no column, or an empty one.
         read[stubs[stub]].update(filter(None, [columns] if isinstance(columns, str) else columns))
     return read
