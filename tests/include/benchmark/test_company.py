@@ -139,6 +139,9 @@ def test_the_columns_a_model_reads_are_those_of_its_plan(tmp_path: Path) -> None
         assert columns_read(connection, query) == {people: {"number", "name"}, things: {"number", "size"}}
         # Of what is only counted no column is read, but the relation is.
         assert columns_read(connection, f"select count(*) from {people}") == {people: set()}
+        # What the materialization keeps for the query while it runs is none of its relations.
+        again = f"select people.name from {people} as people semi join people__known as known using (number)"
+        assert columns_read(connection, again) == {people: {"name", "number"}}
 
 
 def test_every_task_of_learn_is_a_part_of_its_step() -> None:
