@@ -100,8 +100,8 @@
     A CTE `held`, for an accumulated model: the version that holds of each record of the relation, deletions too. The
     relation has one version of each record that was read; when those are of new rows only, they are compared with what
     is staged of the same records. That is exact because the order of versions is total: the best of the bests of two
-    parts is the best of all. Which records these are, the materialization has found by their keys alone: a join of whole
-    rows that does not fit in memory writes all that is staged to the disk.
+    parts is the best of all. Which records these are, the materialization has found by their keys alone: a join of
+    whole rows that does not fit in memory writes all that is staged to the disk.
 #}
 {% macro held_versions_of(relation, kind, staged) -%}
 {%- set record = ['channel'] + record_key(kind) -%}

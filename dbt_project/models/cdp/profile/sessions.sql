@@ -88,7 +88,7 @@ attributed as not materialized (
 
 ),
 
--- Where a visit begins is told by few columns, which are sorted; what is read of its events is looked up and not sorted.
+-- Where a visit begins is told by few columns, and these are sorted. What its events say is looked up.
 compared as (
 
     select
