@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+from pathlib import Path
 
+import duckdb
 import pytest
 
+from include.lake import Lake
+from include.warehouse import run_models
 from tests.dbt_project.audience_lake import (
     DAY,
     DAY_BEFORE,
+    KEY,
     KIOSK_USERS,
     USERS,
     AudienceLake,
@@ -161,6 +167,20 @@ def test_changes_take_the_members_of_the_day_before_to_those_of_today(built: Aud
     assert built.read(f"select count(*) > 20 from ({today})") == [(True,)]
     assert built.read(f"({replayed}) except all ({today})") == []
     assert built.read(f"({today}) except all ({replayed})") == []
+
+
+def test_members_are_the_same_whether_they_are_taken_together_or_in_parts(
+    built: AudienceLake, tmp_path: Path
+) -> None:
+    parted = Lake(tmp_path / "parted")
+    shutil.copytree(built.lake.data, parted.data)
+    run_models(["audience_members"], parted, variables(parted) | {"members_at_a_time": 3}, KEY)
+    together, apart = (
+        duckdb.sql(f"from '{lake.root}/tables/both/audience_members.parquet'").fetchall()
+        for lake in (built.lake, parted)
+    )
+    assert len(together) > 6
+    assert together == apart
 
 
 def test_an_audience_on_a_trait_that_nobody_holds_says_so(built: AudienceLake) -> None:

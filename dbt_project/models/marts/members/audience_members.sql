@@ -1,3 +1,5 @@
+{{ config(meta={'in_parts_of': 'int_audience_membership', 'at_a_time': 'members_at_a_time'}) }}
+
 with
 
 audience_rules as (
@@ -15,12 +17,14 @@ audience_sizes as (
 membership as (
 
     select * from {{ ref('int_audience_membership') }}
+    where {{ in_part('member_id') }}
 
 ),
 
 lookalike_members as (
 
     select * from {{ ref('lookalike_members') }}
+    where {{ in_part('visitor_id') }}
 
 ),
 
@@ -30,18 +34,21 @@ visitors as (
         visitor_id,
         expires_at,
     from {{ ref('visitors') }}
+    where {{ in_part('visitor_id') }}
 
 ),
 
 known_visitors as (
 
     select * from {{ ref('int_known_visitors') }}
+    where {{ in_part('visitor_id') }}
 
 ),
 
 earlier_members as (
 
     select * from {{ ref('int_earlier_members') }}
+    where {{ in_part('member_id') }}
 
 ),
 
