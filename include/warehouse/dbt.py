@@ -25,7 +25,7 @@ SIDES = ("cdp", "dmp", "bridge", "both", "ops")
 # In a path these would end a SQL string, or be taken for a pattern by DuckDB or a placeholder by dbt-duckdb.
 UNUSABLE_IN_PATHS = "'*?[]{}$%"
 # dbt puts one of these above what an error is about.
-HEADER = re.compile(r"\w+ Error( in \w+ \S+ \(.*\))?")
+HEADER = re.compile(r"\w+ Error( in \w+ \S+ \(.*\))?|\S+ failed, error:")
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from include.lake import Lake
+from include.ledger import StepFailed
+from include.warehouse import run_models
+from include.warehouse.dbt import DBT_PROJECT
+from tests.dbt_project.small_lake import KEY, variables
 
 BUILD_AND_DIE = """
 import os, sys, duckdb
@@ -32,6 +38,16 @@ def test_dbt_ends_with_a_checkpoint(small: Lake) -> None:
     last_run = log[log.rindex("Running with dbt") :]
     assert "OK hook: tandem.on-run-end.0" in last_run
     assert "\ncheckpoint\n" in last_run
+
+
+def test_a_checkpoint_that_fails_says_why(small: Lake, tmp_path: Path) -> None:
+    lake, project = Lake(tmp_path / "data"), tmp_path / "project"
+    shutil.copytree(small.data, lake.data)
+    shutil.copytree(DBT_PROJECT, project)
+    macro = project / "macros" / "checkpoint.sql"
+    macro.write_text(macro.read_text().replace("'checkpoint' if", "'checkpoint nowhere' if"))
+    with pytest.raises(StepFailed, match=r"on-run-end-0 failed: .*\"nowhere\" not found; see .*dbt\.log"):
+        run_models(["stg_products"], lake, variables(), KEY, project)
 
 
 def _knows_distinct_values(path: Path, *arguments: str) -> bool:
