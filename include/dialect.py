@@ -529,11 +529,9 @@ def _of_group(node: exp.Expression, aggregate: exp.Expression, text: Callable[[s
     return node
 
 
-def _hash_part(node: exp.Mod) -> exp.Expression:
-    """Which part a key is in: any hash does, as long as the rest is not negative."""
-    if isinstance(node.this, exp.Anonymous) and node.this.name.lower() == "hash":
-        return _call("pmod", _call("xxhash64", *node.this.expressions), node.expression)
-    return node
+def _hash(node: exp.Anonymous) -> exp.Expression:
+    """A number of 64 bits to tell rows apart; Spark's own `hash` is of 32."""
+    return _call("xxhash64", *node.expressions)
 
 
 def _cte(node: exp.CTE) -> exp.Expression:
@@ -619,7 +617,6 @@ REWRITES: dict[object, Callable[[exp.Expression], exp.Expression]] = {
     exp.ArgMin: _arg("min_by"),
     exp.Explode: _explode,
     exp.Bracket: _bracket,
-    exp.Mod: _hash_part,
     exp.ArrayContains: _list_contains,
     exp.Window: _window,
     exp.ArrayAgg: _list,
@@ -637,6 +634,7 @@ REWRITES: dict[object, Callable[[exp.Expression], exp.Expression]] = {
     exp.Extract: _extract,
     "date_part": _date_part,
     "to_years": _to_years,
+    "hash": _hash,
     "md5_number": _md5_number,
     "md5_number_upper": _md5_number_upper,
     "epoch_us": _epoch_us,

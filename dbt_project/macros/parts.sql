@@ -1,45 +1,82 @@
 {#
     Models whose `meta.in_parts_of` names a table of the warehouse are built some of its rows at a time when there are
-    many: lists, maps and texts per group cannot leave memory before they are done. The query of such a model must take
-    its customers (or visitors) with in_part, and give the same rows for each whoever else is in the part.
+    many: lists, maps and texts per group cannot leave memory before they are done. A part is a range of customers (or
+    of what `meta.parted_by` names), so that parts in their order are in the order of customers. The query of such a
+    model must take its customers with in_part, and give the same rows for each whoever else is in the part.
     The variable that `meta.at_a_time` names says of how many rows of the table a part is, or of how many different
     values of `meta.counted`; without it the table is one of customers, and a part is of some of their snapshots.
 #}
 
-{#
-    True for the customers of the part that is being built; for all when there is but one, and outside of a build, at no
-    cost then. Both variables are of the hash's own type: beside a signed number DuckDB takes the rest in 128 bits,
-    which costs fifty times as much.
-#}
+{# True for the customers of the part that is being built; for all when there is but one, and outside of a build. #}
 {% macro in_part(column) -%}
-    (getvariable('parts') is null or hash({{ column }}) % getvariable('parts') = getvariable('part'))
+    (getvariable('part_from') is null or {{ column }} >= getvariable('part_from'))
+    and (getvariable('part_until') is null or {{ column }} < getvariable('part_until'))
 {%- endmacro %}
 
-{# How many parts a model is built in, by its `meta`. #}
+{# What a model in parts is parted by, an expression over the table that it is in parts of. #}
+{% macro parted_by(meta) -%}
+    {{ return(meta.parted_by or 'customer_id') }}
+{%- endmacro %}
+
+{#
+    The parts that a model is built in, by its `meta`: of each the first customer, and the first of the next part; none
+    where a part has no end. Their bounds are those of about a hundred thousand of the table's rows.
+#}
 {% macro parts_of(meta) %}
     {%- set table = this.incorporate(path={'identifier': meta.in_parts_of}) -%}
     {%- if meta.at_a_time -%}
         {%- set counted = 'distinct hash(' ~ meta.counted ~ ')' if meta.counted else '*' -%}
-        {%- set rows = run_query('select count(' ~ counted ~ ') from ' ~ table).rows[0][0] | int -%}
+        {%- set query = 'select count(' ~ counted ~ '), count(*) from ' ~ table -%}
+        {%- set rows, sampled = run_query(query).rows[0].values() -%}
     {%- else -%}
-        {%- set count = run_query('select count(distinct customer_id) from ' ~ table).rows[0][0] | int -%}
-        {%- set rows = count + [count, var('learners')] | min * (var('feature_cutoffs') | length - 1) -%}
+        {%- set query = 'select count(distinct customer_id), count(*) from ' ~ table -%}
+        {%- set customers, sampled = run_query(query).rows[0].values() -%}
+        {%- set learners = [customers | int, var('learners')] | min -%}
+        {%- set rows = customers | int + learners * (var('feature_cutoffs') | length - 1) -%}
     {%- endif -%}
-    {{ return([(rows / var(meta.at_a_time or 'snapshots_at_a_time')) | round(0, 'ceil') | int, 1] | max) }}
+    {%- set parts = (rows | int / var(meta.at_a_time or 'snapshots_at_a_time')) | round(0, 'ceil') | int -%}
+    {%- if parts < 2 -%}
+        {{ return([(none, none)]) }}
+    {%- endif -%}
+    {%- set percent = 100000 * 100 / (sampled | int) -%}
+    {%- set firsts -%}
+        select min(id) as first_id
+        from (
+            select
+                id,
+                ntile({{ parts }}) over (order by id) as part,
+            from (
+                select {{ parted_by(meta) }} as id
+                from {{ table }}
+                {{ 'tablesample (' ~ percent ~ ' percent)' if percent < 100 }}
+            )
+            where id is not null
+        )
+        group by part
+        order by part
+    {%- endset -%}
+    {%- set bounds = run_query(firsts).columns[0].values()[1:] | list -%}
+    {{ return(zip([none] + bounds, bounds + [none]) | list) }}
 {% endmacro %}
 
-{# The table of the warehouse that the parts of a relation are put into before they are sorted. #}
-{% macro gathered_in_parts(relation, query, parts) %}
+{# The table of the warehouse that the parts of a relation are put into, each of them sorted when an order is named. #}
+{% macro gathered_in_parts(relation, query, parts, order=none) %}
     {%- set gathered = beside(relation, 'parts') -%}
-    {%- for part in range(parts) -%}
-        {%- do run_query('set variable parts = cast(' ~ parts ~ ' as ubigint)') -%}
-        {%- do run_query('set variable part = cast(' ~ part ~ ' as ubigint)') -%}
+    {%- for bounds in parts -%}
+        {%- for name, bound in zip(['part_from', 'part_until'], bounds) -%}
+            {%- if bound is none -%}
+                {%- do run_query('reset variable ' ~ name) -%}
+            {%- else -%}
+                {%- set text = dbt.string_literal(dbt.escape_single_quotes(bound)) -%}
+                {%- do run_query('set variable ' ~ name ~ ' = ' ~ text) -%}
+            {%- endif -%}
+        {%- endfor -%}
         {% call statement('part') -%}
             {{ 'create or replace table ' ~ gathered ~ ' as' if loop.first else 'insert into ' ~ gathered }}
-            {{ query }}
+            {{ 'select * from (' ~ query ~ ') as part_rows order by ' ~ order if order else query }}
         {%- endcall %}
     {%- endfor -%}
-    {%- do run_query('reset variable parts') -%}
-    {%- do run_query('reset variable part') -%}
+    {%- do run_query('reset variable part_from') -%}
+    {%- do run_query('reset variable part_until') -%}
     {{ return(gathered) }}
 {% endmacro %}

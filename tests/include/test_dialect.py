@@ -139,6 +139,10 @@ STATEMENTS = {
         "select id, cast(md5_number_upper(kind) % 1000000 as bigint) as x"
         " from ROWS"
     ),
+    "tell rows apart by hashes of 64 bits": (
+        "select count(distinct hash(id, kind)) as x,"
+        " count(*) filter (where hash(id) between -2147483648 and 2147483647) as y from ROWS"
+    ),
     "lengthen and cut lists": "select id, list_resize(list_slice([id, 7], 1, 1), 3, 0) as x from ROWS",
     "name inner queries alike": (
         "with inner_rows as (with final as (select id from ROWS) select * from final),"

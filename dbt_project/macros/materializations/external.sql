@@ -33,26 +33,26 @@
     {%- endif -%}
 
     {%- set meta = config.get('meta') -%}
-    {%- set parts = 1 -%}
-    {%- if meta.in_parts_of -%}
-        {%- set parts = parts_of(meta) -%}
-    {%- endif -%}
-    {%- if parts > 1 -%}
-        {%- set gathered = gathered_in_parts(target_relation, query, parts) -%}
+    {%- set order = meta.grain | join(', ') if meta.grain -%}
+    {%- set parts = parts_of(meta) if meta.in_parts_of else [] -%}
+    {%- set in_parts = parts | length > 1 -%}
+    {%- if in_parts -%}
+        {#- Parts in the order of customers, each of them sorted, are sorted all. Spark writes them in any order. -#}
+        {%- set sorted_by_part = meta.grain and meta.grain[0] == parted_by(meta) and target.type == 'duckdb' -%}
+        {%- set gathered = gathered_in_parts(target_relation, query, parts, order if sorted_by_part) -%}
         {%- set query = 'select * from ' ~ gathered -%}
+        {%- set order = none if sorted_by_part else order -%}
     {%- endif -%}
 
     {% call statement('main') -%}
         copy (
             select * from ({{ query }}) as model_rows
-            {% if config.get('meta').grain -%}
-            order by {{ config.get('meta').grain | join(', ') }}
-            {%- endif %}
+            {{ 'order by ' ~ order if order }}
         )
         to '{{ location }}' (format parquet, compression zstd)
     {%- endcall %}
 
-    {%- if parts > 1 -%}
+    {%- if in_parts -%}
         {% do adapter.drop_relation(gathered) %}
     {%- endif -%}
 

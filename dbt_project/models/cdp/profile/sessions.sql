@@ -1,6 +1,7 @@
 {%- set identifier = "coalesce(anonymous_id, device_id, user_id)" %}
 {{- config(meta={
     'in_parts_of': 'stg_events',
+    'parted_by': identifier,
     'at_a_time': 'visits_at_a_time',
     'counted': identifier ~ ", date_trunc('hour', occurred_at)",
 }) -}}
@@ -88,17 +89,25 @@ attributed as not materialized (
 
 ),
 
--- Where a visit begins is told by few columns, and these are sorted. What its events say is looked up.
-compared as (
+-- Where a visit begins is told by few numbers, and these are sorted. What its events say is looked up.
+told as (
 
     select
         visit_key,
         place,
         occurred_at,
-        customer_id,
-        lag(occurred_at) over in_order as previous_at,
-        lag(customer_id) over in_order as previous_customer_id,
+        {{ hash_of(['customer_id']) }} as customer_key,
     from attributed
+
+),
+
+compared as (
+
+    select
+        *,
+        lag(occurred_at) over in_order as previous_at,
+        lag(customer_key) over in_order as previous_customer_key,
+    from told
     window
         in_order as (
             partition by visit_key
@@ -124,7 +133,7 @@ visits as (
     where
         previous_at is null
         or occurred_at > previous_at + interval {{ var('session_timeout_minutes') }} minute
-        or customer_id is distinct from previous_customer_id
+        or customer_key is distinct from previous_customer_key
 
 ),
 

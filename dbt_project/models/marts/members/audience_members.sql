@@ -1,4 +1,8 @@
-{{ config(meta={'in_parts_of': 'int_audience_membership', 'at_a_time': 'members_at_a_time'}) }}
+{{- config(meta={
+    'in_parts_of': 'int_audience_membership',
+    'parted_by': 'member_id',
+    'at_a_time': 'members_at_a_time',
+}) -}}
 
 with
 
