@@ -152,15 +152,20 @@ def scratch_folder(parent: Path, job: str) -> Iterator[Path]:
 
 
 def sweep_temporary(lake: Lake) -> None:
-    """Remove what a killed run left: files that never took their place, its own (see `replacing`) and DuckDB's, and
-    scratch folders, whose spilled data may be larger than the lake."""
-    for pattern in (".*.tmp", "tmp_*.parquet"):
-        for path in lake.root.rglob(pattern):
-            path.unlink(missing_ok=True)
+    """Remove what a killed run left: files that never took their place, and scratch folders, whose spilled data may be
+    larger than the lake."""
+    remove_unfinished(lake.root)
     for folder in lake.scratch.glob("[!.]*/"):
         # A lock that is held is a Timeout, which is an OSError too; a job that ends now removes its folder itself.
         with suppress(OSError), FileLock(folder / IN_USE, timeout=0):
             shutil.rmtree(folder)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove the files below a folder that never took their place, our own (see `replacing`) and DuckDB's."""
+    for pattern in (".*.tmp", "tmp_*.parquet"):
+        for path in folder.rglob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def earlier_days(path: Path) -> list[Path]:

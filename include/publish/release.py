@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import duckdb
 from filelock import FileLock
 
-from include.lake import Lake, replacing
+from include.lake import Lake, remove_unfinished, replacing
 from include.ledger import StepFailed
 from include.publish.content import HISTORY, hash_of_release, read_content, read_contents, release_id_of
 from include.publish.database import build_database
@@ -88,6 +88,7 @@ def _seal(lake: Lake, day: date, configuration: Configuration, release: Path) ->
 
 def _complete(lake: Lake, day: date, configuration: Configuration, release: Path) -> str:
     """Complete what was written and give it its name, or drop it for one of the same content. Returns the name."""
+    remove_unfinished(release)  # by whoever was killed while completing it
     with duckdb.connect(config=settings().limits) as connection:
         _add_publish_gate(lake, day, release, connection)
         contents = read_contents(release, connection)

@@ -366,8 +366,8 @@ def die(*arguments, **options):
     os.kill(os.getpid(), signal.SIGKILL)
 
 lake, configuration = Lake(Path(sys.argv[1])), load_configuration(Path(sys.argv[2]))
-setattr(module, sys.argv[3], die)
 building = module.write_release(lake, date(2017, 12, 2), configuration)
+setattr(os if sys.argv[3] == "fsync" else module, sys.argv[3], die)
 module.seal_release(lake, date(2017, 12, 2), configuration, building)
 """
 
@@ -393,7 +393,7 @@ def test_a_run_that_is_killed_leaves_the_last_release_and_the_next_run_is_whole(
     assert not [path for path in (small.lake.published / "releases").iterdir() if path.name.startswith(".")]
 
 
-@pytest.mark.parametrize("moment", ["_take_place", "point_readers_to"])
+@pytest.mark.parametrize("moment", ["fsync", "build_database", "_take_place", "point_readers_to"])
 def test_sealing_that_was_killed_is_tried_again_alone(
     moment: str, small: SmallLake, configuration: Configuration
 ) -> None:
@@ -404,8 +404,11 @@ def test_sealing_that_was_killed_is_tried_again_alone(
         capture_output=True,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    left = {path.name for path in small.lake.building_release(NEXT_DAY).rglob(".*.tmp")}
+    assert bool(left) == (moment == "fsync")
     again = seal_release(small.lake, NEXT_DAY, configuration, small.lake.building_release(NEXT_DAY))
     assert again.is_current
+    assert not left & {path.name for path in again.path.rglob("*")}
     assert verify_release(again.path) == ()
     assert seal_release(
         small.lake, NEXT_DAY, configuration, small.lake.building_release(NEXT_DAY)
