@@ -48,7 +48,7 @@
             from (
                 select {{ parted_by(meta) }} as id
                 from {{ table }}
-                {{ 'tablesample (' ~ percent ~ ' percent)' if percent < 100 }}
+                {{ 'tablesample bernoulli (' ~ percent ~ ' percent)' if percent < 100 }}
             )
             where id is not null
         )
