@@ -27,10 +27,10 @@
     {%- if meta.at_a_time -%}
         {%- set counted = 'distinct hash(' ~ meta.counted ~ ')' if meta.counted else '*' -%}
         {%- set query = 'select count(' ~ counted ~ '), count(*) from ' ~ table -%}
-        {%- set rows, sampled = run_query(query).rows[0].values() -%}
+        {%- set rows, table_rows = run_query(query).rows[0].values() -%}
     {%- else -%}
         {%- set query = 'select count(distinct customer_id), count(*) from ' ~ table -%}
-        {%- set customers, sampled = run_query(query).rows[0].values() -%}
+        {%- set customers, table_rows = run_query(query).rows[0].values() -%}
         {%- set learners = [customers | int, var('learners')] | min -%}
         {%- set rows = customers | int + learners * (var('feature_cutoffs') | length - 1) -%}
     {%- endif -%}
@@ -38,7 +38,7 @@
     {%- if parts < 2 -%}
         {{ return([(none, none)]) }}
     {%- endif -%}
-    {%- set percent = 100000 * 100 / (sampled | int) -%}
+    {%- set percent = 100000 * 100 / (table_rows | int) -%}
     {%- set firsts -%}
         select min(id) as first_id
         from (
