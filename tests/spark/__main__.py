@@ -84,6 +84,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--config", type=Path, help="the run's configuration folder, to resolve on Spark too")
     parser.add_argument("--steps", default=",".join(STEPS), help="which steps")
     given = parser.parse_args(arguments)
+    if not pseudonym_key():
+        parser.error("set TANDEM_PSEUDONYM_KEY to the key of that run: without it no visitor has an id")
     os.environ["TANDEM_TARGET"] = "spark"
     with tempfile.TemporaryDirectory(prefix="parity-") as folder, ExitStack() as processes:
         if given.on:
