@@ -4,7 +4,7 @@
     of what `meta.parted_by` names), so that parts in their order are in the order of customers. The query of such a
     model must take its customers with in_part, and give the same rows for each whoever else is in the part.
     The variable that `meta.at_a_time` names says of how many rows of the table a part is, or of how many different
-    values of `meta.counted`; without it the table is one of customers, and a part is of some of their snapshots.
+    values of `meta.counted`; without it a part is of some snapshots of what is counted.
 #}
 
 {# True for the customers of the part that is being built; for all when there is but one, and outside of a build. #}
@@ -24,15 +24,12 @@
 #}
 {% macro parts_of(meta) %}
     {%- set table = this.incorporate(path={'identifier': meta.in_parts_of}) -%}
-    {%- if meta.at_a_time -%}
-        {%- set counted = 'distinct hash(' ~ meta.counted ~ ')' if meta.counted else '*' -%}
-        {%- set query = 'select count(' ~ counted ~ '), count(*) from ' ~ table -%}
-        {%- set rows, table_rows = run_query(query).rows[0].values() -%}
-    {%- else -%}
-        {%- set query = 'select count(distinct customer_id), count(*) from ' ~ table -%}
-        {%- set customers, table_rows = run_query(query).rows[0].values() -%}
-        {%- set learners = [customers | int, var('learners')] | min -%}
-        {%- set rows = customers | int + learners * (var('feature_cutoffs') | length - 1) -%}
+    {%- set counted = 'distinct hash(' ~ meta.counted ~ ')' if meta.counted else '*' -%}
+    {%- set query = 'select count(' ~ counted ~ '), count(*) from ' ~ table -%}
+    {%- set rows, table_rows = run_query(query).rows[0].values() -%}
+    {%- if not meta.at_a_time -%}
+        {%- set learners = [rows | int, var('learners')] | min -%}
+        {%- set rows = rows | int + learners * (var('feature_cutoffs') | length - 1) -%}
     {%- endif -%}
     {%- set parts = (rows | int / var(meta.at_a_time or 'snapshots_at_a_time')) | round(0, 'ceil') | int -%}
     {%- if parts < 2 -%}
@@ -59,24 +56,24 @@
     {{ return(zip([none] + bounds, bounds + [none]) | list) }}
 {% endmacro %}
 
+{# Have in_part be true from the first of these customers on and before the second; none is no bound. #}
+{% macro take_part(bounds) %}
+    {%- for name, bound in zip(['part_from', 'part_until'], bounds) -%}
+        {%- set text = dbt.string_literal(dbt.escape_single_quotes(bound)) if bound is not none else 'null' -%}
+        {%- do run_query('set variable ' ~ name ~ ' = cast(' ~ text ~ ' as varchar)') -%}
+    {%- endfor -%}
+{% endmacro %}
+
 {# The table of the warehouse that the parts of a relation are put into, each of them sorted when an order is named. #}
 {% macro gathered_in_parts(relation, query, parts, order=none) %}
     {%- set gathered = beside(relation, 'parts') -%}
     {%- for bounds in parts -%}
-        {%- for name, bound in zip(['part_from', 'part_until'], bounds) -%}
-            {%- if bound is none -%}
-                {%- do run_query('reset variable ' ~ name) -%}
-            {%- else -%}
-                {%- set text = dbt.string_literal(dbt.escape_single_quotes(bound)) -%}
-                {%- do run_query('set variable ' ~ name ~ ' = ' ~ text) -%}
-            {%- endif -%}
-        {%- endfor -%}
+        {%- do take_part(bounds) -%}
         {% call statement('part') -%}
             {{ 'create or replace table ' ~ gathered ~ ' as' if loop.first else 'insert into ' ~ gathered }}
             {{ 'select * from (' ~ query ~ ') as part_rows order by ' ~ order if order else query }}
         {%- endcall %}
     {%- endfor -%}
-    {%- do run_query('reset variable part_from') -%}
-    {%- do run_query('reset variable part_until') -%}
+    {%- do take_part([none, none]) -%}
     {{ return(gathered) }}
 {% endmacro %}

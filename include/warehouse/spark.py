@@ -86,7 +86,6 @@ class Warehouse:
             exp.Drop: self._drop,
             exp.Alter: self._rename,
             exp.Set: self._set,
-            exp.Command: self._reset,
         }
 
     def tables(self) -> dict[str, bool]:
@@ -141,12 +140,6 @@ class Warehouse:
     def _set(self, tree: exp.Set) -> None:
         assignment = tree.expressions[0].this
         self.variables[assignment.this.name.lower()] = assignment.expression
-
-    def _reset(self, tree: exp.Command) -> None:
-        words = f"{tree.this} {tree.expression.name}".split()
-        if [word.lower() for word in words[:2]] != ["reset", "variable"]:
-            raise ValueError(f"not a statement for a warehouse on Spark: {' '.join(words)[:200]}")
-        self.variables.pop(words[2].lower(), None)
 
     def _query(self, tree: exp.Expression) -> DataFrame:
         for table in list(tree.find_all(exp.Table)):

@@ -22,6 +22,7 @@ from tests.dbt_project.audience_lake import (
     variables,
     visitor,
 )
+from tests.dbt_project.parts import parts_built
 
 ANN = visitor("ck-ann")
 STRANGERS = {
@@ -175,6 +176,7 @@ def test_members_are_the_same_whether_they_are_taken_together_or_in_parts(
     parted = Lake(tmp_path / "parted")
     shutil.copytree(built.lake.data, parted.data)
     run_models(["audience_members"], parted, variables(parted) | {"members_at_a_time": 3}, KEY)
+    assert parts_built(built.lake, "audience_members") == 0 and parts_built(parted, "audience_members") > 2
     together, apart = (
         duckdb.sql(f"from '{lake.root}/tables/both/audience_members.parquet'").fetchall()
         for lake in (built.lake, parted)

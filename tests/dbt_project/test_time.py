@@ -10,16 +10,21 @@ import io
 import json
 import random
 import re
+import shutil
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
+from include.config import dbt_variables
 from include.lake import Lake
-from tests.dbt_project.files_company import Company
+from include.warehouse import run_models
+from tests.dbt_project.files_company import KEY, Company
+from tests.dbt_project.parts import bounds_taken, parts_built
 
 DAYS = [date(2024, 3, 1), date(2024, 3, 2), date(2024, 3, 3)]
 # Late files change what would have been found on the days before.
@@ -86,7 +91,7 @@ def seen(message_id: str, at: str, kind: str, device: str, user: str | None = No
 
 def household() -> dict[str, list[dict]]:
     """The laptop that Hal and Ida share, and what Kim does before anybody knows her, by the day of the file."""
-    laptop, cookie = "a-laptop", "a-kim"
+    laptop, cookie = "a-laptop", "kim's"
     hal, ida = {"traits": {"email": "hal@x.example"}}, {"traits": {"email": "ida@x.example"}}
     return {
         "2024-03-01": [
@@ -615,3 +620,14 @@ def test_every_kind_adds_up_after_two_days(rules: Company) -> None:
     assert len(counts) == 6
     for kind, channel, landed, superseded, deleted in counts:
         assert landed == staged.get((kind, channel), 0) + superseded + deleted, (kind, channel)
+
+
+def test_visits_are_the_same_in_parts_that_begin_with_any_id(history: History, tmp_path: Path) -> None:
+    parted = Lake(tmp_path / "parted")
+    shutil.copytree(history.company.lake.data, parted.data)
+    variables = dbt_variables(history.company.configuration, DAYS[-1], parted) | {"visits_at_a_time": 1}
+    run_models(["sessions"], parted, variables, KEY)
+    together, apart = (lake.table("cdp", "sessions") for lake in (history.company.lake, parted))
+    assert duckdb.read_parquet(str(together)).fetchall() == duckdb.read_parquet(str(apart)).fetchall()
+    assert parts_built(parted, "sessions") > 4
+    assert "kim''s" in bounds_taken(parted)

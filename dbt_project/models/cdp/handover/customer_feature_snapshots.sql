@@ -1,4 +1,4 @@
-{{ config(meta={'in_parts_of': 'int_known_customers'}) }}
+{{ config(meta={'in_parts_of': 'int_known_customers', 'counted': 'customer_id'}) }}
 {%- set cutoffs = var('feature_cutoffs') -%}
 {%- set horizon = var('horizon_days') -%}
 {%- set tables = {
