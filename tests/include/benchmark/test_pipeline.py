@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -137,6 +138,23 @@ def test_the_limit_reads_and_sorts_every_landed_row(tmp_path: Path) -> None:
     limit = read_and_sort(replace(settings(), data=tmp_path))
     assert limit.rows == 8 and limit.cpu > 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lake"]
+
+
+def test_of_many_rows_some_are_sorted_and_all_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake(tmp_path)
+    for kind in kinds():
+        land_delivery(lake, kind, "none", date(1970, 1, 1), [])
+    orders = [{"order_id": str(number), "ordered_at": "2024-01-01"} for number in range(50)]
+    land_delivery(lake, "orders", "shop", date(2024, 1, 1), orders)
+    # A clock that ticks once between its two readings of each kind: of fifty rows ten are sorted, the rest is reckoned.
+    ticks = itertools.count()
+    monkeypatch.setattr("include.benchmark.limit.SORTED_AT_MOST", 10)
+    monkeypatch.setattr("include.benchmark.limit.time.process_time", lambda: float(next(ticks)))
+    limit = read_and_sort(replace(settings(), data=tmp_path))
+    others = len(kinds()) - 1
+    assert (limit.rows, limit.cpu) == (50, 5.0 + others)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell")
