@@ -31,9 +31,9 @@ linkage off. Each part is a process of its own, and the models of dbt run one af
 column of what has landed once and to sort it by time and key, in DuckDB, with the memory of a run, measured in the same
 run: ten million wide rows do not fit in it and are sorted through the disk, so that the limit grows by more than the
 rows. Of more than 20 million rows of a kind it is reckoned from so many, which is less than sorting all would take, for
-that needs more than 70 GB of disk for a hundred million. What a process takes to start (Python, dbt, Great Expectations, the
-libraries that learn) is measured by processes that start and do nothing, taken off the parts, and told as *starting*
-for a run through Airflow, which starts each once and dbt for each of its calls.
+that needs more than 70 GB of disk for a hundred million. What a process takes to start (Python, dbt, Great
+Expectations, the libraries that learn) is measured by processes that start and do nothing, taken off the parts, and
+told as *starting* for a run through Airflow, which starts each once and dbt for each of its calls.
 
 `python -m include.benchmark --check --size small` measures again and fails when a step, model or task takes a quarter
 more of the limit than was accepted (`include/benchmark/accepted/`); `--accept` accepts what is measured."""

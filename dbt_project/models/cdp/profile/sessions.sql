@@ -1,4 +1,5 @@
 {%- set identifier = "coalesce(anonymous_id, device_id, user_id)" %}
+{%- set visitor_key = "coalesce('anonymous_id:' || anonymous_id, 'device_id:' || device_id, 'user_id:' || user_id)" %}
 {{- config(meta={
     'in_parts_of': 'stg_events',
     'parted_by': identifier,
@@ -16,14 +17,20 @@ events as not materialized (
 
 node_customers as (
 
-    select * from {{ ref('int_node_customers') }}
+    select
+        *,
+        {{ hash_key('customer_id') }} as customer_key,
+    from {{ ref('int_node_customers') }}
     where kind = 'events'
 
 ),
 
 owned_events as (
 
-    select * from {{ ref('int_owned_events') }}
+    select
+        *,
+        {{ hash_key('customer_id') }} as customer_key,
+    from {{ ref('int_owned_events') }}
 
 ),
 
@@ -36,14 +43,15 @@ customer_orders as (
 
 ),
 
+-- A tracker that numbers its visits knows best which events belong together, so its sessions are never joined.
+-- Of the two and a half million visits of a part, two have one key of 64 bits in one of six million parts.
 behaviours as not materialized (
 
     select
         event_id,
         node_key,
         channel,
-        coalesce('anonymous_id:' || anonymous_id, 'device_id:' || device_id, 'user_id:' || user_id) as visitor_key,
-        session_id as tracked_session_id,
+        {{ visitor_key }} as visitor_key,
         platform,
         site,
         type in ('page', 'screen') as is_view,
@@ -59,6 +67,8 @@ behaviours as not materialized (
         campaign_name,
         first_landed_on,
         occurred_at,
+        {{ hash_of(['channel', visitor_key, 'session_id']) }} as visit_key,
+        {{ place_in_time('occurred_at', 'event_id') }} as place,
     from events
     where
         is_owned_site
@@ -66,26 +76,8 @@ behaviours as not materialized (
         and type in ('page', 'screen', 'track')
         and {{ identifier }} is not null
         and {{ in_part(identifier) }}
-
-),
-
--- A tracker that numbers its visits knows best which events belong together, so its sessions are never joined.
-attributed as not materialized (
-
-    select
-        behaviours.*,
-        {{ hash_key(
-            "concat_ws(' ', behaviours.channel, behaviours.visitor_key, behaviours.tracked_session_id)"
-        ) }} as visit_key,
-        {{ place_in_time('behaviours.occurred_at', 'behaviours.event_id') }} as place,
-        coalesce(node_customers.customer_id, owned_events.customer_id) as customer_id,
-    from behaviours
-    left join node_customers
-        on behaviours.node_key = node_customers.node_key
-    left join owned_events
-        on
-            behaviours.channel = owned_events.channel
-            and behaviours.event_id = owned_events.event_id
+        -- The same once more of a column alone, for DuckDB then leaves the rest of a row unread.
+        and (anonymous_id is null or ({{ in_part('anonymous_id') }}))
 
 ),
 
@@ -93,11 +85,17 @@ attributed as not materialized (
 told as (
 
     select
-        visit_key,
-        place,
-        occurred_at,
-        {{ hash_of(['customer_id']) }} as customer_key,
-    from attributed
+        behaviours.visit_key,
+        behaviours.place,
+        behaviours.occurred_at,
+        coalesce(node_customers.customer_key, owned_events.customer_key) as customer_key,
+    from behaviours
+    left join node_customers
+        on behaviours.node_key = node_customers.node_key
+    left join owned_events
+        on
+            behaviours.channel = owned_events.channel
+            and behaviours.event_id = owned_events.event_id
 
 ),
 
@@ -122,6 +120,7 @@ visits as (
     select
         visit_key,
         place as first_place,
+        customer_key,
         coalesce(
             lead(place) over (
                 partition by visit_key
@@ -142,33 +141,60 @@ summed as (
     select
         visits.visit_key,
         visits.first_place,
-        any_value(attributed.channel) as channel,
-        any_value(attributed.visitor_key) as visitor_key,
-        any_value(attributed.customer_id) as customer_id,
-        arg_min(attributed.event_id, attributed.place) as first_event_id,
+        any_value(behaviours.channel) as channel,
+        any_value(behaviours.visitor_key) as visitor_key,
+        any_value(visits.customer_key) as customer_key,
+        arg_min(behaviours.event_id, behaviours.place) as first_event_id,
         {%- for column in ['platform', 'site', 'referrer', 'campaign_source', 'campaign_medium', 'campaign_name'] %}
-        arg_min(attributed.{{ column }}, attributed.place)
-        filter (where attributed.{{ column }} is not null) as {{ column }},
+        arg_min(behaviours.{{ column }}, behaviours.place)
+        filter (where behaviours.{{ column }} is not null) as {{ column }},
         {%- endfor %}
-        arg_min(attributed.viewed_url, attributed.place)
-        filter (where attributed.viewed_url is not null) as entry_url,
-        arg_max(attributed.viewed_url, attributed.place)
-        filter (where attributed.viewed_url is not null) as exit_url,
-        count(*) filter (where attributed.is_view) as page_views,
+        arg_min(behaviours.viewed_url, behaviours.place)
+        filter (where behaviours.viewed_url is not null) as entry_url,
+        arg_max(behaviours.viewed_url, behaviours.place)
+        filter (where behaviours.viewed_url is not null) as exit_url,
+        count(*) filter (where behaviours.is_view) as page_views,
         count(*) as events,
-        bool_or(attributed.is_order) as has_order_event,
-        min(attributed.occurred_at) as started_at,
-        max(attributed.occurred_at) as ended_at,
-        min(attributed.first_landed_on) as landed_on,
-    from attributed
+        bool_or(behaviours.is_order) as has_order_event,
+        min(behaviours.occurred_at) as started_at,
+        max(behaviours.occurred_at) as ended_at,
+        min(behaviours.first_landed_on) as landed_on,
+    from behaviours
     inner join visits
         on
-            attributed.visit_key = visits.visit_key
-            and attributed.place >= visits.first_place
-            and attributed.place < visits.next_place
+            behaviours.visit_key = visits.visit_key
+            and behaviours.place >= visits.first_place
+            and behaviours.place < visits.next_place
     group by
         visits.visit_key,
         visits.first_place
+
+),
+
+people as (
+
+    select distinct
+        customer_key,
+        customer_id,
+    from node_customers
+
+    union
+
+    select
+        customer_key,
+        customer_id,
+    from owned_events
+
+),
+
+attributed as (
+
+    select
+        summed.*,
+        people.customer_id,
+    from summed
+    left join people
+        on summed.customer_key = people.customer_key
 
 ),
 
@@ -176,50 +202,50 @@ summed as (
 sessions_with_orders as (
 
     select distinct
-        summed.channel,
-        summed.first_event_id,
-    from summed
+        attributed.channel,
+        attributed.first_event_id,
+    from attributed
     inner join customer_orders
         on
-            summed.customer_id = customer_orders.customer_id
-            and summed.started_at <= customer_orders.ordered_at
-            and summed.ended_at >= customer_orders.ordered_at
+            attributed.customer_id = customer_orders.customer_id
+            and attributed.started_at <= customer_orders.ordered_at
+            and attributed.ended_at >= customer_orders.ordered_at
 
 ),
 
 final as (
 
     select
-        md5(summed.channel || ':' || summed.first_event_id) as session_id,
-        summed.customer_id,
+        md5(attributed.channel || ':' || attributed.first_event_id) as session_id,
+        attributed.customer_id,
         case
-            when summed.customer_id is null
+            when attributed.customer_id is null
                 then
                     {{ visitor_id(
-                        "split_part(summed.visitor_key, ':', 1)",
-                        "substr(summed.visitor_key, strpos(summed.visitor_key, ':') + 1)"
+                        "split_part(attributed.visitor_key, ':', 1)",
+                        "substr(attributed.visitor_key, strpos(attributed.visitor_key, ':') + 1)"
                     ) }}
         end as visitor_id,
-        summed.channel,
-        summed.platform,
-        summed.site,
-        summed.entry_url,
-        summed.exit_url,
-        {{ bare_url('summed.referrer') }} as entry_referrer,
-        summed.campaign_source,
-        summed.campaign_medium,
-        summed.campaign_name,
-        summed.page_views,
-        summed.events,
-        summed.has_order_event or sessions_with_orders.first_event_id is not null as converted,
-        summed.landed_on,
-        summed.started_at,
-        summed.ended_at,
-    from summed
+        attributed.channel,
+        attributed.platform,
+        attributed.site,
+        attributed.entry_url,
+        attributed.exit_url,
+        {{ bare_url('attributed.referrer') }} as entry_referrer,
+        attributed.campaign_source,
+        attributed.campaign_medium,
+        attributed.campaign_name,
+        attributed.page_views,
+        attributed.events,
+        attributed.has_order_event or sessions_with_orders.first_event_id is not null as converted,
+        attributed.landed_on,
+        attributed.started_at,
+        attributed.ended_at,
+    from attributed
     left join sessions_with_orders
         on
-            summed.channel = sessions_with_orders.channel
-            and summed.first_event_id = sessions_with_orders.first_event_id
+            attributed.channel = sessions_with_orders.channel
+            and attributed.first_event_id = sessions_with_orders.first_event_id
 
 )
 
