@@ -454,6 +454,17 @@ def test_a_visit_goes_on_over_midnight_and_never_spans_two_people(history: Histo
     ]
 
 
+def test_visits_are_the_same_in_parts_that_begin_with_any_id(history: History, tmp_path: Path) -> None:
+    parted = Lake(tmp_path / "parted")
+    shutil.copytree(history.company.lake.data, parted.data)
+    variables = dbt_variables(history.company.configuration, DAYS[-1], parted) | {"visits_at_a_time": 1}
+    run_models(["sessions"], parted, variables, KEY)
+    together, apart = (lake.table("cdp", "sessions") for lake in (history.company.lake, parted))
+    assert duckdb.read_parquet(str(together)).fetchall() == duckdb.read_parquet(str(apart)).fetchall()
+    assert parts_built(parted, "sessions") > 4
+    assert "kim''s" in bounds_taken(parted)
+
+
 def test_a_new_day_reads_no_old_file_of_landing(history: History) -> None:
     """What is staged of the days before is kept although their files are gone from landing."""
     company = history.company
@@ -620,14 +631,3 @@ def test_every_kind_adds_up_after_two_days(rules: Company) -> None:
     assert len(counts) == 6
     for kind, channel, landed, superseded, deleted in counts:
         assert landed == staged.get((kind, channel), 0) + superseded + deleted, (kind, channel)
-
-
-def test_visits_are_the_same_in_parts_that_begin_with_any_id(history: History, tmp_path: Path) -> None:
-    parted = Lake(tmp_path / "parted")
-    shutil.copytree(history.company.lake.data, parted.data)
-    variables = dbt_variables(history.company.configuration, DAYS[-1], parted) | {"visits_at_a_time": 1}
-    run_models(["sessions"], parted, variables, KEY)
-    together, apart = (lake.table("cdp", "sessions") for lake in (history.company.lake, parted))
-    assert duckdb.read_parquet(str(together)).fetchall() == duckdb.read_parquet(str(apart)).fetchall()
-    assert parts_built(parted, "sessions") > 4
-    assert "kim''s" in bounds_taken(parted)
