@@ -173,7 +173,7 @@ summed as (
 
 people as (
 
-    select distinct
+    select
         customer_key,
         customer_id,
     from node_customers
