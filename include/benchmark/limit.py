@@ -14,7 +14,7 @@ from include.extract.kinds import kinds
 from include.lake import Lake
 from include.settings import Settings
 
-REPEATS, ENOUGH = 5, 20.0  # so many times, or until so many CPU seconds are spent
+REPEATS, ENOUGH = 5, 100.0  # so many times, or until so many CPU seconds are spent
 BATCH = 100_000
 # Of more rows of a kind, so many are sorted and the rest is reckoned from them: DuckDB writes what it sorts to the disk
 # more than once, and a hundred million wide rows take more than 70 GB of it. Sorting all costs more for each row.
