@@ -20,9 +20,24 @@ from tests.dbt_project.small_lake import KEY, variables
 from tests.spark.__main__ import copy_hand_overs
 from tests.spark.parity import Parity, compare
 
-# Every materialization, contracts, unions by name, the key, and a table in parts.
-MODELS = ("+customer_attribute_values", "+traits", "stg_iab_categories")
-FEW = {"values_at_a_time": 4}
+# Every materialization, contracts, unions by name, the key, and what is built in parts.
+IN_PARTS = (
+    "customer_attribute_values",
+    "customer_category_snapshots",
+    "customer_feature_snapshots",
+    "customer_timeline",
+    "customers",
+    "next_best_actions",
+    "sessions",
+)
+MODELS = (*(f"+{model}" for model in IN_PARTS), "+traits", "stg_iab_categories")
+FEW = {
+    "values_at_a_time": 4,
+    "snapshots_at_a_time": 2,
+    "activities_at_a_time": 2,
+    "visits_at_a_time": 4,
+    "offered_at_a_time": 2,
+}
 # Tables of a few rows: compiling queries well would take longer than all the rest.
 DEFAULTS = """
 spark.sql.codegen.wholeStage false
@@ -53,6 +68,7 @@ def compared(small: Lake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def test_tables_on_spark_are_those_of_duckdb(compared: dict[str, Parity]) -> None:
     built = [table for table in compared.values() if table.problem != "not on Spark"]
     assert len(built) > 25
+    assert set(IN_PARTS) <= {table.table for table in built if table.rows}
     assert sum(table.rows for table in built) > 100
     assert [table for table in built if not table.is_equal] == []
 
