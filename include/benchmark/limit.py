@@ -46,18 +46,18 @@ def _read_and_sort(settings: Settings) -> tuple[int, float, float]:
     with tempfile.TemporaryDirectory(dir=settings.data) as scratch:
         # Rows are sorted in any case; a limit that kept their order would gather them first.
         options = settings.limits | {"temp_directory": scratch, "preserve_insertion_order": False}
-        for kind in kinds().values():
-            files = f"'{lake.landing(kind.name)}/**/*.parquet', hive_partitioning = false"
-            order = ", ".join([kind.ordered_by, *(key for key in kind.key if key != kind.ordered_by)])
-            began, began_wall, found = time.process_time(), time.monotonic(), 0
-            with duckdb.connect(config=options) as connection:
+        with duckdb.connect(config=options) as connection:
+            for kind in kinds().values():
+                files = f"'{lake.landing(kind.name)}/**/*.parquet', hive_partitioning = false"
+                order = ", ".join([kind.ordered_by, *(key for key in kind.key if key != kind.ordered_by)])
                 (rows,) = connection.execute(f"select count(*) from read_parquet({files})").fetchone()
+                began, began_wall, found = time.process_time(), time.monotonic(), 0
                 query = f"from (from read_parquet({files}) limit {SORTED_AT_MOST}) order by {order}"
                 # Batches of Arrow: the rows leave DuckDB, as they would to whatever comes next, and are not written.
                 for batch in connection.execute(query).to_arrow_reader(BATCH):
                     found += batch.num_rows
-            share = rows / found if found else 1.0
-            total += rows
-            cpu += share * (time.process_time() - began)
-            wall += share * (time.monotonic() - began_wall)
+                share = rows / found if found else 1.0
+                total += rows
+                cpu += share * (time.process_time() - began)
+                wall += share * (time.monotonic() - began_wall)
     return total, cpu, wall
