@@ -569,7 +569,34 @@ def _cast(node: exp.Cast) -> exp.Expression:
     if isinstance(text, exp.JSONExtract) and node.to.this == exp.DType.ARRAY:
         texts = exp.Literal.string("array<string>")
         return _call("from_json", _call("get_json_object", text.this, text.expression.sql("spark")), texts)
+    if node.to.this == exp.DType.DECIMAL and not isinstance(text, exp.Literal | exp.Null | exp.Cast):
+        return _decimal(node)
     return node
+
+
+def _decimal(node: exp.Cast) -> exp.Expression:
+    """DuckDB rounds a float's product with the power of ten, Spark the digits that it is written with."""
+    value, scale = node.this, node.to.expressions[1] if len(node.to.expressions) > 1 else _number(0)
+    is_float = exp.In(
+        this=_call("typeof", value.copy()),
+        expressions=[exp.Literal.string(name) for name in ("double", "float")],
+    )
+    rounded = type(node)(this=_rounded(value.copy(), int(scale.name)), to=node.to.copy())
+    return _call("if", is_float, rounded, node.copy())
+
+
+def _round(node: exp.Round) -> exp.Expression:
+    """What is rounded is a float, whatever it was."""
+    places = node.args.get("decimals") or _number(0)
+    if not places.is_int:
+        raise sqlglot.UnsupportedError(f"rounding to places that are not a number: {node.sql()}")
+    return _rounded(node.this, int(places.name))
+
+
+def _rounded(value: exp.Expression, places: int) -> exp.Expression:
+    power = exp.var(f"1E{places}D")
+    product = exp.Mul(this=exp.cast(exp.paren(value, copy=False), "double"), expression=power)
+    return exp.paren(exp.Div(this=_call("round", product), expression=power.copy()))
 
 
 def _json_type(node: exp.Expression) -> exp.Expression:
@@ -626,6 +653,7 @@ REWRITES: dict[object, Callable[[exp.Expression], exp.Expression]] = {
     exp.DataType: _data_type,
     exp.Cast: _cast,
     exp.TryCast: _cast,
+    exp.Round: _round,
     exp.JSONType: _json_type,
     exp.ToMap: _map,
     exp.ToDays: _to_days,

@@ -34,6 +34,15 @@ STATEMENTS = {
     "count bounds between months": "select id, date_diff('month', day, date '2024-02-01') as x from ROWS",
     "divide decimals in floats": "select id, amount / 3 as x from ROWS",
     "average decimals in floats": "select kind, avg(amount) as x from ROWS group by all",
+    "round the product of a float, not its digits": (
+        "select x, cast(x as decimal(18, 4)) as y, try_cast(x * 1 as decimal(10, 2)) as z, round(x, 4) as r"
+        " from (select unnest([0.00005, 0.00015, 1.00005, 2.00015, -0.00015, 8.675, 1234567.00005, null]"
+        "::double[]) as x)"
+    ),
+    "round decimals and texts half up": (
+        "select id, cast(amount / 4 as decimal(18, 1)) as x, cast(amount * 1.5 as decimal(18, 1)) as y,"
+        " try_cast(text as decimal(18, 1)) as z, cast(id + 1 as decimal(18, 4)) as w from ROWS"
+    ),
     "sort nulls last": "select id, row_number() over (order by day) as x from ROWS",
     "pass over nulls in arg_max": (
         "select kind, arg_max(text, id) as x, arg_min(id, day) as y"
