@@ -56,24 +56,44 @@
     {{ return(zip([none] + bounds, bounds + [none]) | list) }}
 {% endmacro %}
 
-{# Have in_part be true from the first of these customers on and before the second; none is no bound. #}
-{% macro take_part(bounds) %}
+{# What has in_part be true from the first of these customers on and before the second; none is no bound. #}
+{% macro statements_of_part(bounds) %}
+    {%- set statements = [] -%}
     {%- for name, bound in zip(['part_from', 'part_until'], bounds) -%}
         {%- set text = dbt.string_literal(dbt.escape_single_quotes(bound)) if bound is not none else 'null' -%}
-        {%- do run_query('set variable ' ~ name ~ ' = cast(' ~ text ~ ' as varchar)') -%}
+        {%- do statements.append('set variable ' ~ name ~ ' = cast(' ~ text ~ ' as varchar)') -%}
+    {%- endfor -%}
+    {{ return(statements) }}
+{% endmacro %}
+
+{% macro take_part(bounds) %}
+    {%- for statement in statements_of_part(bounds) -%}
+        {%- do run_query(statement) -%}
     {%- endfor -%}
 {% endmacro %}
 
-{# The table of the warehouse that the parts of a relation are put into, each of them sorted when an order is named. #}
-{% macro gathered_in_parts(relation, query, parts, order=none) %}
+{# A table of the warehouse with the parts of a relation. #}
+{% macro gathered_in_parts(relation, query, parts) %}
     {%- set gathered = beside(relation, 'parts') -%}
     {%- for bounds in parts -%}
         {%- do take_part(bounds) -%}
         {% call statement('part') -%}
             {{ 'create or replace table ' ~ gathered ~ ' as' if loop.first else 'insert into ' ~ gathered }}
-            {{ 'select * from (' ~ query ~ ') as part_rows order by ' ~ order if order else query }}
+            {{ query }}
         {%- endcall %}
     {%- endfor -%}
     {%- do take_part([none, none]) -%}
     {{ return(gathered) }}
+{% endmacro %}
+
+{# A Parquet file with the parts of a relation, each of them sorted. include.warehouse.plugin writes it. #}
+{% macro write_in_parts(relation, query, parts, order, location) %}
+    {%- set statements = [] -%}
+    {%- for bounds in parts -%}
+        {%- do statements.append(statements_of_part(bounds)) -%}
+    {%- endfor -%}
+    {%- set query = 'select * from (' ~ query ~ ') as part_rows order by ' ~ order -%}
+    {%- do adapter.store_relation(
+        'plugin', relation, [], location, 'parquet', {'query': query, 'parts': statements}
+    ) -%}
 {% endmacro %}

@@ -10,7 +10,11 @@ from include.lake import Lake
 def parts_built(lake: Lake, model: str) -> int:
     """The parts in which a model was built by all calls of dbt together; 0 where it was never built in parts."""
     log = (lake.data / "dbt" / "logs" / "dbt.log").read_text()
-    return len(re.findall(rf'(?:create or replace table|insert into) \S+"{model}__parts"', log))
+    gathered, written = (
+        rf'(?:create or replace table|insert into) \S+"{model}__parts"',
+        rf"{model}: part \d+ of",
+    )
+    return len(re.findall(f"{gathered}|{written}", log))
 
 
 def bounds_taken(lake: Lake) -> set[str]:

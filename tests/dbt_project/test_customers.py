@@ -324,11 +324,21 @@ def test_tables_are_the_same_whether_customers_are_taken_together_or_in_parts(
     assert len({row[0] for row in rows(small.staged(snapshots[0]), "select customer_id from this")}) > 2
     for name in snapshots:
         assert rows(small.staged(name)) == rows(parted.staged(name)), name
+        assert _stored_as(small.staged(name)) == _stored_as(parted.staged(name)), name
     for name in tables:
         assert len(rows(small.table("cdp", name))) > 1
         assert rows(small.table("cdp", name)) == rows(parted.table("cdp", name)), name
+        assert _stored_as(small.table("cdp", name)) == _stored_as(parted.table("cdp", name)), name
     base = [_warehouse_rows(lake, "int_audience_base") for lake in (small, parted)]
     assert base[0] == base[1] and len(base[0]) > 4
+
+
+def _stored_as(file: Path) -> list[tuple]:
+    """The columns of a file as Parquet has them."""
+    return duckdb.sql(
+        "select name, type, type_length, nullif(converted_type, 'INT_64'), scale, precision, num_children"
+        f" from parquet_schema('{file}') where name not like '%schema'"
+    ).fetchall()
 
 
 def _warehouse_rows(lake: Lake, table: str) -> list[tuple]:

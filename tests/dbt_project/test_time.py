@@ -459,8 +459,11 @@ def test_visits_are_the_same_in_parts_that_begin_with_any_id(history: History, t
     shutil.copytree(history.company.lake.data, parted.data)
     variables = dbt_variables(history.company.configuration, DAYS[-1], parted) | {"visits_at_a_time": 1}
     run_models(["sessions"], parted, variables, KEY)
-    together, apart = (lake.table("cdp", "sessions") for lake in (history.company.lake, parted))
-    assert duckdb.read_parquet(str(together)).fetchall() == duckdb.read_parquet(str(apart)).fetchall()
+    together, apart = (
+        duckdb.read_parquet(str(lake.table("cdp", "sessions"))).order("session_id").fetchall()
+        for lake in (history.company.lake, parted)
+    )
+    assert together == apart
     assert parts_built(parted, "sessions") > 4
     assert "kim''s" in bounds_taken(parted)
 

@@ -4,6 +4,7 @@
     'in_parts_of': 'stg_events',
     'parted_by': identifier,
     'at_a_time': 'visits_at_a_time',
+    'order': ['started_at', 'session_id'],
     'counted': identifier ~ ", date_trunc('hour', occurred_at)",
 }) -}}
 
