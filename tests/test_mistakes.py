@@ -6,6 +6,7 @@ needs a run, a server or a full disk.
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
 import subprocess
@@ -69,6 +70,8 @@ def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     """The commands set variables for the processes that they start; nobody else is to see them."""
     for name in ("TANDEM_CONFIG", "TANDEM_DATA"):
         monkeypatch.setenv(name, "")
+    # A command that logs to the streams of this test leaves a handler, which the next test would find closed.
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
     yield Desk(tmp_path, capsys)
     settings.cache_clear()
 
