@@ -281,7 +281,13 @@ def _overlaps(source: Source) -> Figure | Absent:
     for row in shown:
         one, other = _who(*row[1:3], called), _who(*row[3:5], called)
         shares[(one, other)], shares[(other, one)] = row[6], row[7]
-    names = sorted({name for pair in shares for name in pair})
+    sharing = list(dict.fromkeys(name for pair in shares for name in pair))
+    names = sorted(sharing[:MOST_BARS])
+    left_out = (
+        f" Shown are the {MOST_BARS} of {len(sharing)} audiences that share most."
+        if sharing[MOST_BARS:]
+        else ""
+    )
     unit = "person" if shown[0][0] == "visitors" else "customer"
     people = plural(shown[0][5], unit, "people" if unit == "person" else None)
     title = f"“{_who(*shown[0][1:3], called)}” and “{_who(*shown[0][3:5], called)}” share most: {people}"
@@ -295,7 +301,7 @@ def _overlaps(source: Source) -> Figure | Absent:
     return Figure(
         title,
         "Read by rows: the share in percent of the row's people who are in the column's audience too. An empty field "
-        "is too few people to tell of, or none. The table counts customers too.",
+        f"is too few people to tell of, or none.{left_out} The table counts customers too.",
         "percent of the row's people",
         heat_map(
             title,

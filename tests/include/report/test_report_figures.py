@@ -92,6 +92,20 @@ def test_the_overlap_matrix_gives_the_share_of_the_row(source: Source) -> None:
     ]
 
 
+def test_of_many_audiences_the_overlap_matrix_has_those_that_share_most(
+    small: SmallLake, source: Source
+) -> None:
+    small.change(
+        small.lake.table("bridge", "audience_overlaps"),
+        "select * replace ('a' || number as audience_b, old.jaccard / (1 + number) as jaccard)"
+        " from old, range(30) as numbers(number)",
+    )
+    told = figure(audiences(source), "percent of the row")
+    assert "Shown are the 12 of 31 audiences that share most." in told.says
+    assert [f"a{number}" in told.chart for number in (0, 10, 11, 29)] == [True, True, False, False]
+    assert len(told.rows) == 30
+
+
 def test_a_lift_curve_is_held_against_activity_and_chance(source: Source) -> None:
     chapter = audiences(source)
     curve = figure(chapter, "lift, by share")
