@@ -266,11 +266,10 @@ def _overlaps(source: Source) -> Figure | Absent:
     """A matrix of the audiences that share people: the share of the row's people who are in the column's audience."""
     rows = source.table(
         "bridge/audience_overlaps",
-        f"""
+        """
         select unit, audience_a, part_a, audience_b, part_b, overlap, share_of_a, share_of_b, method, error, counted_on
         from released where overlap is not null
         order by jaccard desc, unit, audience_a, part_a, audience_b, part_b
-        limit {MOST_ROWS}
         """,
     )
     if not rows:
@@ -329,7 +328,7 @@ def _overlaps(source: Source) -> Figure | Absent:
                 exact(row[9]),
                 row[10],
             )
-            for row in rows
+            for row in rows[:MOST_ROWS]
         ),
         key=(("h1", "up to 10 %"), ("h2", "up to 25 %"), ("h3", "up to 50 %"), ("h4", "more")),
         wide=True,
