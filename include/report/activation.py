@@ -19,9 +19,9 @@ def activation(source: Source) -> Chapter:
 def _sent(source: Source) -> Figure | Absent:
     rows = source.table(
         "ops/activations",
-        f"""
+        """
         select destination_id, audience_id, format, people, refused, added_rows, removed_rows
-        from released order by people desc, 1, 2 limit {MOST_ROWS}
+        from released order by people desc, 1, 2
         """,
     )
     if not rows:
@@ -58,9 +58,9 @@ def _sent(source: Source) -> Figure | Absent:
 def _refused(source: Source) -> Figure | Absent:
     rows = source.table(
         "ops/activation_refusals",
-        f"""
+        """
         select reason, destination_id, audience_id, people from released
-        order by people desc, reason, destination_id, audience_id limit {MOST_ROWS}
+        order by people desc, reason, destination_id, audience_id
         """,
     )
     if not rows:
@@ -140,12 +140,11 @@ def _lift(source: Source) -> Figure | Absent:
     """What audiences that are sent bring against those of their people who are held back."""
     rows = source.table(
         "both/audience_lift",
-        f"""
+        """
         select audience_id, source, outcome, treated, control, treated_mean, control_mean, lift, low, high
         from released
         where is_sent and not is_suppressed
         order by audience_id, source desc, outcome
-        limit {MOST_ROWS}
         """,
     )
     shown = [row for row in rows if row[2] == "buyers" and row[8] is not None]

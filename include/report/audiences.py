@@ -10,7 +10,6 @@ from include.report.formats import count, day_in_words, exact, plural, share, ti
 from include.report.lookalikes import learned, lift_curves, reach_curves
 from include.report.sections import (
     MOST_BARS,
-    MOST_ROWS,
     NOT_PUBLISHED,
     Absent,
     Chapter,
@@ -141,11 +140,10 @@ def _trend(source: Source) -> Figure | Absent:
 def _reach(source: Source) -> Figure | Absent:
     rows = source.table(
         "bridge/reach",
-        f"""
+        """
         select audience_id, part, unit, people, incremental_people, mean_events, met_2_or_more, met_6_or_more,
             counted_on, suppressed_because
         from released order by unit desc, people desc nulls last, audience_id, part
-        limit {MOST_ROWS}
         """,
     )
     told = [row for row in rows if row[2] == "visitors" and row[3] is not None]
@@ -205,7 +203,6 @@ def _placements(source: Source) -> Figure | Absent:
         from released
         where is_significant and low > 100 and rank <= {BEST_PLACES}
         order by low desc, audience_id, part, dimension, value
-        limit {MOST_ROWS}
         """,
     )
     if not rows:
@@ -328,7 +325,7 @@ def _overlaps(source: Source) -> Figure | Absent:
                 exact(row[9]),
                 row[10],
             )
-            for row in rows[:MOST_ROWS]
+            for row in rows
         ),
         key=(("h1", "up to 10 %"), ("h2", "up to 25 %"), ("h3", "up to 50 %"), ("h4", "more")),
         wide=True,

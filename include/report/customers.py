@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from include.report.charts import Bar, Line, bars, lines
 from include.report.formats import count, share, short, words
-from include.report.sections import MOST_BARS, MOST_ROWS, Absent, Chapter, Figure, Source, text_of
+from include.report.sections import MOST_BARS, Absent, Chapter, Figure, Source, text_of
 
 # The order in which a customer's life goes.
 LIFE = ("visitor", "lead", "first_time", "active", "loyal", "at_risk", "lapsed", "won_back")
@@ -168,10 +168,10 @@ def _weekly(source: Source, what: str, unit: str, says: str, series: list[float]
 def _segments(source: Source) -> Figure | Absent:
     rows = source.table(
         "cdp/segments",
-        f"""
+        """
         select scheme, name, size, share, trend, mean_orders, mean_spend, mean_expected_value, description
         from released where size > 0
-        order by scheme <> 'behaviour', size desc, segment_id limit {MOST_ROWS}
+        order by scheme <> 'behaviour', size desc, segment_id
         """,
     )
     if not rows:

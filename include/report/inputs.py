@@ -6,7 +6,7 @@ from datetime import date
 
 from include.report.charts import Bar, Cell, bars, heat_map
 from include.report.formats import count, day_in_words, plural, share, words
-from include.report.sections import MOST_BARS, MOST_ROWS, Absent, Chapter, Figure, Source, text_of
+from include.report.sections import MOST_BARS, Absent, Chapter, Figure, Source, text_of
 
 DAYS_SHOWN = 14
 
@@ -108,9 +108,9 @@ def _by_day(received: list[tuple]) -> Figure | Absent:
 def _quarantine(source: Source) -> Figure | Absent:
     rows = source.table(
         "ops/quarantine_summary",
-        f"""
+        """
         select channel, refused, reason, column_name, rows, share, example_file, example_row
-        from released order by rows desc, channel, reason, column_name limit {MOST_ROWS}
+        from released order by rows desc, channel, reason, column_name
         """,
     )
     if not rows:

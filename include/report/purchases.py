@@ -111,12 +111,11 @@ def _lift_cell(row: tuple | None) -> Cell:
 def _triggers(source: Source) -> Figure | Absent:
     rows = source.table(
         "cdp/purchase_triggers",
-        f"""
+        """
         select trigger, sales_channel, category, stage, window_days, effect, low, high, occurrences, q_value,
             placebo_effect, verdict
         from released where verdict in ('raises', 'lowers')
         order by category <> 'any', stage <> 'any', effect desc, trigger, sales_channel, category, stage
-        limit {MOST_ROWS}
         """,
     )
     if not rows:
@@ -174,7 +173,7 @@ def _triggers(source: Source) -> Figure | Absent:
 def _offsite(source: Source) -> Figure | Absent:
     rows = source.table(
         "bridge/offsite_interests",
-        f"""
+        """
         select bought_category, content_category, window_days, multiplier, multiplier_low, multiplier_high,
             rate_before, rate_after, did, buyers, controls, q_value, placebo_multiplier, verdict
         from released where verdict in ('rises', 'falls')
@@ -182,7 +181,6 @@ def _offsite(source: Source) -> Figure | Absent:
             partition by bought_category, content_category order by p_value, window_days
         ) = 1
         order by multiplier desc, bought_category, content_category
-        limit {MOST_ROWS}
         """,
     )
     if not rows:
@@ -275,12 +273,11 @@ def _actions(source: Source) -> Figure | Absent:
 def _offers(source: Source) -> Figure | Absent:
     rows = source.table(
         "bridge/upsell_opportunities",
-        f"""
+        """
         select bought_category, offer_category, content_category, customers, multiplier, lift, lift_low, lift_high,
             reason
         from released where not suppressed
         order by customers desc, bought_category, rank
-        limit {MOST_ROWS}
         """,
     )
     if not rows:

@@ -29,7 +29,7 @@ class Figure:
     """What was found, in words, the chart of it and the table behind it.
 
     `unit` says what is measured; `key` has a class of the page's style and a text for each colour of the chart; `wide`
-    takes the whole width of the page.
+    takes the whole width of the page. Of `rows` the page has the first MOST_ROWS.
     """
 
     title: str
@@ -40,6 +40,10 @@ class Figure:
     rows: tuple[tuple[str, ...], ...]
     key: tuple[tuple[str, str], ...] = ()
     wide: bool = False
+
+    @property
+    def shown(self) -> tuple[tuple[str, ...], ...]:
+        return self.rows[:MOST_ROWS]
 
     @cached_property
     def numeric(self) -> tuple[bool, ...]:

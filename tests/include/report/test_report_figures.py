@@ -9,6 +9,7 @@ import pytest
 from include.report.activation import activation
 from include.report.audiences import audiences
 from include.report.customers import customers
+from include.report.html import write_report
 from include.report.purchases import purchases
 from include.report.sections import Absent, Chapter, Figure, Source
 from tests.include.quality.small_lake import DAY, SmallLake
@@ -104,9 +105,17 @@ def test_of_many_audiences_the_overlap_matrix_has_those_that_share_most(
     told = figure(audiences(source), "percent of the row")
     assert "Shown are the 12 of 31 audiences that share most." in told.says
     assert [f">a{number}<" in told.chart for number in (0, 11, 12, 30)] == [True, True, False, False]
-    # All that these share is drawn, though the table ends before the last of it.
     assert len(re.findall(r'class="cell t\d"', told.chart)) == 12 * 11
-    assert len(told.rows) == 100
+    assert (len(told.rows), len(told.shown)) == (465, 100)
+
+
+def test_totals_are_of_all_rows_though_the_page_has_a_hundred(small: SmallLake, source: Source) -> None:
+    small.change(small.lake.table("ops", "activations"), "select old.* from old, range(200)")
+    told = figure(activation(source), "people")
+    assert told.title == "10,000 memberships go to 1 of 1 destination, 2,000 are held back"
+    assert (len(told.rows), len(told.shown)) == (200, 100)
+    page = write_report(small.lake, small.lake.root / "tables", DAY, 90).read_text()
+    assert "; the first 100 of 200 rows</caption>" in page
 
 
 def test_a_lift_curve_is_held_against_activity_and_chance(source: Source) -> None:
