@@ -189,9 +189,7 @@ def read_snapshots(
         # Of a million customers every copy is a gigabyte: a column of one kind is given up as the other is made.
         frame = _dated(table.to_pandas(use_threads=False, split_blocks=True, self_destruct=True))
         del table
-    if frame["as_of_date"].nunique() == 1 and frame["customer_id"].is_monotonic_increasing:
-        return frame
-    return frame.sort_values(["as_of_date", "customer_id"], kind="stable").reset_index(drop=True)
+    return _in_order(frame)
 
 
 def read_current(lake: Lake, rows: int) -> Iterator[pd.DataFrame]:
@@ -202,7 +200,14 @@ def read_current(lake: Lake, rows: int) -> Iterator[pd.DataFrame]:
         reader = connection.execute(f"{_spread(connection, path)} where is_current").to_arrow_reader(rows)
         for batch in reader:
             if batch.num_rows:
-                yield _dated(batch.to_pandas(use_threads=False))
+                yield _in_order(_dated(batch.to_pandas(use_threads=False)))
+
+
+def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows by cutoff and customer: the last bits of what a product of matrices says of a row hang on its place."""
+    if frame["as_of_date"].nunique() == 1 and frame["customer_id"].is_monotonic_increasing:
+        return frame
+    return frame.sort_values(["as_of_date", "customer_id"], kind="stable").reset_index(drop=True)
 
 
 def refuse_another_day(lake: Lake, day: date) -> None:
