@@ -11,9 +11,11 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 DEMO_CONFIG = PROJECT / "include" / "demo" / "config"
 DEFAULT_CONFIG = PROJECT / "include" / "config"
-# Of a machine's memory, what DuckDB may take unless it is told: a quarter, within these bounds. A process takes up to a
-# gigabyte more, so that it stays below four.
-LEAST_MEMORY, MOST_MEMORY = 1_200_000_000, 2_500_000_000
+# Of a machine's memory, what DuckDB may take unless it is told: a quarter, within these bounds. A process takes up to
+# two gigabytes more, so that it stays below seven.
+LEAST_MEMORY, MOST_MEMORY = 1_200_000_000, 5_000_000_000
+SIZE = r"(\d+(?:\.\d+)?)\s*([KMGT])(i?)B"
+UNITS = {"": 10**3, "I": 2**10}
 CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")
 TARGETS = ("duckdb", "spark")
 
@@ -45,6 +47,12 @@ class Settings:
         return self.data / "demo"
 
     @property
+    def memory_gb(self) -> float:
+        """The limit of memory in gigabytes of 1,000,000,000 bytes."""
+        number, prefix, binary = re.fullmatch(SIZE, self.memory_limit, flags=re.IGNORECASE).groups()
+        return float(number) * UNITS[binary.upper()] ** ("KMGT".index(prefix.upper()) + 1) / 10**9
+
+    @property
     def limits(self) -> dict[str, int | str]:
         """What a connection to DuckDB is told of how much it may take."""
         return {"threads": self.threads, "memory_limit": self.memory_limit}
@@ -67,7 +75,7 @@ def settings() -> Settings:
         memory_limit=_read(
             "TANDEM_MEMORY_LIMIT",
             memory_limit_of(_machine_memory()),
-            r"\d+(\.\d+)?\s*[KMGT]i?B",
+            SIZE,
             "a size like 1200MB",
         ),
         parsed=(PROJECT / parsed).resolve() if parsed else None,
@@ -83,7 +91,7 @@ def _read(name: str, default: str, pattern: str, allowed: str) -> str:
 
 
 def memory_limit_of(memory: int) -> str:
-    """What DuckDB may take of a machine with so many bytes: 1200 MB of a small one, 2500 MB of a large one."""
+    """What DuckDB may take of a machine with so many bytes: 1200 MB of a small one, 5000 MB of a large one."""
     return f"{min(max(memory // 4, LEAST_MEMORY), MOST_MEMORY) // 1_000_000}MB"
 
 

@@ -3,8 +3,8 @@
     many: lists, maps and texts per group cannot leave memory before they are done. A part is a range of customers (or
     of what `meta.parted_by` names), so that parts in their order are in the order of customers. The query of such a
     model must take its customers with in_part, and give the same rows for each whoever else is in the part.
-    The variable that `meta.at_a_time` names says of how many rows of the table a part is, or of how many different
-    values of `meta.counted`; without it a part is of some snapshots of what is counted.
+    The variable that `meta.at_a_time` names says of how many rows of the table, or different values of `meta.counted`,
+    a part is for each gigabyte of memory; without it a part is of some snapshots of what is counted.
 #}
 
 {# True for the customers of the part that is being built; for all when there is but one, and outside of a build. #}
@@ -31,7 +31,8 @@
         {%- set learners = [rows | int, var('learners')] | min -%}
         {%- set rows = rows | int + learners * (var('feature_cutoffs') | length - 1) -%}
     {%- endif -%}
-    {%- set parts = (rows | int / var(meta.at_a_time or 'snapshots_at_a_time')) | round(0, 'ceil') | int -%}
+    {%- set at_a_time = var(meta.at_a_time or 'snapshots_at_a_time') * var('memory_gb') -%}
+    {%- set parts = (rows | int / at_a_time) | round(0, 'ceil') | int -%}
     {%- if parts < 2 -%}
         {{ return([(none, none)]) }}
     {%- endif -%}

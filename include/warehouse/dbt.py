@@ -173,9 +173,10 @@ def arguments_of(
     """A command of dbt with everything that it needs to run on a lake, whose folders are made."""
     _refuse_unusable(lake.root)
     _make_folders(lake)
+    given = {"memory_gb": settings().memory_gb} | variables | {"lake": str(lake.root)}
     return [
         *command,
-        *("--vars", json.dumps(variables | {"lake": str(lake.root)}, sort_keys=True)),
+        *("--vars", json.dumps(given, sort_keys=True)),
         *("--project-dir", str(project), "--profiles-dir", str(project)),
         *("--target-path", str(target or lake.data / "dbt" / "target")),
         *_logs(lake),

@@ -32,6 +32,7 @@ IN_PARTS = (
 )
 MODELS = (*(f"+{model}" for model in IN_PARTS), "+traits", "stg_iab_categories")
 FEW = {
+    "memory_gb": 1,
     "values_at_a_time": 4,
     "snapshots_at_a_time": 2,
     "activities_at_a_time": 2,

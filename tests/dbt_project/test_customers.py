@@ -312,6 +312,7 @@ def test_tables_are_the_same_whether_customers_are_taken_together_or_in_parts(
     snapshots = ["customer_feature_snapshots", "customer_category_snapshots"]
     tables = ["customers", "customer_attribute_values", "customer_timeline", "sessions", "next_best_actions"]
     few = {
+        "memory_gb": 1,
         "snapshots_at_a_time": 2,
         "values_at_a_time": 4,
         "visits_at_a_time": 4,

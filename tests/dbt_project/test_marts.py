@@ -175,7 +175,9 @@ def test_members_are_the_same_whether_they_are_taken_together_or_in_parts(
 ) -> None:
     parted = Lake(tmp_path / "parted")
     shutil.copytree(built.lake.data, parted.data)
-    run_models(["audience_members"], parted, variables(parted) | {"members_at_a_time": 3}, KEY)
+    run_models(
+        ["audience_members"], parted, variables(parted) | {"memory_gb": 1, "members_at_a_time": 3}, KEY
+    )
     assert parts_built(built.lake, "audience_members") == 0 and parts_built(parted, "audience_members") > 2
     together, apart = (
         duckdb.sql(f"from '{lake.root}/tables/both/audience_members.parquet'").fetchall()

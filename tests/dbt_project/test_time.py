@@ -457,7 +457,10 @@ def test_a_visit_goes_on_over_midnight_and_never_spans_two_people(history: Histo
 def test_visits_are_the_same_in_parts_that_begin_with_any_id(history: History, tmp_path: Path) -> None:
     parted = Lake(tmp_path / "parted")
     shutil.copytree(history.company.lake.data, parted.data)
-    variables = dbt_variables(history.company.configuration, DAYS[-1], parted) | {"visits_at_a_time": 1}
+    variables = dbt_variables(history.company.configuration, DAYS[-1], parted) | {
+        "memory_gb": 1,
+        "visits_at_a_time": 1,
+    }
     run_models(["sessions"], parted, variables, KEY)
     together, apart = (
         duckdb.read_parquet(str(lake.table("cdp", "sessions"))).order("session_id").fetchall()

@@ -11,7 +11,7 @@ from include import settings
 GIGABYTE = 10**9
 
 
-@pytest.mark.parametrize(("memory", "limit"), [(4, "1200MB"), (6, "1500MB"), (8, "2000MB"), (24, "2500MB")])
+@pytest.mark.parametrize(("memory", "limit"), [(4, "1200MB"), (6, "1500MB"), (8, "2000MB"), (24, "5000MB")])
 def test_a_larger_machine_gives_duckdb_more_memory_within_bounds(memory: int, limit: str) -> None:
     assert settings.memory_limit_of(memory * GIGABYTE) == limit
 
@@ -31,3 +31,11 @@ def test_a_container_counts_for_no_more_than_its_own_memory(
 def test_a_limit_that_is_given_holds_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TANDEM_MEMORY_LIMIT", "700MB")
     assert settings.settings.__wrapped__().memory_limit == "700MB"
+
+
+@pytest.mark.parametrize(
+    ("limit", "gigabytes"), [("1200MB", 1.2), ("2.5 GB", 2.5), ("1GiB", 2**30 / 10**9), ("500kb", 0.0005)]
+)
+def test_a_limit_is_known_in_gigabytes(limit: str, gigabytes: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_MEMORY_LIMIT", limit)
+    assert settings.settings.__wrapped__().memory_gb == pytest.approx(gigabytes)

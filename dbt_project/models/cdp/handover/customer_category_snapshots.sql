@@ -45,25 +45,9 @@ views as (
 
 ),
 
--- The categories that sell to most customers.
 categories as (
 
-    select category
-    from (
-        select
-            category,
-            count(distinct customer_id) as customers,
-        from {{ ref('int_known_order_lines') }}
-        where
-            category is not null
-            and gone_on is null
-        group by category
-    ) as bought
-    where customers > 1
-    order by
-        customers desc,
-        category
-    limit {{ var('propensity_categories') }}
+    select * from {{ ref('int_selling_categories') }}
 
 ),
 
