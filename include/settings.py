@@ -47,12 +47,6 @@ class Settings:
         return self.data / "demo"
 
     @property
-    def memory_gb(self) -> float:
-        """The limit of memory in gigabytes of 1,000,000,000 bytes."""
-        number, prefix, binary = re.fullmatch(SIZE, self.memory_limit, flags=re.IGNORECASE).groups()
-        return float(number) * UNITS[binary.upper()] ** ("KMGT".index(prefix.upper()) + 1) / 10**9
-
-    @property
     def limits(self) -> dict[str, int | str]:
         """What a connection to DuckDB is told of how much it may take."""
         return {"threads": self.threads, "memory_limit": self.memory_limit}
@@ -93,6 +87,12 @@ def _read(name: str, default: str, pattern: str, allowed: str) -> str:
 def memory_limit_of(memory: int) -> str:
     """What DuckDB may take of a machine with so many bytes: 1200 MB of a small one, 5000 MB of a large one."""
     return f"{min(max(memory // 4, LEAST_MEMORY), MOST_MEMORY) // 1_000_000}MB"
+
+
+def gigabytes(limit: str) -> float:
+    """A limit of memory, as it is given to DuckDB, in gigabytes of 1,000,000,000 bytes."""
+    number, prefix, binary = re.fullmatch(SIZE, limit, flags=re.IGNORECASE).groups()
+    return float(number) * UNITS[binary.upper()] ** ("KMGT".index(prefix.upper()) + 1) / 10**9
 
 
 def _machine_memory() -> int:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from include.settings import gigabytes
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -69,7 +71,7 @@ def spark_session(threads: int, memory_limit: str, scratch: Path, master: str = 
                 builder.master(f"local[{threads}]")
                 .config("spark.driver.host", "127.0.0.1")
                 .config("spark.driver.bindAddress", "127.0.0.1")
-                .config("spark.driver.memory", f"{max(_megabytes(memory_limit), LEAST_MEMORY)}m")
+                .config("spark.driver.memory", f"{max(int(gigabytes(memory_limit) * 1000), LEAST_MEMORY)}m")
                 .config("spark.sql.shuffle.partitions", str(threads))
             )
         with java_home(scratch):
@@ -100,8 +102,3 @@ def java_home(scratch: Path) -> Iterator[None]:
             yield
         finally:
             del os.environ["JAVA_HOME"]
-
-
-def _megabytes(limit: str) -> int:
-    number = float(limit.upper().removesuffix("B").rstrip("MGI"))
-    return int(number * (1024 if "G" in limit.upper() else 1))

@@ -15,7 +15,7 @@ from typing import Any
 
 from include.lake import Lake, scratch_folder
 from include.ledger import StepFailed
-from include.settings import PROJECT, settings
+from include.settings import PROJECT, gigabytes, settings
 from include.warehouse.costs import NodeResult, write_model_costs
 
 DBT_PROJECT = PROJECT / "dbt_project"
@@ -173,7 +173,7 @@ def arguments_of(
     """A command of dbt with everything that it needs to run on a lake, whose folders are made."""
     _refuse_unusable(lake.root)
     _make_folders(lake)
-    given = {"memory_gb": settings().memory_gb} | variables | {"lake": str(lake.root)}
+    given = {"memory_gb": gigabytes(settings().memory_limit)} | variables | {"lake": str(lake.root)}
     return [
         *command,
         *("--vars", json.dumps(given, sort_keys=True)),
