@@ -48,18 +48,20 @@ class Plugin(BasePlugin):
         `config` has the `query` and, for each of its `parts`, the `statements` that make it the part to take. Raises
         DbtRuntimeError when the query fails or the file cannot be written.
         """
+        # Only what is built in parts needs it.
+        import pyarrow as pa
+
         query, parts = target_config.config["query"], target_config.config["parts"]
         path = Path(target_config.location.path)
         own = {self.name: self}
         try:
             with closing(Environment.initialize_cursor(self.creds, self._connection.cursor(), own)) as cursor:
                 _write(cursor, query, parts, path)
-        except (duckdb.Error, OSError) as error:
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
             raise DbtRuntimeError(f"{target_config.relation.identifier}: {error}") from error
 
 
 def _write(cursor: duckdb.DuckDBPyConnection, query: str, parts: list[list[str]], path: Path) -> None:
-    # Only what is built in parts needs it.
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -51,6 +51,7 @@ def test_parts_without_rows_leave_an_empty_file_with_its_columns(plugin: Plugin,
     [
         ("select if(getvariable('part_from') = 2, error('no such day'), 'a day') as day", "no such day"),
         ("select * from nowhere", "nowhere"),
+        ("select interval 1 day as pause", "interval"),
     ],
 )
 def test_a_part_that_fails_leaves_the_file_before(
