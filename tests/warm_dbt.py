@@ -68,7 +68,9 @@ def serve() -> None:
         what = json.loads(Path(call["file"]).read_text())
         project, cache = Path(what["project"]), Path(what["parsed"])
         key = key_of(project)
-        if key not in manifests and all((cache / key / name).exists() for name in (PARSED, WRITTEN)):
+        if not all((cache / key / name).exists() for name in (PARSED, WRITTEN)):
+            manifests.pop(key, None)
+        elif key not in manifests:
             manifests[key] = parsed_project(project, cache, what["options"])
             gc.collect()
             gc.freeze()
@@ -85,6 +87,7 @@ def _run(call: dict[str, Any], parsed: tuple[Manifest, Path] | None) -> int:
     for number, path in enumerate(call["outputs"], start=1):
         os.dup2(os.open(path, os.O_WRONLY), number)
     if parsed is not None:
+        use(parsed[1].parent)
         child.parsed_project = lambda *_: parsed
     return child.main(Path(call["file"]))
 
@@ -92,6 +95,6 @@ def _run(call: dict[str, Any], parsed: tuple[Manifest, Path] | None) -> int:
 if __name__ == "__main__":
     # Not loaded by the tests, which only ask this process.
     import include.warehouse.__main__ as child
-    from include.warehouse.parsed import PARSED, WRITTEN, key_of, parsed_project
+    from include.warehouse.parsed import PARSED, WRITTEN, key_of, parsed_project, use
 
     serve()

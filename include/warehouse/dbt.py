@@ -26,6 +26,7 @@ SIDES = ("cdp", "dmp", "bridge", "both", "ops")
 UNUSABLE_IN_PATHS = "'*?[]{}$%"
 # dbt puts one of these above what an error is about.
 HEADER = re.compile(r"\w+ Error( in \w+ \S+ \(.*\))?|\S+ failed, error:")
+TRACEBACK = "Traceback (most recent call last):"
 
 
 @dataclass(frozen=True)
@@ -235,7 +236,10 @@ def _reason(outcome: Path, process: subprocess.CompletedProcess[str]) -> str:
 
 
 def _telling_line(message: str) -> str:
-    """The first line that says something, without headers like `Runtime Error in model x (path)`."""
+    """The first line that says something, without headers like `Runtime Error in model x (path)`; of what Python says
+    of an error that nobody foresaw, the last."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
+    if TRACEBACK in lines:
+        return lines[-1][:400]
     telling = [line for line in lines if not HEADER.fullmatch(line)]
     return (telling or lines or [""])[0][:400]

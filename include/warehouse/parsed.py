@@ -21,7 +21,7 @@ from dbt.parser.manifest import extended_mashumuro_decoder
 from include.settings import PROJECT, settings
 
 PARSED, WRITTEN = "partial_parse.msgpack", "manifest.json"
-KEPT = 4  # parsed projects of a cache, the latest ones
+KEPT = 4  # parsed projects of a cache, those that were used last
 NOT_READ = {"target", "logs", "dbt_packages"}
 
 
@@ -34,6 +34,7 @@ def parsed_project(project: Path, cache: Path, options: list[str]) -> tuple[Mani
     parsed = cache / key_of(project)
     if not (parsed / WRITTEN).exists():
         _parse(project, parsed, options)
+    use(parsed)
     manifest: Manifest = Manifest.from_msgpack(
         (parsed / PARSED).read_bytes(), decoder=extended_mashumuro_decoder
     )
@@ -64,7 +65,17 @@ def _parse(project: Path, parsed: Path, options: list[str]) -> None:
         making.rename(parsed)
     except OSError:
         shutil.rmtree(making)
-    for older in sorted(parsed.parent.glob("[!.]*"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+    forget_unused(parsed.parent)
+
+
+def use(parsed: Path) -> None:
+    """Note that a parsed project is in use: another process that parses its own forgets what was used before it."""
+    os.utime(parsed)
+
+
+def forget_unused(cache: Path) -> None:
+    """Leave the parsed projects of a cache that were used last."""
+    for older in sorted(cache.glob("[!.]*"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
         shutil.rmtree(older, ignore_errors=True)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -14,9 +16,9 @@ import yaml
 from include.lake import Lake
 from include.ledger import StepFailed
 from include.settings import settings
-from include.warehouse import parse_manifest, run_dbt
+from include.warehouse import dbt, parse_manifest, run_dbt
 from include.warehouse.dbt import DBT_PROJECT
-from include.warehouse.parsed import key_of, parsed_project
+from include.warehouse.parsed import KEPT, forget_unused, key_of, parsed_project
 from tests.dbt_project.small_lake import KEY, variables
 
 # What the models of a folder may read: folders of models, and sources.
@@ -123,6 +125,30 @@ def test_a_project_is_parsed_again_only_when_it_has_changed(tmp_path: Path, smal
     assert {node["name"] for node in models(json.loads(written.read_text()))} <= {
         node.name for node in manifest.nodes.values()
     }
+
+
+def test_a_parsed_project_that_is_used_is_not_forgotten_for_newer_ones(tmp_path: Path, small: Lake) -> None:
+    cache = tmp_path / "parsed"
+    shutil.copytree(settings().parsed / key_of(DBT_PROJECT), cache / key_of(DBT_PROJECT))
+    others = [cache / f"other-{number}" for number in range(KEPT)]
+    for number, parsed in enumerate((cache / key_of(DBT_PROJECT), *others)):
+        parsed.mkdir(exist_ok=True)
+        os.utime(parsed, (number, number))
+    _, written = parsed_project(DBT_PROJECT, cache, [])
+    forget_unused(cache)
+    assert written.exists()
+    assert [parsed for parsed in others if not parsed.exists()] == others[:1]
+
+
+def test_an_error_that_nobody_foresaw_is_told_by_its_last_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = (
+        'Traceback (most recent call last):\n  File "a.py", line 1, in run\nOSError: no such manifest.json\n'
+    )
+    monkeypatch.setattr(dbt, "run_child", lambda *_: CompletedProcess(["dbt"], 1, "", said))
+    with pytest.raises(StepFailed, match=r"^dbt parse: OSError: no such manifest.json; see .*dbt\.log$"):
+        parse_manifest(Lake(tmp_path / "data"))
 
 
 def test_the_parser_refuses_a_dmp_model_that_looks_over_the_wall(tmp_path: Path) -> None:
