@@ -467,8 +467,11 @@ def test_visits_are_the_same_in_parts_that_begin_with_any_id(history: History, t
         for lake in (history.company.lake, parted)
     )
     assert together == apart
-    assert parts_built(parted, "sessions") > 4
+    parts = parts_built(parted, "sessions")
+    assert parts > 4
     assert "kim''s" in bounds_taken(parted)
+    run_models(["sessions"], parted, variables | {"memory_gb": 2.5}, KEY)
+    assert 1 < parts_built(parted, "sessions") - parts <= parts / 2  # more memory, fewer parts
 
 
 def test_a_new_day_reads_no_old_file_of_landing(history: History) -> None:
