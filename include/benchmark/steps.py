@@ -214,7 +214,7 @@ def _run_part(folder: Path, day: date, step: str, part: str) -> int:
     elif step == "limit":
         from include.benchmark.limit import read_and_sort
 
-        (folder / "limit.json").write_text(json.dumps(asdict(read_and_sort(settings()))))
+        (folder / "limit.json").write_text(json.dumps(asdict(read_and_sort(settings(), day))))
     elif step == "start":
         _start(folder, day, part)
     elif part == GATE:

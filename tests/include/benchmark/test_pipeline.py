@@ -128,14 +128,15 @@ def test_the_page_says_what_is_reached_and_missed_and_has_a_picture(tmp_path: Pa
     assert "stage, 10,000 × 10" in texts and "14.5 limits" in texts
 
 
-def test_the_limit_reads_and_sorts_every_landed_row(tmp_path: Path) -> None:
+def test_the_limit_reads_and_sorts_every_row_that_has_landed_by_the_day(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     for kind in kinds():
         land_delivery(lake, kind, "none", date(1970, 1, 1), [])
     orders = [{"order_id": str(number), "ordered_at": "2024-01-01"} for number in range(5)]
     land_delivery(lake, "orders", "shop", date(2024, 1, 1), orders)
     land_delivery(lake, "orders", "shop", date(2024, 1, 2), orders[:3])
-    limit = read_and_sort(replace(settings(), data=tmp_path))
+    land_delivery(lake, "orders", "shop", date(2024, 1, 3), orders[:2])
+    limit = read_and_sort(replace(settings(), data=tmp_path), date(2024, 1, 2))
     assert limit.rows == 8 and limit.cpu > 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lake"]
 
@@ -152,7 +153,7 @@ def test_of_many_rows_some_are_sorted_and_all_are_counted(
     ticks = itertools.count()
     monkeypatch.setattr("include.benchmark.limit.SORTED_AT_MOST", 10)
     monkeypatch.setattr("include.benchmark.limit.time.process_time", lambda: float(next(ticks)))
-    limit = read_and_sort(replace(settings(), data=tmp_path))
+    limit = read_and_sort(replace(settings(), data=tmp_path), date(2024, 1, 1))
     others = len(kinds()) - 1
     assert (limit.rows, limit.cpu) == (50, 5.0 + others)
 
