@@ -166,7 +166,8 @@ def create_no_links(engine: Engine, membership: str, results: Collection[str]) -
 
 
 def _score_blocks(engine: Engine, scorer: Scorer, blocks: Sequence[Block]) -> int:
-    """Make `linkage_scored` and `linkage_histogram` of all blocked pairs between units, part by part."""
+    """Make `linkage_scored` of the blocked pairs between units that have enough evidence, part by part; how many pairs
+    were compared."""
     engine.create_table(
         "linkage_blocked",
         """
@@ -178,7 +179,7 @@ def _score_blocks(engine: Engine, scorer: Scorer, blocks: Sequence[Block]) -> in
         """,
     )
     engine.drop("linkage_block")
-    parts = sum(block.pairs for block in blocks) // PAIRS_PER_PART + 1
+    pairs, parts = 0, sum(block.pairs for block in blocks) // PAIRS_PER_PART + 1
     for part in range(parts):
         create_pairs(
             engine,
@@ -186,49 +187,40 @@ def _score_blocks(engine: Engine, scorer: Scorer, blocks: Sequence[Block]) -> in
             f"low.unit <> high.unit and low.record % {parts} = {part}",
             "linkage_pair",
         )
-        with scorer.compared("linkage_pair") as compared:
-            _keep(engine, scorer, compared, "linkage_scored", is_first=part == 0)
+        pairs += engine.scalar("select count(*) from linkage_pair")
+        with scorer.compared("linkage_pair", LEAST_EVIDENCE) as compared:
+            scored = f"""
+                select
+                    record_l,
+                    record_r,
+                    match_key,
+                    {scorer.described} as evidence_text,
+                    cast(round(match_weight * {THOUSAND}) as integer) as evidence,
+                    cast(round(({scorer.household}) * {THOUSAND}) as integer) as person
+                from {compared}
+            """
+            if part == 0:
+                engine.create_table("linkage_scored", scored)
+            else:
+                engine.insert("linkage_scored", scored)
         engine.drop("linkage_pair")
     engine.drop("linkage_blocked")
-    return engine.scalar("select coalesce(sum(pairs), 0) from linkage_histogram")
-
-
-def _keep(engine: Engine, scorer: Scorer, compared: str, result: str, is_first: bool) -> None:
-    """Keep of compared pairs those with enough evidence, and how many there are of each weight."""
-    measured = f"""
-        select
-            record_l,
-            record_r,
-            match_key,
-            {scorer.described} as evidence_text,
-            cast(round(match_weight * {THOUSAND}) as integer) as evidence,
-            cast(round(({scorer.household}) * {THOUSAND}) as integer) as person
-        from {compared}
-        """
-    kept = f"select * from ({measured}) as measured where evidence >= {LEAST_EVIDENCE * THOUSAND}"
-    counted = f"""
-        select
-            evidence // 250 as evidence,
-            person // 250 as person,
-            count(*) as pairs
-        from ({measured}) as measured
-        group by evidence // 250, person // 250
-        """
-    if is_first:
-        engine.create_table(result, kept)
-        engine.create_table("linkage_histogram", counted)
-    else:
-        engine.insert(result, kept)
-        engine.insert("linkage_histogram", counted)
+    return pairs
 
 
 def _estimate_priors(engine: Engine, persons: bool, records: int) -> Priors:
     """The priors at which the pairs that they lead to are as many as they were drawn from."""
     counts = engine.rows(
-        f"select evidence, person, sum(pairs) from linkage_histogram where evidence >= {LEAST_EVIDENCE * 4}"
-        " group by evidence, person order by evidence, person"
+        """
+        select
+            evidence // 250 as evidence,
+            person // 250 as person,
+            count(*)
+        from linkage_scored
+        group by evidence // 250, person // 250
+        order by evidence // 250, person // 250
+        """
     )
-    engine.drop("linkage_histogram")
     duplicates, housemates = USUAL["duplicates"][0], USUAL["housemates"][0]
     for _ in range(60):
         priors = priors_of(duplicates, housemates if persons else 0, records)
@@ -236,8 +228,8 @@ def _estimate_priors(engine: Engine, persons: bool, records: int) -> Priors:
         for evidence, person, pairs in counts:
             one = 2 ** (min(evidence / 4, 200) + priors.person)
             two = 2 ** (min((evidence - person) / 4, 200) + priors.household) if persons else 0.0
-            same += int(pairs) * one / (1 + one + two)
-            living_together += int(pairs) * two / (1 + one + two)
+            same += pairs * one / (1 + one + two)
+            living_together += pairs * two / (1 + one + two)
         duplicates = per_record("duplicates", same, records)
         housemates = per_record("housemates", living_together, records)
     return priors_of(duplicates, housemates if persons else 0, records)
@@ -294,7 +286,7 @@ def _find_unfound(engine: Engine, priors: Priors, rules: LinkageRules, records: 
         for evidence, personal, pairs in counts:
             one = 2 ** (min(evidence / 4, 200) + person)
             two = 2 ** (min((evidence - personal) / 4, 200) + priors.household)
-            same += int(pairs) * one / (1 + one + two)
+            same += pairs * one / (1 + one + two)
         person = prior_of_unfound(same, unfound, records)
     return Priors(max(person, priors.person), priors.household)
 

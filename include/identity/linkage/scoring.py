@@ -37,8 +37,7 @@ class Scorer:
             # Even odds: what is known before looking at a pair is added later.
             probability_two_random_records_match=0.5,
             unique_id_column_name="record",
-            retain_matching_columns=True,
-            retain_intermediate_calculation_columns=True,
+            retain_matching_columns=True,  # and with them how far each attribute agrees
         )
         records = self._api.register("linkage_record", table_name="linkage_record_of_model")
         self._linker = Linker(records, settings, log_level=None, validate_settings=False)
@@ -50,11 +49,12 @@ class Scorer:
             self._linker.table_management.register_term_frequency_lookup(none, column)
 
     @contextmanager
-    def compared(self, pairs: str) -> Iterator[str]:
-        """The name of a table with a row per pair of `pairs`: record_l, record_r, match_key, match_weight, gamma_…"""
+    def compared(self, pairs: str, least: float | None = None) -> Iterator[str]:
+        """The name of a table with a row per pair of `pairs`, or per pair of at least that weight: record_l, record_r,
+        match_key, match_weight, gamma_…"""
         registered = self._api.table_to_splink_dataframe(pairs, pairs)
         self._linker.table_management.register_blocked_pairs_for_predict(registered)
-        predictions = self._linker.inference.predict(warning_mode="never")
+        predictions = self._linker.inference.predict(threshold_match_weight=least, warning_mode="never")
         try:
             yield predictions.physical_name
         finally:

@@ -299,12 +299,11 @@ def _weigh(
     """A sample of the blocked pairs by pattern and evidence (bits), and how many pairs one of the sample stands for."""
     stands_for = blocked.sample(engine, "linkage_training_pair", _BLOCKED_PAIRS)
     gammas = [f"gamma_{comparison.name}" for comparison in comparisons]
-    with scorer.compared("linkage_training_pair") as compared:
+    with scorer.compared("linkage_training_pair", LEAST_EVIDENCE) as compared:
         rows = engine.rows(
             f"""
             select {", ".join(gammas)}, cast(floor(match_weight) as integer) as evidence, count(*) as pairs
             from {compared}
-            where match_weight >= {LEAST_EVIDENCE}
             group by {", ".join(gammas)}, evidence
             order by {", ".join(gammas)}, evidence
             """
