@@ -15,9 +15,19 @@ from pathlib import Path
 from include.settings import PROJECT
 
 # One module of this package each, with a TOPIC.
-TOPICS = ("segment_json", "sessions", "profiles", "stitching", "learning", "audiences", "lookalikes", "reach")
+TOPICS = (
+    "segment_json",
+    "sessions",
+    "profiles",
+    "stitching",
+    "linking",
+    "learning",
+    "audiences",
+    "lookalikes",
+    "reach",
+)
 PIPELINE = "pipeline"
-PREPARE, DIGEST = "prepare", "digest"
+PREPARE, DIGEST, TELL = "prepare", "digest", "tell"
 PAGE = PROJECT / "docs" / "benchmarks.md"
 
 
@@ -72,7 +82,9 @@ def _run_variant(topic: str, variant: str, folder: str, size: str = "") -> int:
     if variant == PREPARE:
         _topic(topic).prepare(inputs, int(size))
     elif variant == DIGEST:
-        print(json.dumps({"digest": _topic(topic).digest(output)}))
+        print(json.dumps({variant: _topic(topic).digest(output)}))
+    elif variant == TELL:
+        print(json.dumps({variant: _topic(topic).tell(output)}))
     else:
         print(json.dumps({"rows": _topic(topic).variant(variant).run(inputs, output)}))
     return 0

@@ -49,7 +49,8 @@ class Ratio:
 @dataclass(frozen=True)
 class Topic:
     """`prepare` writes the inputs of a size to a folder; `sizes` are numbers of rows by name; `digest` tells whether
-    two variants of one `rows` group wrote the same, empty when it is not asked of a variant."""
+    two variants of one `rows` group wrote the same, empty when it is not asked of a variant; `tell` says of what a
+    variant wrote how good it is, in words."""
 
     name: str
     title: str
@@ -59,6 +60,7 @@ class Topic:
     variants: tuple[Variant, ...]
     ratios: tuple[Ratio, ...]
     digest: Callable[[Path], str] | None = None
+    tell: Callable[[Path], str] | None = None
 
     def variant(self, name: str) -> Variant:
         return next(variant for variant in self.variants if variant.name == name)
@@ -67,13 +69,14 @@ class Topic:
 @dataclass(frozen=True)
 class Cost:
     """What one process took, as the operating system counted: user and system CPU seconds, wall seconds, the peak
-    of its resident memory in bytes; and the `rows` it says it wrote, with their `digest`."""
+    of its resident memory in bytes; and the `rows` it says it wrote, with their `digest` and what is `told` of them."""
 
     cpu: float
     wall: float
     memory: int
     rows: int
     digest: str = ""
+    told: str = ""
 
 
 def measure(topic: Topic, folder: Path, size: int, repeats: int) -> dict[str, Cost]:
@@ -131,17 +134,18 @@ def _run(topic: Topic, variant: Variant, folder: Path) -> Cost:
     wall = time.monotonic() - began
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} failed with exit code {process.returncode}")
-    digest = _digest(topic, folder) if topic.digest else ""
+    digest = _asked(topic, "digest", folder) if topic.digest else ""
+    told = _asked(topic, "tell", folder) if topic.tell else ""
     _remove(output)
     peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return Cost(usage.ru_utime + usage.ru_stime, wall, peak, json.loads(answer)["rows"], digest)
+    return Cost(usage.ru_utime + usage.ru_stime, wall, peak, json.loads(answer)["rows"], digest, told)
 
 
-def _digest(topic: Topic, folder: Path) -> str:
+def _asked(topic: Topic, what: str, folder: Path) -> str:
     """In a process of its own, as the inputs are made: its memory shall not count for the variants after it."""
-    command = [sys.executable, "-m", "include.benchmark", topic.name, "digest", str(folder)]
+    command = [sys.executable, "-m", "include.benchmark", topic.name, what, str(folder)]
     answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return json.loads(answer)["digest"]
+    return json.loads(answer)[what]
 
 
 def _remove(folder: Path) -> None:
@@ -157,6 +161,7 @@ def _median(costs: list[Cost]) -> Cost:
         memory=int(statistics.median(cost.memory for cost in costs)),
         rows=costs[0].rows,
         digest=costs[0].digest,
+        told=costs[0].told,
     )
 
 
@@ -174,8 +179,9 @@ def page(topic: Topic, costs: dict[str, Cost], size: int, repeats: int) -> str:
     ]
     for variant in topic.variants:
         cost = costs[variant.name]
+        text = f"{variant.text}: {cost.told}" if cost.told else variant.text
         lines.append(
-            f"| `{variant.name}` | {variant.text} | {cost.cpu:.1f} | {cost.wall:.1f} | {cost.memory / 1e6:,.0f}"
+            f"| `{variant.name}` | {text} | {cost.cpu:.1f} | {cost.wall:.1f} | {cost.memory / 1e6:,.0f}"
             f" | {cost.rows:,} |"
         )
     lines += ["", "| CPU ratio | measured | target |", "|---|--:|--:|"]

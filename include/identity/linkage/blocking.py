@@ -12,7 +12,7 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from include.identity.engine import Engine, hashed
+from include.identity.engine import Engine
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ PARTS = {
 # A block that is too large is tightened by these, one after the other.
 _TIGHTENING = ("given_sound", "birth_year")
 # How many pairs per record a rule may make on average; small inputs may make more.
-_PAIRS_PER_RECORD = 4
+_PAIRS_PER_RECORD = 2
 _PAIRS_OF_SMALL_INPUTS = 300_000
 
 
@@ -72,7 +72,7 @@ def create_blocks(
     """Make `linkage_block(rule, key, record)` of the rules whose columns are `known`, and say what each came to."""
     engine.create_table(
         "linkage_block",
-        f"select cast(0 as smallint) as rule, {hashed('node_key')} as key, record from linkage_record where 1 = 0",
+        "select cast(0 as smallint) as rule, hash(node_key) as key, record from linkage_record where 1 = 0",
     )
     notes = []
     for number, rule in enumerate(rules):
@@ -104,11 +104,6 @@ def _source(part: str) -> str:
     }.get(column, column)  # fmt: skip
 
 
-def _key(parts: Sequence[str]) -> str:
-    """The parts as one key, null when one is missing."""
-    return hashed(" || '|' || ".join(f"({PARTS[part]})" for part in parts))
-
-
 def _create_rule(
     engine: Engine, number: int, rule: Sequence[str], known: Collection[str], records: int, largest: int
 ) -> Block:
@@ -116,56 +111,72 @@ def _create_rule(
     extra = [part for part in _TIGHTENING if part not in rule and _source(part) in known]
     source, tightened, left_out, pairs, bound = "linkage_record", 0, 0, 0, largest
     for step in range(len(extra) + 1):
-        engine.create_table(
-            "linkage_key",
-            f"""
-            with keyed as (
-                select
-                    {_key(parts)} as key,
-                    record
-                from {source}
-            )
-
-            select
-                keyed.key,
-                keyed.record,
-                count(*) over (partition by keyed.key) as size
-            from keyed
-            where keyed.key is not null
-            """,
-        )
+        _create_keys(engine, parts, source)
         if step == 0:
             bound = _bound(engine, records, largest)
-        engine.insert(
-            "linkage_block",
-            f"select cast({number} as smallint) as rule, key, record from linkage_key where size between 2 and {bound}",
-        )
-        pairs += engine.scalar(
-            f"select coalesce(sum(size - 1), 0) // 2 from linkage_key where size between 2 and {bound}"
-        )
-        left_out = engine.scalar(f"select count(*) from linkage_key where size > {bound}")
+        pairs_made, left_out = engine.rows(
+            f"""
+            select
+                cast(coalesce(sum(size * (size - 1) // 2) filter (size <= {bound}), 0) as bigint),
+                cast(coalesce(sum(size) filter (size > {bound}), 0) as bigint)
+            from linkage_size
+            """
+        )[0]
+        pairs += pairs_made
         if step == 0:
             tightened = left_out
+        engine.insert(
+            "linkage_block",
+            f"select cast({number} as smallint) as rule, key, record from ({_sized(f'size <= {bound}')}) as sized",
+        )
+        engine.drop("linkage_large")
         if left_out == 0 or step == len(extra):
-            engine.drop("linkage_key")
             break
         # Only what is in too large a block goes on, with one more part.
-        engine.create_table(
-            f"linkage_large_{step}",
-            f"""
-            select linkage_record.*
-            from linkage_record
-            where linkage_record.record in (select record from linkage_key where size > {bound})
-            """,
-        )
-        engine.drop("linkage_key")
-        if step:
-            engine.drop(f"linkage_large_{step - 1}")
-        source = f"linkage_large_{step}"
+        engine.create_table("linkage_large", f"select record from ({_sized(f'size > {bound}')}) as sized")
+        source = "(select * from linkage_record semi join linkage_large using (record)) as large"
         parts.append(extra[step])
-    if source != "linkage_record":
-        engine.drop(source)
+    engine.drop("linkage_key", "linkage_size")
     return Block(" + ".join(rule), pairs, tightened, left_out, bound)
+
+
+def _create_keys(engine: Engine, parts: Sequence[str], source: str) -> None:
+    """Make `linkage_key(key, record)` of the records that have all parts, and `linkage_size(key, size)` of the keys
+    that more than one has. Two keys that are one hash by chance bring a few pairs more, and nothing else."""
+    made = [f"({PARTS[part]})" for part in parts]
+    engine.drop("linkage_key", "linkage_size")
+    engine.create_table(
+        "linkage_key",
+        f"""
+        select
+            hash({", ".join(made)}) as key,
+            record
+        from {source}
+        where {" and ".join(f"{part} is not null" for part in made)}
+        """,
+    )
+    engine.create_table(
+        "linkage_size",
+        """
+        select
+            key,
+            count(*) as size
+        from linkage_key
+        group by key
+        having count(*) > 1
+        """,
+    )
+
+
+def _sized(condition: str) -> str:
+    return f"""
+        select
+            linkage_key.key,
+            linkage_key.record
+        from linkage_key
+        inner join linkage_size on linkage_key.key = linkage_size.key
+        where {condition}
+    """
 
 
 def _bound(engine: Engine, records: int, largest: int) -> int:
@@ -176,9 +187,9 @@ def _bound(engine: Engine, records: int, largest: int) -> int:
         with sizes as (
             select
                 size,
-                sum(sum(size - 1)) over (order by size) / 2 as pairs
-            from linkage_key
-            where size between 2 and {largest}
+                sum(sum(size * (size - 1) // 2)) over (order by size) as pairs
+            from linkage_size
+            where size <= {largest}
             group by size
         )
 

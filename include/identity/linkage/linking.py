@@ -38,6 +38,9 @@ from include.identity.rules import LOOSE, STRICT, IdentityRules, LinkageRules
 
 logger = logging.getLogger(__name__)
 
+# Blocked pairs that are scored at once: only those with enough evidence keep their texts, but both sides' records are
+# copied for each part.
+_SCORED_PER_PART = 5_000_000
 # A column is known when at least this share of the records have it.
 _LEAST_KNOWN_SHARE = 0.005
 
@@ -179,7 +182,7 @@ def _score_blocks(engine: Engine, scorer: Scorer, blocks: Sequence[Block]) -> in
         """,
     )
     engine.drop("linkage_block")
-    pairs, parts = 0, sum(block.pairs for block in blocks) // PAIRS_PER_PART + 1
+    pairs, parts = 0, sum(block.pairs for block in blocks) // _SCORED_PER_PART + 1
     for part in range(parts):
         create_pairs(
             engine,

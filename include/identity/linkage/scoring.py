@@ -17,7 +17,7 @@ from typing import Any
 from include.identity.engine import Engine, text
 from include.identity.linkage.comparisons import PERSONAL, Comparison
 
-PAIRS_PER_PART = 1_000_000  # compared at once: the texts of both records are in memory then
+PAIRS_PER_PART = 1_000_000  # compared at once: the texts of both records of all pairs are in memory then
 
 
 class Scorer:
