@@ -19,6 +19,7 @@ import yaml
 
 from include.benchmark import learning_inputs as made_up
 from include.benchmark.learning_inputs import CATEGORIES, DAY, PRODUCTS
+from include.benchmark.planted_people import drawn, ranked, word
 from include.settings import DEFAULT_CONFIG, Settings
 
 ROW_GROUP = 122_880
@@ -118,8 +119,7 @@ def _copy(made: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
 
 
 def _write_config(config: Path, channels: Path, columns: dict[str, list[str]]) -> Path:
-    """Every column has the canonical name. Records are linked by their identifiers alone. Beside the project's own
-    audiences are some of what visitors read."""
+    """Every column has the canonical name. Beside the project's own audiences are some of what visitors read."""
     config.mkdir(exist_ok=True)
     entries = {
         channel: {
@@ -135,8 +135,6 @@ def _write_config(config: Path, channels: Path, columns: dict[str, list[str]]) -
         }
         for channel, (kind, party) in CHANNELS.items()
     }
-    identity = yaml.safe_load((DEFAULT_CONFIG / "identity.yml").read_text())
-    identity["linkage"] = {"enabled": False}
     audiences = yaml.safe_load((DEFAULT_CONFIG / "audiences.yml").read_text())
     audiences["traits"] = [
         {"id": f"reads_{number}", "where": f"content_category = 'Content {number}'", "ttl_days": 60}
@@ -151,9 +149,7 @@ def _write_config(config: Path, channels: Path, columns: dict[str, list[str]]) -
         }
         for number in range(CONTENTS)
     ]
-    for name, content in (
-        ("channels", {"channels": entries}), ("identity", identity), ("audiences", audiences),
-    ):  # fmt: skip
+    for name, content in (("channels", {"channels": entries}), ("audiences", audiences)):
         (config / f"{name}.yml").write_text(yaml.safe_dump(content, sort_keys=False))
     return config
 
@@ -174,16 +170,17 @@ CUSTOMERS = f"""
         case when is_corrected then least(first_seen_at + interval 30 days, timestamp '{DAY}') else first_seen_at end
             as observed_at,
         if(record = number, 'K' || number, null) as customer_number,
-        {EMAIL.format("number")} as email,
+        if(record = number, {EMAIL.format("number")}, null) as email,
         if(number % 3 < 2 and record = number, {PHONE.format("number")}, null) as phone,
-        'Given' || hash(number, 20) % 2000 as given_name,
-        'Family' || hash(number, 21) % 40000 as family_name,
+        {word(ranked(3_000, 30, "number", "20"), "given", 2)} as given_name,
+        {word(ranked(60_000, 30, "number", "21"), "family", 3)} as family_name,
         date '1940-01-01' + (hash(number, 14) % 24000)::integer as birth_date,
         ['f', 'm'][1 + (hash(number, 10) % 2)::int] as gender,
-        'Street ' || hash(number, is_corrected, 22) % 90000 as street,
-        'City ' || hash(number, 11) % 200 as city,
+        (1 + {drawn(250, "number", "is_corrected", "28")}) || ' '
+            || {word(ranked(20_000, 200, "number", "is_corrected", "22"), "street", 2)} || ' street' as street,
+        {word("hash(number, 11) % 200", "city", 2)} || 'ville' as city,
         'Region ' || hash(number, 12) % 16 as region,
-        lpad((hash(number, 11) % 90000)::varchar, 5, '0') as postcode,
+        (10000 + hash(number, 11) % 1000)::varchar as postcode,
         'DE' as country,
     from (
         select number, first_seen_at, number as record, false as is_corrected from people

@@ -76,12 +76,12 @@ def _records(households: int) -> str:
         with households as (
             select
                 household,
-                {_rank(60_000, 30, "household", "'family'")} as family,
-                {_drawn(max(FEWEST_PLACES, households // PER_PLACE), "household", "'place'")} as place,
-                1 + {_drawn(250, "household", "'house'")} as house,
-                {_rank(20_000, 200, "household", "'street'")} as street,
-                '1555' || lpad({_drawn(10_000_000, "household", "'landline'")}::varchar, 7, '0') as landline,
-                {MEMBERS}[1 + {_drawn(len(MEMBERS), "household", "'members'")}] as members,
+                {ranked(60_000, 30, "household", "'family'")} as family,
+                {drawn(max(FEWEST_PLACES, households // PER_PLACE), "household", "'place'")} as place,
+                1 + {drawn(250, "household", "'house'")} as house,
+                {ranked(20_000, 200, "household", "'street'")} as street,
+                '1555' || lpad({drawn(10_000_000, "household", "'landline'")}::varchar, 7, '0') as landline,
+                {MEMBERS}[1 + {drawn(len(MEMBERS), "household", "'members'")}] as members,
             from range({households}) as drawn (household)
         ),
 
@@ -90,10 +90,10 @@ def _records(households: int) -> str:
                 *,
                 household || '.' || member as person,
                 -- a couple, and any children
-                if(member < 2, ({_drawn(2, "household", "'gender'")} + member) % 2, {_drawn(2, "household", "member")})
+                if(member < 2, ({drawn(2, "household", "'gender'")} + member) % 2, {drawn(2, "household", "member")})
                     as gender_number,
-                {_rank(3_000, 30, "household", "member", "'given'")} as given,
-                if(member = 3 and {_drawn(10, "household", "'twins'")} < 3, 2, member) as born,
+                {ranked(3_000, 30, "household", "member", "'given'")} as given,
+                if(member = 3 and {drawn(10, "household", "'twins'")} < 3, 2, member) as born,
             from households, range(4) as members (member)
             where member < members
         ),
@@ -101,21 +101,21 @@ def _records(households: int) -> str:
         named as (
             select
                 person,
-                {_word("given * 2 + gender_number", "given", 2)} as given_name,
-                {_word("family", "family", 3)} as family_name,
+                {word("given * 2 + gender_number", "given", 2)} as given_name,
+                {word("family", "family", 3)} as family_name,
                 if(
                     member < 2,
-                    date '1945-01-01' + {_drawn(11_000, "household", "born", "'birth'")},
-                    date '1985-01-01' + {_drawn(7_300, "household", "born", "'birth'")}
+                    date '1945-01-01' + {drawn(11_000, "household", "born", "'birth'")},
+                    date '1985-01-01' + {drawn(7_300, "household", "born", "'birth'")}
                 )::date::varchar as birth_date,
                 ['m', 'f'][1 + gender_number] as gender,
-                house || ' ' || {_word("street", "street", 2)} || ' ' || ['street', 'road', 'lane'][1 + street % 3]
+                house || ' ' || {word("street", "street", 2)} || ' ' || ['street', 'road', 'lane'][1 + street % 3]
                     as street,
-                {_word("place // 3", "city", 2)} || ['ville', 'ton', 'field', 'burg'][1 + place // 3 % 4] as city,
+                {word("place // 3", "city", 2)} || ['ville', 'ton', 'field', 'burg'][1 + place // 3 % 4] as city,
                 (10000 + place * 7)::varchar as postcode,
                 landline,
-                '1777' || lpad({_drawn(10_000_000, "person", "'mobile'")}::varchar, 7, '0') as mobile,
-                given_name || '.' || family_name || {_drawn(999, "person", "'email'")} || '@mail.example' as email,
+                '1777' || lpad({drawn(10_000_000, "person", "'mobile'")}::varchar, 7, '0') as mobile,
+                given_name || '.' || family_name || {drawn(999, "person", "'email'")} || '@mail.example' as email,
                 {_share("person", "'records'")} as luck,
                 if(luck < 0.45, 1, if(luck < 0.75, 2, if(luck < 0.93, 3, 5))) as records,
             from people
@@ -149,34 +149,34 @@ def _text(value: str) -> str:
     return f"'{value}'"
 
 
-def _drawn(below: int, *keys: str) -> str:
+def drawn(below: int, *keys: str) -> str:
     """A whole number from zero, by the keys. Of hashes with other seeds the last bits are alike."""
     return f"(hash({', '.join(keys)}) // 1024 % {below})::integer"
 
 
 def _share(*keys: str) -> str:
-    return f"({_drawn(1_000_003, *keys)} / 1000003)"
+    return f"({drawn(1_000_003, *keys)} / 1000003)"
 
 
-def _rank(of: int, flat: int, *keys: str) -> str:
+def ranked(of: int, flat: int, *keys: str) -> str:
     """A rank below `of`, drawn nearly as Zipf has it: half as often at twice the rank, and the first `flat` alike."""
     return f"floor({flat} * (pow({of} / {flat} + 1, {_share(*keys)}) - 1))::integer"
 
 
-def _word(number: str, kind: str, syllables: int) -> str:
+def word(number: str, kind: str, syllables: int) -> str:
     """An invented word, always the same for a number."""
     parts = [
-        f"{list(letters)}[1 + {_drawn(len(letters), number, _text(f'{kind} {place} {letters[0]}'))}]"
+        f"{list(letters)}[1 + {drawn(len(letters), number, _text(f'{kind} {place} {letters[0]}'))}]"
         for place in range(syllables)
         for letters in (_BEGINNINGS, _MIDDLES)
     ]
-    return " || ".join([*parts, f"{list(_ENDS)}[1 + {_drawn(len(_ENDS), number, _text(f'{kind} end'))}]"])
+    return " || ".join([*parts, f"{list(_ENDS)}[1 + {drawn(len(_ENDS), number, _text(f'{kind} end'))}]"])
 
 
 def _slipped(column: str) -> str:
     """In some of the records a letter is missing, one is too many, or two have changed places."""
     place = f"(2 + hash(node_key, '{column} place') // 1024 % greatest(length({column}) - 1, 1))::integer"
-    letter = f"chr(97 + {_drawn(10, 'node_key', _text(f'{column} letter'))})"
+    letter = f"chr(97 + {drawn(10, 'node_key', _text(f'{column} letter'))})"
     return f"""
         case
             when {_share("node_key", _text(f"{column} slip"))} >= {SLIPS} then {column}
@@ -185,5 +185,5 @@ def _slipped(column: str) -> str:
                 left({column}, {place} - 1) || {letter} || substr({column}, {place}),
                 left({column}, {place} - 2) || substr({column}, {place}, 1) || substr({column}, {place} - 1, 1)
                     || substr({column}, {place} + 1)
-            ][1 + {_drawn(3, "node_key", _text(f"{column} what"))}]
+            ][1 + {drawn(3, "node_key", _text(f"{column} what"))}]
         end as {column}"""

@@ -49,7 +49,7 @@ class Comparison:
         return (" and " if self.is_any else " or ").join(absent)
 
 
-def _near(column: str, edits: int, least: int) -> str:
+def near(column: str, edits: int, least: int) -> str:
     """Few edits in a text that is long enough for that to mean something.
 
     Texts that differ in length by more are not near, nor are those that are twice as far apart when letters that
@@ -125,7 +125,7 @@ GIVEN_NAME = Comparison(
             0.0005,
             "full_name",
         ),
-        Level("similar", f"{_alike('given_name', 0.9)} or {_near('given_name', 1, 3)}", 0.07, 0.006, 0.015),
+        Level("similar", f"{_alike('given_name', 0.9)} or {near('given_name', 1, 3)}", 0.07, 0.006, 0.015),
         Level(
             "part",
             f"{_starts('given_name_l', 'given_name_r', 1)} or {_starts('given_name_r', 'given_name_l', 1)}"
@@ -135,7 +135,7 @@ GIVEN_NAME = Comparison(
             0.01,
         ),
         Level("the family name of the other", _MISPLACED, 0.005, 0.002, 0.005),
-        Level("close", f"{_alike('given_name', 0.82)} or {_near('given_name', 2, 6)}", 0.02, 0.02, 0.03),
+        Level("close", f"{_alike('given_name', 0.82)} or {near('given_name', 2, 6)}", 0.02, 0.02, 0.03),
         Level("different", None, 0.03, 0.96, 0.915),
     ),
     most_else=0.03,
@@ -145,7 +145,7 @@ FAMILY_NAME = Comparison(
     ("family_name",),
     (
         Level("exact", _exact("family_name"), 0.84, 0.001, 0.65, "family_name"),
-        Level("similar", f"{_alike('family_name', 0.9)} or {_near('family_name', 1, 3)}", 0.07, 0.003, 0.03),
+        Level("similar", f"{_alike('family_name', 0.9)} or {near('family_name', 1, 3)}", 0.07, 0.003, 0.03),
         Level("part", _within("family_name"), 0.02, 0.0005, 0.01),
         # What the given names say of a swap is all there is to say.
         Level(
@@ -155,7 +155,7 @@ FAMILY_NAME = Comparison(
             0.01,
             0.01,
         ),
-        Level("close", f"{_alike('family_name', 0.82)} or {_near('family_name', 2, 6)}", 0.02, 0.015, 0.01),
+        Level("close", f"{_alike('family_name', 0.82)} or {near('family_name', 2, 6)}", 0.02, 0.015, 0.01),
         Level("different", None, 0.05, 0.97, 0.29),
     ),
     most_else=0.12,
@@ -167,13 +167,13 @@ BIRTH_DATE = Comparison(
         Level("exact", _exact("birth_date"), 0.88, 0.00005, 0.03, "birth_date"),
         Level(
             "one slip",
-            f"{_near('birth_date', 1, 1)} or {_DAY_AND_MONTH_SWAPPED}",
+            f"{near('birth_date', 1, 1)} or {_DAY_AND_MONTH_SWAPPED}",
             0.06,
             0.003,
             0.006,
         ),
         Level("two parts of three", _TWO_PARTS_OF_DATE, 0.02, 0.01, 0.01),
-        Level("two slips", _near("birth_date", 2, 1), 0.02, 0.02, 0.03),
+        Level("two slips", near("birth_date", 2, 1), 0.02, 0.02, 0.03),
         Level("within a year", _WITHIN_A_YEAR, 0.003, 0.03, 0.06),
         Level("different", None, 0.017, 0.937, 0.864),
     ),
@@ -193,8 +193,8 @@ NATIONAL_ID = Comparison(
     ("national_id",),
     (
         Level("exact", _exact("national_id"), 0.90, 0.000001, 0.0005, "national_id"),
-        Level("one slip", _near("national_id", 1, 5), 0.05, 0.0001, 0.001),
-        Level("two slips", _near("national_id", 2, 7), 0.02, 0.001, 0.003),
+        Level("one slip", near("national_id", 1, 5), 0.05, 0.0001, 0.001),
+        Level("two slips", near("national_id", 2, 7), 0.02, 0.001, 0.003),
         Level("different", None, 0.03, 0.9989, 0.9955),
     ),
     most_else=0.1,
@@ -212,7 +212,7 @@ EMAIL = Comparison(
             0.004,
         ),
         # The rest of an address is mostly the name again; its digits are what is its own.
-        Level("similar", f"email_digits_l = email_digits_r and {_near('email', 2, 10)}", 0.08, 0.0002, 0.01),
+        Level("similar", f"email_digits_l = email_digits_r and {near('email', 2, 10)}", 0.08, 0.0002, 0.01),
         Level("different", None, 0.36, 0.9994, 0.876),
     ),
     most_else=0.6,
@@ -223,7 +223,7 @@ PHONE = Comparison(
     (
         Level("exact", _exact("phone"), 0.55, 0.000001, 0.45, "phone"),
         Level("same without prefix", _exact("phone_end"), 0.03, 0.000002, 0.03),
-        Level("one slip", _near("phone", 1, 8), 0.05, 0.0002, 0.03),
+        Level("one slip", near("phone", 1, 8), 0.05, 0.0002, 0.03),
         Level("different", None, 0.37, 0.9998, 0.49),
     ),
     most_else=0.6,
@@ -233,7 +233,7 @@ LOYALTY_NUMBER = Comparison(
     ("loyalty_number",),
     (
         Level("exact", _exact("loyalty_number"), 0.80, 0.000001, 0.1, "loyalty_number"),
-        Level("one slip", _near("loyalty_number", 1, 6), 0.05, 0.0001, 0.005),
+        Level("one slip", near("loyalty_number", 1, 6), 0.05, 0.0001, 0.005),
         Level("different", None, 0.15, 0.9999, 0.895),
     ),
     most_else=0.4,
@@ -250,7 +250,7 @@ STREET = Comparison(
             0.00005,
             0.15,
         ),
-        Level("similar", f"{_alike('street', 0.92)} or {_near('street', 2, 8)}", 0.08, 0.001, 0.08),
+        Level("similar", f"{_alike('street', 0.92)} or {near('street', 2, 8)}", 0.08, 0.001, 0.08),
         Level("same street", f"{_alike('street_name', 0.92)} or {_within('street_name')}", 0.04, 0.004, 0.04),
         Level("same number", "house_number_l = house_number_r", 0.03, 0.01, 0.03),
         Level("close", _alike("street", 0.8), 0.03, 0.03, 0.03),
@@ -258,7 +258,7 @@ STREET = Comparison(
     ),
     most_else=0.4,
 )
-_CITY_ALIKE = f"(city_l = city_r or {_alike('city', 0.88)} or {_near('city', 2, 5)})"
+_CITY_ALIKE = f"(city_l = city_r or {_alike('city', 0.88)} or {near('city', 2, 5)})"
 PLACE = Comparison(
     "place",
     ("postcode", "city", "region"),
@@ -272,12 +272,12 @@ PLACE = Comparison(
             "postcode",
         ),
         Level(
-            "city and nearly the postcode", f"{_CITY_ALIKE} and {_near('postcode', 2, 4)}", 0.06, 0.0005, 0.06
+            "city and nearly the postcode", f"{_CITY_ALIKE} and {near('postcode', 2, 4)}", 0.06, 0.0005, 0.06
         ),
         # The other place of the two may be missing; that is less than both.
         Level("postcode", "postcode_l = postcode_r", 0.10, 0.001, 0.10, "postcode"),
         Level("city", "city_l = city_r", 0.06, 0.01, 0.06, "city"),
-        Level("nearly the postcode", _near("postcode", 1, 4), 0.02, 0.006, 0.02),
+        Level("nearly the postcode", near("postcode", 1, 4), 0.02, 0.006, 0.02),
         Level("similar city", _CITY_ALIKE, 0.02, 0.006, 0.02),
         Level("region", "region_l = region_r", 0.03, 0.1, 0.03),
         Level("different", None, 0.03, 0.876, 0.03),

@@ -32,13 +32,21 @@ def rows(company: Path, query: str) -> list[tuple]:
         return connection.execute(query).fetchall()
 
 
-def test_a_made_up_company_is_configured_as_a_user_would_and_links_by_identifiers_alone(
-    company: Path,
-) -> None:
+def test_a_made_up_company_is_configured_as_a_user_would_with_the_default_rules(company: Path) -> None:
     configuration = load_configuration(company / "config")
     channels = {name: (channel.kind, channel.party) for name, channel in configuration.channels.items()}
     assert channels == CHANNELS
-    assert not configuration.identity.linkage.enabled
+    assert configuration.identity.linkage.enabled
+
+
+def test_some_people_have_a_second_record_that_only_likeness_ties_to_the_first(company: Path) -> None:
+    alone = "from crm where email is null and phone is null and customer_number is null"
+    same = "given_name, family_name, birth_date, gender, street, city, postcode"
+    ((seconds,),) = rows(company, f"select count(*) {alone}")
+    assert seconds == 3
+    assert rows(company, f"select count(*) from crm join (select {same} {alone}) using ({same})") == [
+        (2 * seconds,)
+    ]
 
 
 def test_orders_add_up_to_their_lines_and_some_records_and_events_come_twice(company: Path) -> None:

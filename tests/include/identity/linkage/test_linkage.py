@@ -11,6 +11,7 @@ import pytest
 
 from include.config.schema import IdentityRules
 from include.identity.engine import DuckDBEngine
+from include.identity.linkage.comparisons import near
 from include.identity.linkage.contradictions import find_contradictions
 from include.identity.linkage.linking import link_file, link_records
 from include.identity.linkage.records import COLUMNS, create_records
@@ -272,3 +273,23 @@ def test_only_who_is_clearly_another_contradicts_a_shared_phone(
     engine.create_table("shared", "select md5_number(node_key) as node, 1 as value from person_record")
     find_contradictions(engine, "shared", "contradiction")
     assert engine.scalar("select count(*) from contradiction") == int(contradicts)
+
+
+@pytest.mark.parametrize("edits", [1, 2])
+def test_texts_that_are_near_are_those_of_so_few_edits_whatever_the_cheaper_measures_say(edits: int) -> None:
+    draw = random.Random(edits)
+    words = ["".join(draw.choices("abc", k=draw.randrange(1, 9))) for _ in range(1200)]
+    with duckdb.connect() as connection:
+        connection.execute("create table words as select unnest(?) as word", [words])
+        found, near_ones = connection.execute(
+            f"""
+            select
+                count(*) filter ({near("word", edits, 3)} is distinct from (
+                    least(length(word_l), length(word_r)) >= 3 and damerau_levenshtein(word_l, word_r) <= {edits}
+                )),
+                count(*) filter ({near("word", edits, 3)})
+            from (select word as word_l from words), (select word as word_r from words)
+            """
+        ).fetchone()
+    assert found == 0
+    assert near_ones > 10_000
