@@ -27,7 +27,7 @@ STYLE = (
 TEXT = """The pipeline on a made-up company, first all of it and then the next day's with one row in a hundred more: ten
 events of each customer (seven on the own site, each of them a visit, four pages read elsewhere) or a hundred (80 and
 20, in visits of eight), by as many browsers of strangers as of customers, nine order lines, five messages, 0.4 calls;
-linkage off. Each part is a process of its own, and the models of dbt run one after another. The limit is to read every
+a record of each and a second one of each hundredth, linked by the default rules. Each part is a process of its own, and the models of dbt run one after another. The limit is to read every
 column of what has landed once and to sort it by time and key, in DuckDB, with the memory of a run, measured in the same
 run: ten million wide rows do not fit in it and are sorted through the disk, so that the limit grows by more than the
 rows. Of more than 20 million rows of a kind it is reckoned from so many, which is less than sorting all would take, for
