@@ -24,16 +24,17 @@ STYLE = (
     "text{font:14px system-ui,sans-serif}.label,.value{fill:#1b1c1e}.value{font-weight:600}"
     ".ground{fill:#fff}.track{fill:#ececea}.s1{fill:#1f6aa5}.s2{fill:#c2571a}"
 )
-TEXT = """The pipeline on a made-up company, first all of it and then the next day's with one row in a hundred more: ten
-events of each customer (seven on the own site, each of them a visit, four pages read elsewhere) or a hundred (80 and
-20, in visits of eight), by as many browsers of strangers as of customers, nine order lines, five messages, 0.4 calls;
-a record of each and a second one of each hundredth, linked by the default rules. Each part is a process of its own, and the models of dbt run one after another. The limit is to read every
-column of what has landed once and to sort it by time and key, in DuckDB, with the memory of a run, measured in the same
-run: ten million wide rows do not fit in it and are sorted through the disk, so that the limit grows by more than the
-rows. Of more than 20 million rows of a kind it is reckoned from so many, which is less than sorting all would take, for
-that needs more than 70 GB of disk for a hundred million. What a process takes to start (Python, dbt, Great
-Expectations, the libraries that learn) is measured by processes that start and do nothing, taken off the parts, and
-told as *starting* for a run through Airflow, which starts each once and dbt for each of its calls.
+TEXT = """The pipeline on a made-up company, first all of it and then the next day's with one row in a hundred more:
+ten events of each customer (seven on the own site, each of them a visit, four pages read elsewhere) or a hundred (80
+and 20, in visits of eight), by as many browsers of strangers as of customers, nine order lines, five messages, 0.4
+calls; a record of each and a second one of each hundredth, linked by the default rules. Each part is a process of its
+own, and the models of dbt run one after another. The limit is to read every column of what has landed once and to
+sort it by time and key, in DuckDB, with the memory of a run, measured in the same run: ten million wide rows do not
+fit in it and are sorted through the disk, so that the limit grows by more than the rows. Of more than 20 million rows
+of a kind it is reckoned from so many, which is less than sorting all would take, for that needs more than 70 GB of
+disk for a hundred million. What a process takes to start (Python, dbt, Great Expectations, the libraries that learn)
+is measured by processes that start and do nothing, taken off the parts, and told as *starting* for a run through
+Airflow, which starts each once and dbt for each of its calls.
 
 `python -m include.benchmark --check --size small` measures again and fails when a step, model or task takes a quarter
 more of the limit than was accepted (`include/benchmark/accepted/`); `--accept` accepts what is measured."""

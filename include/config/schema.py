@@ -419,7 +419,8 @@ class Linkage(Model):
 
     `strict` and `loose` are the least probabilities of their tiers. `comparisons` are what records are compared by.
     Only pairs that agree on all parts of a blocking rule are compared; a block of more than `largest_block` records
-    is tightened or left out.
+    is tightened or left out, and so are the largest blocks of a rule that makes more than about `pairs_per_record`
+    pairs for each record on average.
     """
 
     enabled: StrictBool = True
@@ -428,6 +429,7 @@ class Linkage(Model):
     comparisons: tuple[Annotated[str, _one_of(lambda: COMPARISON_NAMES)], ...] = COMPARISON_NAMES
     blocking_rules: tuple[tuple[BlockingPart, ...], ...] = BLOCKING_RULES
     largest_block: StrictInt = Field(default=100, ge=2, le=10_000)
+    pairs_per_record: StrictInt = Field(default=1, ge=1, le=100)
 
     @field_validator("comparisons", "blocking_rules")
     @classmethod

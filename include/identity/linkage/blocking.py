@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from include.identity.engine import Engine
+from include.identity.rules import LinkageRules
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +51,7 @@ PARTS = {
 }
 # A block that is too large is tightened by these, one after the other.
 _TIGHTENING = ("given_sound", "birth_year")
-# How many pairs per record a rule may make on average; small inputs may make more.
-_PAIRS_PER_RECORD = 2
-_PAIRS_OF_SMALL_INPUTS = 300_000
+_PAIRS_OF_SMALL_INPUTS = 300_000  # of each rule, however few the records are
 
 
 @dataclass(frozen=True)
@@ -66,19 +65,19 @@ class Block:
     largest: int
 
 
-def create_blocks(
-    engine: Engine, rules: Sequence[Sequence[str]], known: Collection[str], records: int, largest: int
-) -> list[Block]:
-    """Make `linkage_block(rule, key, record)` of the rules whose columns are `known`, and say what each came to."""
+def create_blocks(engine: Engine, rules: LinkageRules, known: Collection[str], records: int) -> list[Block]:
+    """Make `linkage_block(rule, key, record)` of the blocking rules whose columns are `known`, and say what each came
+    to."""
+    most = max(rules.pairs_per_record * records, _PAIRS_OF_SMALL_INPUTS)
     engine.create_table(
         "linkage_block",
         "select cast(0 as smallint) as rule, hash(node_key) as key, record from linkage_record where 1 = 0",
     )
     notes = []
-    for number, rule in enumerate(rules):
+    for number, rule in enumerate(rules.blocking_rules):
         if any(_source(part) not in known for part in rule):
             continue
-        notes.append(_create_rule(engine, number, rule, known, records, largest))
+        notes.append(_create_rule(engine, number, rule, known, most, rules.largest_block))
     for note in notes:
         if note.left_out:
             logger.warning(
@@ -105,7 +104,7 @@ def _source(part: str) -> str:
 
 
 def _create_rule(
-    engine: Engine, number: int, rule: Sequence[str], known: Collection[str], records: int, largest: int
+    engine: Engine, number: int, rule: Sequence[str], known: Collection[str], most: int, largest: int
 ) -> Block:
     parts = list(rule)
     extra = [part for part in _TIGHTENING if part not in rule and _source(part) in known]
@@ -113,7 +112,7 @@ def _create_rule(
     for step in range(len(extra) + 1):
         _create_keys(engine, parts, source)
         if step == 0:
-            bound = _bound(engine, records, largest)
+            bound = _bound(engine, most, largest)
         pairs_made, left_out = engine.rows(
             f"""
             select
@@ -179,9 +178,8 @@ def _sized(condition: str) -> str:
     """
 
 
-def _bound(engine: Engine, records: int, largest: int) -> int:
-    """The largest block that a rule may have: at most `largest`, and less when that makes too many pairs."""
-    budget = max(_PAIRS_PER_RECORD * records, _PAIRS_OF_SMALL_INPUTS)
+def _bound(engine: Engine, most: int, largest: int) -> int:
+    """The largest block that a rule may have: at most `largest`, and less when that makes more than `most` pairs."""
     return engine.scalar(
         f"""
         with sizes as (
@@ -195,7 +193,7 @@ def _bound(engine: Engine, records: int, largest: int) -> int:
 
         select coalesce(max(size), 2)
         from sizes
-        where pairs <= {budget}
+        where pairs <= {most}
         """
     )
 

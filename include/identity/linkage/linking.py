@@ -102,7 +102,7 @@ def link_created(
         engine.drop("linkage_alone", "linkage_unit", "linkage_record", "linkage_no_record")
         return Linked(records, 0, 0, (), comparisons, Priors(0.0, 0.0))
 
-    blocks = create_blocks(engine, rules.blocking_rules, known, records, rules.largest_block)
+    blocks = create_blocks(engine, rules, known, records)
     model = train(engine, comparisons, records, BlockedPairs(blocks))
     scorer = Scorer(engine, model)
     pairs = _score_blocks(engine, scorer, blocks)

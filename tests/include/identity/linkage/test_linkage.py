@@ -203,6 +203,24 @@ def test_a_block_that_is_too_large_is_tightened_or_left_out(tmp_path: Path) -> N
     assert outcome.links > 50
 
 
+def test_a_rule_makes_about_as_many_pairs_a_record_as_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.identity.linkage.blocking._PAIRS_OF_SMALL_INPUTS", 0)
+    rows = [row | {"postcode": "10000", "city": "Capital"} for row in people(200)]
+    path = write(tmp_path / "records.parquet", rows)
+    largest = {}
+    for most in (1, 3):
+        linkage = RULES.linkage.model_copy(update={"pairs_per_record": most})
+        outcome = link_file(path, RULES.model_copy(update={"linkage": linkage}), tmp_path / f"linked {most}")
+        by_city = next(block for block in outcome.blocks if block.rule == "city + family_sound")
+        assert by_city.tightened > 0 or most == 3
+        largest[most] = by_city.largest
+        # What is tightened makes pairs of its own, and at most as many again for each of the two parts.
+        assert all(block.pairs <= 3 * most * len(rows) for block in outcome.blocks)
+    assert largest[1] < largest[3]
+
+
 def test_unique_values_keep_two_pieces_apart_whatever_their_records_say(tmp_path: Path) -> None:
     write(tmp_path / "records.parquet", [{"node_key": key, **ANNA} for key in "abc"])
     engine = DuckDBEngine(duckdb.connect())

@@ -75,6 +75,7 @@ def test_the_names_that_may_be_configured_are_those_that_are_there() -> None:
     ("{blocking_rules: [[shoe_size]]}", "full_sound"),
     ("{blocking_rules: [[]]}", "none empty"),
     ("{largest_block: 1}", "largest_block"),
+    ("{pairs_per_record: 0}", "pairs_per_record"),
     ("{speed: high}", "speed"),
 ])  # fmt: skip
 def test_a_wrong_setting_of_linkage_is_refused_with_what_is_allowed(
