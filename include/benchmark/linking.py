@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from include.benchmark.harness import Ratio, Topic, Variant
-from include.benchmark.planted_people import pairwise, write_people
+from include.benchmark.planted_people import PERSON, pairwise, write_people
 
 THREADS, MEMORY = 2, "4GB"
 GROWTH = 10
@@ -99,7 +99,7 @@ def tell(output: Path) -> str:
     partitions = output / "partitions.parquet"
     if not partitions.exists():
         return ""
-    precision, recall = pairwise(partitions, "node_key", "strict_id")
+    precision, recall = pairwise(partitions, PERSON, "strict_id")
     return f"{precision:.4f} right, {recall:.4f} found"
 
 

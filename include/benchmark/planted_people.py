@@ -19,6 +19,8 @@ SLIPS, GAPS = 0.1, 0.2
 SLIPPING = ("given_name", "family_name", "street", "city", "postcode")
 MISSING = ("birth_date", "gender", "street", "city", "postcode", "email", "phone")
 
+PERSON = "regexp_replace(node_key, '-[0-9]+$', '')"  # of a record
+
 _BEGINNINGS = (
     "b", "br", "c", "ch", "d", "dr", "f", "g", "gr", "h", "j", "k", "l", "m", "n", "p", "r", "s", "st", "t", "v", "w",
     "sch", "th", "kr", "bl",
@@ -39,14 +41,15 @@ def write_people(path: Path, records: int) -> int:
     return written
 
 
-def pairwise(partitions: Path, key: str, group: str) -> tuple[float, float]:
-    """Of the pairs of records that `group` puts together, how many are one person; and how many of these it found."""
+def pairwise(partitions: Path, person: str, group: str) -> tuple[float, float]:
+    """Of the pairs of records that `group` puts together, how many are of one `person`; and of all that are,
+    how many it found."""
     counted = dict(
         duckdb.sql(
             f"""
             with placed as (
                 select
-                    regexp_replace({key}, '-[0-9]+$', '') as person,
+                    {person} as person,
                     {group} as found
                 from '{partitions}'
             ),

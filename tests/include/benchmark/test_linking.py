@@ -9,7 +9,7 @@ import pytest
 
 from include.benchmark.harness import measure, page
 from include.benchmark.linking import TOPIC
-from include.benchmark.planted_people import pairwise, write_people
+from include.benchmark.planted_people import PERSON, pairwise, write_people
 
 
 def test_people_are_the_same_every_time_and_have_households_twins_slips_and_gaps(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_pairs_are_counted_of_who_is_together_and_who_should_be(tmp_path: Path) 
         "select unnest(['1.0-0', '1.0-1', '1.0-2', '2.0-0', '2.0-1', '2.1-0']) as node_key,"
         " unnest(['a', 'a', 'b', 'c', 'c', 'c']) as strict_id"
     ).write_parquet(str(path))
-    assert pairwise(path, "node_key", "strict_id") == (pytest.approx(2 / 4), pytest.approx(2 / 4))
+    assert pairwise(path, PERSON, "strict_id") == (pytest.approx(2 / 4), pytest.approx(2 / 4))
 
 
 def test_linkage_is_measured_with_how_right_it_is(tmp_path: Path) -> None:

