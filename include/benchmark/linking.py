@@ -99,7 +99,7 @@ def tell(output: Path) -> str:
     partitions = output / "partitions.parquet"
     if not partitions.exists():
         return ""
-    precision, recall = pairwise(partitions, PERSON, "strict_id")
+    precision, recall, _ = pairwise(partitions, PERSON, "strict_id")
     return f"{precision:.4f} right, {recall:.4f} found"
 
 

@@ -41,9 +41,9 @@ def write_people(path: Path, records: int) -> int:
     return written
 
 
-def pairwise(partitions: Path, person: str, group: str) -> tuple[float, float]:
-    """Of the pairs of records that `group` puts together, how many are of one `person`; and of all that are,
-    how many it found."""
+def pairwise(partitions: Path, person: str, group: str) -> tuple[float, float, int]:
+    """Of the pairs of records that `group` puts together, how many are of one `person`; of all that are, how
+    many it found; and how many these are."""
     counted = dict(
         duckdb.sql(
             f"""
@@ -66,7 +66,7 @@ def pairwise(partitions: Path, person: str, group: str) -> tuple[float, float]:
             """
         ).fetchall()
     )
-    return counted["both"] / counted["found"], counted["both"] / counted["true"]
+    return counted["both"] / counted["found"], counted["both"] / counted["true"], int(counted["true"])
 
 
 def _records(households: int) -> str:

@@ -211,19 +211,25 @@ def _score_blocks(engine: Engine, scorer: Scorer, blocks: Sequence[Block]) -> in
     return pairs
 
 
-def _estimate_priors(engine: Engine, persons: bool, records: int) -> Priors:
-    """The priors at which the pairs that they lead to are as many as they were drawn from."""
-    counts = engine.rows(
-        """
+def _count_scored(engine: Engine, joins: str = "") -> list[tuple[int, int, int]]:
+    """The scored pairs by their evidence and by what tells them from a household, in quarters of a bit."""
+    return engine.rows(
+        f"""
         select
             evidence // 250 as evidence,
             person // 250 as person,
             count(*)
         from linkage_scored
+        {joins}
         group by evidence // 250, person // 250
         order by evidence // 250, person // 250
         """
     )
+
+
+def _estimate_priors(engine: Engine, persons: bool, records: int) -> Priors:
+    """The priors at which the pairs that they lead to are as many as they were drawn from."""
+    counts = _count_scored(engine)
     duplicates, housemates = USUAL["duplicates"][0], USUAL["housemates"][0]
     for _ in range(60):
         priors = priors_of(duplicates, housemates if persons else 0, records)
@@ -270,18 +276,12 @@ def _find_unfound(engine: Engine, priors: Priors, rules: LinkageRules, records: 
         """,
     )
     unfound = engine.scalar("select count(*) from linkage_unfound")
-    counts = engine.rows(
+    counts = _count_scored(
+        engine,
         """
-        select
-            evidence // 250 as evidence,
-            person // 250 as person,
-            count(*)
-        from linkage_scored
         inner join linkage_unfound as one on linkage_scored.record_l = one.record
         inner join linkage_unfound as other on linkage_scored.record_r = other.record
-        group by evidence // 250, person // 250
-        order by evidence // 250, person // 250
-        """
+        """,
     )
     person = priors.person
     for _ in range(60):

@@ -42,7 +42,8 @@ def people_of(dataset: int) -> pd.DataFrame:
 
 def pairwise_f1(partitions: Path) -> float:
     """Of the pairs of records that are one person, and of those that were found."""
-    precision, recall = pairwise(partitions, "regexp_extract(node_key, 'rec-(\\d+)', 1)", "strict_id")
+    precision, recall, pairs = pairwise(partitions, "regexp_extract(node_key, 'rec-(\\d+)', 1)", "strict_id")
+    assert pairs > 4_000
     return 2 * precision * recall / (precision + recall)
 
 
