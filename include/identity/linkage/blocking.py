@@ -198,12 +198,10 @@ def _bound(engine: Engine, most: int, largest: int) -> int:
     )
 
 
-def create_pairs(engine: Engine, blocks: str, condition: str, result: str) -> None:
-    """Make `result(join_key_l, join_key_r, match_key)`: the pairs of records that share a block, each with the
-    first rule that found it. `condition` is SQL over `low` and `high`, two rows of `blocks`."""
-    engine.create_table(
-        result,
-        f"""
+def pairs_of(blocks: str, condition: str) -> str:
+    """A query of join_key_l, join_key_r, match_key: the pairs of records that share a block, each with the first rule
+    that found it. `condition` is SQL over `low` and `high`, two rows of `blocks`."""
+    return f"""
         select
             low.record as join_key_l,
             high.record as join_key_r,
@@ -212,8 +210,7 @@ def create_pairs(engine: Engine, blocks: str, condition: str, result: str) -> No
         inner join {blocks} as high on low.rule = high.rule and low.key = high.key
         where low.record < high.record and {condition}
         group by low.record, high.record
-        """,
-    )
+    """
 
 
 @dataclass(frozen=True)
@@ -228,5 +225,5 @@ class BlockedPairs:
         Records are numbered at random, so their sum draws at random as well.
         """
         every = sum(block.pairs for block in self.blocks) // most + 1
-        create_pairs(engine, "linkage_block", f"(low.record + high.record) % {every} = 0", result)
+        engine.create_table(result, pairs_of("linkage_block", f"(low.record + high.record) % {every} = 0"))
         return float(every)

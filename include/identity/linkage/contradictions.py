@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from include.identity.engine import Engine
 from include.identity.linkage.comparisons import BIRTH_DATE, FAMILY_NAME, GENDER, GIVEN_NAME, NATIONAL_ID
-from include.identity.linkage.scoring import Scorer
+from include.identity.linkage.scoring import PAIRS_PER_PART, Scorer
 
 # A value on more records than this is shared by too many for any two of them to matter.
 _MOST_RECORDS = 50
@@ -50,34 +50,41 @@ def find_contradictions(engine: Engine, shared: str, result: str) -> None:
         inner join few on held.value = few.value
         """,
     )
-    engine.create_table(
-        "contradiction_pair",
+    pairs = engine.scalar(
         """
+        select cast(coalesce(sum(holders * (holders - 1) // 2), 0) as bigint)
+        from (select count(*) as holders from contradiction_holder group by value) as shared
+        """
+    )
+    scorer = Scorer(engine, _COMPARISONS)
+    scorer.compare(
+        _pairs_in,
+        pairs // PAIRS_PER_PART + 1,
+        f"""
+        select
+            least(record_l.node, record_r.node) as node_a,
+            greatest(record_l.node, record_r.node) as node_b,
+            -({scorer.household}) as weight
+        from linkage_compared as compared
+        inner join linkage_record as record_l on compared.record_l = record_l.record
+        inner join linkage_record as record_r on compared.record_r = record_r.record
+        where
+            compared.gamma_given_name = {_DIFFERENT}
+            and (compared.gamma_birth_date in {_ANOTHER_BIRTH_DATE} or compared.gamma_gender = {_DIFFERENT})
+            and compared.gamma_national_id not in {_NATIONAL_ID_AGREES}
+        """,
+        result,
+    )
+    engine.drop("contradiction_holder")
+
+
+def _pairs_in(part: str) -> str:
+    return f"""
         select distinct
             low.record as join_key_l,
             high.record as join_key_r,
             0 as match_key
         from contradiction_holder as low
         inner join contradiction_holder as high on low.value = high.value
-        where low.record < high.record
-        """,
-    )
-    scorer = Scorer(engine, _COMPARISONS)
-    with scorer.compared("contradiction_pair") as compared:
-        engine.create_table(
-            result,
-            f"""
-            select
-                least(record_l.node, record_r.node) as node_a,
-                greatest(record_l.node, record_r.node) as node_b,
-                -({scorer.household}) as weight
-            from {compared} as compared
-            inner join linkage_record as record_l on compared.record_l = record_l.record
-            inner join linkage_record as record_r on compared.record_r = record_r.record
-            where
-                compared.gamma_given_name = {_DIFFERENT}
-                and (compared.gamma_birth_date in {_ANOTHER_BIRTH_DATE} or compared.gamma_gender = {_DIFFERENT})
-                and compared.gamma_national_id not in {_NATIONAL_ID_AGREES}
-            """,
-        )
-    engine.drop("contradiction_holder", "contradiction_pair")
+        where low.record < high.record and low.record {part}
+    """

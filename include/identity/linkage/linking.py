@@ -12,7 +12,7 @@ from pathlib import Path
 
 from include.identity.components import follow
 from include.identity.engine import Engine, hashed, opened, parquet
-from include.identity.linkage.blocking import Block, BlockedPairs, create_blocks, create_pairs
+from include.identity.linkage.blocking import Block, BlockedPairs, create_blocks, pairs_of
 from include.identity.linkage.clustering import (
     MOST_RECORDS,
     THOUSAND,
@@ -182,31 +182,22 @@ def _score_blocks(engine: Engine, scorer: Scorer, blocks: Sequence[Block]) -> in
         """,
     )
     engine.drop("linkage_block")
-    pairs, parts = 0, sum(block.pairs for block in blocks) // _SCORED_PER_PART + 1
-    for part in range(parts):
-        create_pairs(
-            engine,
-            "linkage_blocked",
-            f"low.unit <> high.unit and low.record % {parts} = {part}",
-            "linkage_pair",
-        )
-        pairs += engine.scalar("select count(*) from linkage_pair")
-        with scorer.compared("linkage_pair", LEAST_EVIDENCE) as compared:
-            scored = f"""
-                select
-                    record_l,
-                    record_r,
-                    match_key,
-                    {scorer.described} as evidence_text,
-                    cast(round(match_weight * {THOUSAND}) as integer) as evidence,
-                    cast(round(({scorer.household}) * {THOUSAND}) as integer) as person
-                from {compared}
-            """
-            if part == 0:
-                engine.create_table("linkage_scored", scored)
-            else:
-                engine.insert("linkage_scored", scored)
-        engine.drop("linkage_pair")
+    pairs = scorer.compare(
+        lambda part: pairs_of("linkage_blocked", f"low.unit <> high.unit and low.record {part}"),
+        sum(block.pairs for block in blocks) // _SCORED_PER_PART + 1,
+        f"""
+        select
+            record_l,
+            record_r,
+            match_key,
+            {scorer.described} as evidence_text,
+            cast(round(match_weight * {THOUSAND}) as integer) as evidence,
+            cast(round(({scorer.household}) * {THOUSAND}) as integer) as person
+        from linkage_compared
+        """,
+        "linkage_scored",
+        LEAST_EVIDENCE,
+    )
     engine.drop("linkage_blocked")
     return pairs
 
@@ -414,43 +405,36 @@ def _create_votes(
         from (select distinct candidate, size from linkage_member where size <= {MOST_RECORDS}) as sizes
         """
     )
-    parts = int(pairs) // PAIRS_PER_PART + 1
-    for part in range(parts):
-        engine.create_table(
-            "linkage_pair",
-            f"select * from ({within} union all {linked}) as pairs where join_key_l % {parts} = {part}",
+    scorer.compare(
+        lambda part: f"select * from ({within} union all {linked}) as pairs where join_key_l {part}",
+        int(pairs) // PAIRS_PER_PART + 1,
+        f"""
+        with measured as (
+            select
+                record_l,
+                record_r,
+                cast(round(match_weight * {THOUSAND}) as integer) as evidence,
+                cast(round(({scorer.household}) * {THOUSAND}) as integer) as person
+            from linkage_compared
+        ),
+
+        weighed as (
+            select
+                *,
+                {_weight_of_pair(priors, unfound)} as weight
+            from measured
         )
-        with scorer.compared("linkage_pair") as compared:
-            votes = f"""
-                with measured as (
-                    select
-                        record_l,
-                        record_r,
-                        cast(round(match_weight * {THOUSAND}) as integer) as evidence,
-                        cast(round(({scorer.household}) * {THOUSAND}) as integer) as person
-                    from {compared}
-                ),
 
-                weighed as (
-                    select
-                        *,
-                        {_weight_of_pair(priors, unfound)} as weight
-                    from measured
-                )
-
-                select
-                    unit_l.unit as unit_l,
-                    unit_r.unit as unit_r,
-                    {vote("weighed.weight", "weighed.evidence", _household(priors))} as vote
-                from weighed
-                inner join linkage_unit as unit_l on weighed.record_l = unit_l.record
-                inner join linkage_unit as unit_r on weighed.record_r = unit_r.record
-            """
-            if part == 0:
-                engine.create_table("linkage_vote", votes)
-            else:
-                engine.insert("linkage_vote", votes)
-        engine.drop("linkage_pair")
+        select
+            unit_l.unit as unit_l,
+            unit_r.unit as unit_r,
+            {vote("weighed.weight", "weighed.evidence", _household(priors))} as vote
+        from weighed
+        inner join linkage_unit as unit_l on weighed.record_l = unit_l.record
+        inner join linkage_unit as unit_r on weighed.record_r = unit_r.record
+        """,
+        "linkage_vote",
+    )
     engine.drop("linkage_member")
 
 

@@ -9,7 +9,7 @@ household apart. The weight of a pair is the logarithm of the odds of "one perso
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import log2
 from typing import Any
@@ -59,6 +59,26 @@ class Scorer:
             yield predictions.physical_name
         finally:
             predictions.drop_table_from_database_and_remove_from_cache()
+
+    def compare(
+        self, pairs: Callable[[str], str], parts: int, query: str, result: str, least: float | None = None
+    ) -> int:
+        """Make `result` of many pairs, so many parts of them one after the other; how many were compared.
+
+        `pairs` gives a query of the pairs (join_key_l, join_key_r, match_key) of which the lower record is in a part:
+        `% parts = part` holds for it. `query` says what to keep of `linkage_compared`, what `compared` makes of these.
+        """
+        count = 0
+        for part in range(parts):
+            self._engine.create_table("linkage_pair", pairs(f"% {parts} = {part}"))
+            count += self._engine.scalar("select count(*) from linkage_pair")
+            with self.compared("linkage_pair", least) as compared:
+                self._engine.connection.execute(
+                    f"create or replace temporary view linkage_compared as from {compared}"
+                )
+                (self._engine.insert if part else self._engine.create_table)(result, query)
+            self._engine.drop("linkage_pair")
+        return count
 
     @property
     def described(self) -> str:

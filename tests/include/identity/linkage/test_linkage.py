@@ -11,6 +11,7 @@ import pytest
 
 from include.config.schema import IdentityRules
 from include.identity.engine import DuckDBEngine
+from include.identity.linkage import contradictions, linking
 from include.identity.linkage.comparisons import near
 from include.identity.linkage.contradictions import find_contradictions
 from include.identity.linkage.linking import link_file, link_records
@@ -291,6 +292,38 @@ def test_only_who_is_clearly_another_contradicts_a_shared_phone(
     engine.create_table("shared", "select md5_number(node_key) as node, 1 as value from person_record")
     find_contradictions(engine, "shared", "contradiction")
     assert engine.scalar("select count(*) from contradiction") == int(contradicts)
+
+
+def test_pairs_in_parts_say_what_they_say_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A telephone is on the records of one person and on those of the next four as well.
+    rows = people(60)
+    phones = {row["phone"]: f"1777{place // 4}" for place, row in enumerate(rows) if row["phone"]}
+    write(tmp_path / "records.parquet", [row | {"phone": phones.get(row["phone"])} for row in rows])
+    found = []
+    for name in ("whole", "parts"):
+        if name == "parts":
+            monkeypatch.setattr(linking, "_SCORED_PER_PART", 200)
+            monkeypatch.setattr(linking, "PAIRS_PER_PART", 200)
+            monkeypatch.setattr(contradictions, "PAIRS_PER_PART", 200)
+        engine = DuckDBEngine(duckdb.connect())
+        engine.create_view("person_record", f"select * from '{tmp_path}/records.parquet'")
+        create_records(engine, "person_record", ())
+        engine.create_table(
+            "shared",
+            "select md5_number(node_key) as node, phone as value from person_record where phone is not null",
+        )
+        find_contradictions(engine, "shared", "contradiction")
+        pairs = link_file(tmp_path / "records.parquet", RULES, tmp_path / name).pairs
+        found.append(
+            (
+                pairs,
+                engine.rows("select * from contradiction order by all"),
+                [(tmp_path / name / file).read_bytes() for file in ("links.parquet", "partitions.parquet")],
+            )
+        )
+    assert found[0] == found[1]
+    assert found[0][0] > 800
+    assert len(found[0][1]) > 100
 
 
 @pytest.mark.parametrize("edits", [1, 2])
