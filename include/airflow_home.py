@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from include.lake import replacing
-from include.settings import PROJECT
+from include.settings import PROJECT, machine_memory, settings, tasks_at_once
 
 WAREHOUSE_POOL = "warehouse"
 METADATA_DATABASE = "TANDEM_METADATA_DATABASE"
@@ -53,7 +53,8 @@ class AirflowHome:
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "include" / "airflow_plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__PARALLELISM": os.environ.get("AIRFLOW__CORE__PARALLELISM")
+            or str(tasks_at_once(machine_memory(), settings().memory_limit)),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False" if schedule == "" else "True",
             "AIRFLOW__CORE__FERNET_KEY": keys["fernet"],
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",

@@ -14,6 +14,8 @@ DEFAULT_CONFIG = PROJECT / "include" / "config"
 # Of a machine's memory, what DuckDB may take unless it is told: a quarter, within these bounds. A process takes up to
 # two gigabytes more, so that it stays below seven.
 LEAST_MEMORY, MOST_MEMORY = 1_200_000_000, 5_000_000_000
+BEYOND_DUCKDB = 2_000_000_000
+MOST_TASKS = 4
 SIZE = r"(\d+(?:\.\d+)?)\s*([KMGT])(i?)B"
 UNITS = {"": 10**3, "I": 2**10}
 CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")
@@ -68,7 +70,7 @@ def settings() -> Settings:
         threads=int(_read("TANDEM_THREADS", "2", r"[1-9]\d{0,3}", "a whole number from 1")),
         memory_limit=_read(
             "TANDEM_MEMORY_LIMIT",
-            memory_limit_of(_machine_memory()),
+            memory_limit_of(machine_memory()),
             SIZE,
             "a size like 1200MB",
         ),
@@ -89,13 +91,19 @@ def memory_limit_of(memory: int) -> str:
     return f"{min(max(memory // 4, LEAST_MEMORY), MOST_MEMORY) // 1_000_000}MB"
 
 
+def tasks_at_once(memory: int, limit: str) -> int:
+    """How many tasks of a large company may run beside each other in so many bytes, each with DuckDB's `limit`."""
+    task = gigabytes(limit) * 10**9 + BEYOND_DUCKDB
+    return min(max(int(memory / task), 1), MOST_TASKS)
+
+
 def gigabytes(limit: str) -> float:
     """A limit of memory, as it is given to DuckDB, in gigabytes of 1,000,000,000 bytes."""
     number, prefix, binary = re.fullmatch(SIZE, limit, flags=re.IGNORECASE).groups()
     return float(number) * UNITS[binary.upper()] ** ("KMGT".index(prefix.upper()) + 1) / 10**9
 
 
-def _machine_memory() -> int:
+def machine_memory() -> int:
     """The bytes of memory of the machine, or of the container if that has fewer."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = CONTAINER_MEMORY.read_text().strip() if CONTAINER_MEMORY.exists() else ""

@@ -35,7 +35,7 @@ def test_it_is_what_the_specification_allows(compose: dict[str, Any]) -> None:
 def test_nothing_secret_has_a_default(compose: dict[str, Any]) -> None:
     """A variable without a value stops everything; the few that have one are no secrets."""
     optional = set(re.findall(r"\$\{(\w+):?-", TEXT))
-    assert optional == {"TANDEM_IMAGE", "TARGET", "SPARK_MASTER", "EXECUTOR"}
+    assert optional == {"TANDEM_IMAGE", "TARGET", "SPARK_MASTER", "EXECUTOR", "PARALLELISM"}
     required = set(re.findall(r"\$\{(\w+):\?", TEXT))
     assert set(re.findall(r"\$\{(\w+)", TEXT)) == optional | required
     said = {

@@ -51,6 +51,18 @@ def test_the_users_own_pseudonym_key_is_kept(
     assert made not in os.environ.values()
 
 
+def test_as_many_tasks_run_at_once_as_fit_unless_the_user_says_how_many(
+    home: AirflowHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("AIRFLOW__CORE__PARALLELISM", raising=False)
+    monkeypatch.setattr("include.airflow_home.machine_memory", lambda: 10**9)
+    assert home.environment(tmp_path)["AIRFLOW__CORE__PARALLELISM"] == "1"
+    monkeypatch.setattr("include.airflow_home.machine_memory", lambda: 10**12)
+    assert home.environment(tmp_path)["AIRFLOW__CORE__PARALLELISM"] == "4"
+    monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", "9")
+    assert home.environment(tmp_path)["AIRFLOW__CORE__PARALLELISM"] == "9"
+
+
 def test_a_prepared_home_has_the_pool_that_lets_one_task_open_the_warehouse(home: AirflowHome):
     import sqlite3
 
