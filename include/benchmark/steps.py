@@ -276,9 +276,7 @@ def _build(folder: Path, day: date, step: str) -> None:
     variables = json.loads(lake.run_file(day, "run.json").read_text())["dbt"]
     path = folder / "part.jsonl"
     built = [cost.part for cost in read_costs(path) if " " not in cost.part] if path.exists() else []
-    arguments = arguments_of(
-        lake, variables, [*command_of(step), *_without(built), "--threads", "1", "--quiet"]
-    )
+    arguments = arguments_of(lake, variables, [*command_of(step), *_without(built), "--quiet"])
     with scratch_folder(lake.scratch, "dbt") as temporary:
         os.environ.update(environment_of(lake, KEY.encode(), temporary))
         manifest, _ = parsed_project(DBT_PROJECT, folder / "parsed", ["--quiet", *OPTIONS])

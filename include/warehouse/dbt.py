@@ -197,7 +197,6 @@ def environment_of(lake: Lake, key: bytes, temporary: Path) -> dict[str, str]:
         "TANDEM_TEMPORARY": str(temporary),
         "TANDEM_PROJECT": str(PROJECT),
         "TANDEM_TARGET": settings().target,
-        "TANDEM_THREADS": str(settings().threads),
         "TANDEM_MEMORY_LIMIT": settings().memory_limit,
         "TANDEM_PSEUDONYM_KEY": key.decode(),
         "DO_NOT_TRACK": "1",
