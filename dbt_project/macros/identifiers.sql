@@ -236,6 +236,7 @@ normalised as not materialized (
         from {{ relation }}
         where
             node_key is not null
+            and {{ in_part('node_key') }}
             and {{ where }}
         group by all
     ) as nodes

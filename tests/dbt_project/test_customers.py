@@ -309,21 +309,22 @@ def test_tables_are_the_same_whether_customers_are_taken_together_or_in_parts(
 ) -> None:
     parted = Lake(tmp_path / "parted")
     shutil.copytree(small.data, parted.data)
-    snapshots = ["customer_feature_snapshots", "customer_category_snapshots"]
+    staged = ["customer_feature_snapshots", "customer_category_snapshots", "identity_evidence"]
     tables = ["customers", "customer_attribute_values", "customer_timeline", "sessions", "next_best_actions"]
     few = {
         "memory_gb": 1,
+        "nodes_at_a_time": 1,
         "snapshots_at_a_time": 2,
         "values_at_a_time": 4,
         "visits_at_a_time": 4,
         "activities_at_a_time": 2,
         "offered_at_a_time": 2,
     }
-    models = [*snapshots, *tables, "int_audience_base"]
+    models = [*staged, *tables, "int_audience_base"]
     run_models(models, parted, variables() | few, KEY)
     assert [name for name in models if not parts_built(parted, name) > 1 >= parts_built(small, name)] == []
-    assert len({row[0] for row in rows(small.staged(snapshots[0]), "select customer_id from this")}) > 2
-    for name in snapshots:
+    assert len({row[0] for row in rows(small.staged(staged[0]), "select customer_id from this")}) > 2
+    for name in staged:
         assert rows(small.staged(name)) == rows(parted.staged(name)), name
         assert _stored_as(small.staged(name)) == _stored_as(parted.staged(name)), name
     for name in tables:

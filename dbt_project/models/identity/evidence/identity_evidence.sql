@@ -1,3 +1,9 @@
+{{ config(meta={
+    'in_parts_of': 'stg_events',
+    'parted_by': 'node_key',
+    'counted': 'node_key',
+    'at_a_time': 'nodes_at_a_time',
+}) }}
 with
 
 customer_versions as not materialized (
@@ -88,7 +94,9 @@ unidentified as (
         max(observed_at) as last_seen_at,
         count(*) as observations,
     from customer_versions
-    where node_key is not null
+    where
+        node_key is not null
+        and {{ in_part('node_key') }}
     group by all
     having count(coalesce({{ identifiers_of('customers') | join(', ') }})) = 0
 
