@@ -281,15 +281,15 @@ def learn_plane(sample: pd.DataFrame) -> Space:
     """Choose the features to compare customers by: numbers that vary, of those that repeat one another the first."""
     features = replace(learn_space(sample), categorical=())
     matrix = features.transform(sample)[:, : len(features.numeric)]
+    varying = np.flatnonzero(matrix.std(axis=0) > 1e-9)
     kept: list[int] = []
-    if matrix.shape[1]:
-        ranks = rankdata(matrix, axis=0)
-        varies = matrix.std(axis=0) > 1e-9
-        correlation = np.abs(np.nan_to_num(np.corrcoef(ranks, rowvar=False))).reshape(matrix.shape[1], -1)
-        for column in range(matrix.shape[1]):
-            if varies[column] and all(correlation[column, other] < MAX_CORRELATION for other in kept):
+    if varying.size:
+        ranks = rankdata(matrix[:, varying], axis=0)
+        correlation = np.abs(np.corrcoef(ranks, rowvar=False)).reshape(varying.size, -1)
+        for column in range(varying.size):
+            if all(correlation[column, other] < MAX_CORRELATION for other in kept):
                 kept.append(column)
-    return Space(features, np.array(kept, dtype=int))
+    return Space(features, varying[np.array(kept, dtype=int)])
 
 
 def try_numbers(matrix: np.ndarray, k_min: int, k_max: int, seed: int) -> list[Trial]:
