@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEMO_CONFIG = PROJECT / "include" / "demo" / "config"
@@ -18,7 +19,7 @@ BEYOND_DUCKDB = 2_000_000_000
 MOST_TASKS = 4
 SIZE = r"(\d+(?:\.\d+)?)\s*([KMGT])(i?)B"
 UNITS = {"": 10**3, "I": 2**10}
-CONTAINER_MEMORY = Path("/sys/fs/cgroup/memory.max")
+CGROUPS, CGROUPS_OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 TARGETS = ("duckdb", "spark")
 
 
@@ -104,10 +105,22 @@ def gigabytes(limit: str) -> float:
 
 
 def machine_memory() -> int:
-    """The bytes of memory of the machine, or of the container if that has fewer."""
+    """The bytes of memory of the machine, or of the container (or systemd's unit) if that may take fewer."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = CONTAINER_MEMORY.read_text().strip() if CONTAINER_MEMORY.exists() else ""
-    return min(memory, int(limit)) if limit.isdigit() else memory
+    limits = (file.read_text().strip() for file in _limits_of_groups() if file.exists())
+    return min([memory, *(int(limit) for limit in limits if limit.isdigit())])
+
+
+def _limits_of_groups() -> Iterator[Path]:
+    """Where the kernel says what this process may take: of its control group and of those that this one lies in, of
+    version 2 and of version 1 (man cgroups). A container sees its own group as the topmost."""
+    groups = CGROUPS_OF_PROCESS.read_text().splitlines() if CGROUPS_OF_PROCESS.exists() else []
+    for _, controllers, group in (line.split(":", 2) for line in groups):
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        top, name = (CGROUPS / "memory", "memory.limit_in_bytes") if controllers else (CGROUPS, "memory.max")
+        inner = PurePosixPath(group.lstrip("/"))
+        yield from (top / folder / name for folder in (inner, *inner.parents))
 
 
 def pseudonym_key() -> bytes:

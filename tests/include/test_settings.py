@@ -31,16 +31,29 @@ def test_as_many_tasks_run_at_once_as_there_is_memory_for(memory: int, limit: st
     assert settings.tasks_at_once(memory * GIGABYTE, limit) == tasks
 
 
+@pytest.mark.parametrize(
+    ("group", "limit"),
+    [
+        ("0::/\n", "memory.max"),
+        ("0::/work.slice/run.scope\n", "work.slice/memory.max"),
+        ("0::/work.slice/run.scope\n", "work.slice/run.scope/memory.max"),
+        ("9:name=systemd:/\n4:cpu,memory:/docker/ab\n0::/\n", "memory/memory.limit_in_bytes"),
+        ("9:name=systemd:/\n4:cpu,memory:/docker/ab\n0::/\n", "memory/docker/ab/memory.limit_in_bytes"),
+    ],
+)
 def test_a_container_counts_for_no_more_than_its_own_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    group: str, limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    container = tmp_path / "memory.max"
-    monkeypatch.setattr(settings, "CONTAINER_MEMORY", container)
+    process = tmp_path / "cgroup"
+    monkeypatch.setattr(settings, "CGROUPS", tmp_path)
+    monkeypatch.setattr(settings, "CGROUPS_OF_PROCESS", process)
     whole = settings.machine_memory()
-    container.write_text("max\n")
+    process.write_text(group)
     assert settings.machine_memory() == whole
-    container.write_text("1000000\n")
-    assert settings.machine_memory() == 1_000_000
+    (tmp_path / limit).parent.mkdir(parents=True, exist_ok=True)
+    for said, counted in (("max\n", whole), (f"{2**63 - 4096}\n", whole), ("1000000\n", 1_000_000)):
+        (tmp_path / limit).write_text(said)
+        assert settings.machine_memory() == counted
 
 
 def test_a_limit_that_is_given_holds_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
