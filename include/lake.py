@@ -97,7 +97,8 @@ class Lake:
 
     @property
     def open_run(self) -> Path:
-        """Says of which business day the run is that began last: the tables of the lake are that day's."""
+        """Says of which business day the run is that began last: the tables of the lake are that day's. An erasure
+        removes it, and with it ends that run."""
         return self.data / "runs" / "open.json"
 
     @property

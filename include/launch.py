@@ -20,7 +20,6 @@ from filelock import FileLock, Timeout
 from include import ledger
 from include.airflow_home import AirflowHome
 from include.lake import Lake
-from include.privacy.requests.queue import ERASING_LOCK
 from include.settings import PROJECT
 
 DAG_ID = "customer_audiences"
@@ -51,14 +50,6 @@ def alone(data: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise RunFailed(f"another run uses {data}: wait for it, or give another DATA folder") from None
-
-
-@contextmanager
-def erasing(data: Path) -> Iterator[None]:
-    """Hold the DATA folder alone while people are erased, and let no run begin, be it one of the scheduler's. Raises
-    RunFailed when a run holds it."""
-    with alone(data), FileLock(data / ERASING_LOCK):
-        yield
 
 
 def _run_dag(lake: Lake, home: AirflowHome, config: Path, day: date, rebuild: bool) -> float:

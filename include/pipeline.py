@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from functools import lru_cache
 from importlib import import_module
@@ -17,9 +19,9 @@ from pathlib import Path
 from include import ledger
 from include.config import Configuration, dbt_variables, load_configuration
 from include.lake import Lake, replacing, sweep_temporary
-from include.ledger import StepFailed
+from include.ledger import SourceUnreachable, StepFailed
 from include.privacy.epochs import hold_key_to_its_epoch
-from include.privacy.requests.queue import refuse_while_erasing
+from include.privacy.requests.queue import no_erasure
 from include.settings import pseudonym_key, settings
 
 logger = logging.getLogger(__name__)
@@ -47,8 +49,7 @@ def open_run(day: date) -> list[str]:
     lake = _lake()
     sweep_temporary(lake)
     lake.run_file(day, "ledger.jsonl").unlink(missing_ok=True)
-    with ledger.recorded(lake, day, "configure") as entry:
-        refuse_while_erasing(lake)
+    with _recorded(lake, day, "configure") as entry:
         configuration = load_configuration(settings().config)
         configuration.require_channels()
         if not pseudonym_key():
@@ -70,7 +71,7 @@ def extract(day: date, channel: str) -> dict[str, int]:
     from include.extract import extract_channel
 
     lake = _lake()
-    with ledger.recorded(lake, day, "extract", channel) as entry:
+    with _recorded(lake, day, "extract", channel) as entry:
         configuration = _configuration(day)
         extracted = extract_channel(
             configuration.channels[channel], day, lake, settings(), configuration.normalisation
@@ -98,7 +99,7 @@ def complete_landing(day: date) -> None:
     from include.privacy.requests.retention import expire
 
     lake = _lake()
-    with ledger.recorded(lake, day, "extract", "complete") as entry:
+    with _recorded(lake, day, "extract", "complete") as entry:
         complete(lake)
         forgotten = expire(lake, _configuration(day).privacy.retention, settings(), day)
         if forgotten:
@@ -113,7 +114,7 @@ def normalise(day: date) -> str:
     from include.normalise.landing import normalise_landing
 
     lake = _lake()
-    with ledger.recorded(lake, day, "extract", "normalise") as entry:
+    with _recorded(lake, day, "extract", "normalise") as entry:
         normalised = normalise_landing(lake, _configuration(day).normalisation, settings())
         entry.rows = normalised.new
         entry.note = str(normalised)
@@ -125,7 +126,7 @@ def is_new(day: date) -> bool:
     from include.publish import find_unchanged_release
 
     lake = _lake()
-    with ledger.recorded(lake, day, "compare") as entry:
+    with _recorded(lake, day, "compare") as entry:
         release = find_unchanged_release(lake, day, _configuration(day))
         entry.note = f"nothing has changed since release {release}" if release else "there is something new"
     if release:
@@ -138,7 +139,7 @@ def build(day: date, step: str) -> int:
     from include.warehouse import run_dbt
 
     lake = _lake()
-    with ledger.recorded(lake, day, step, "dbt") as entry:
+    with _recorded(lake, day, step, "dbt") as entry:
         _configuration(day)
         if step == "publish":
             write_run_costs(lake, day)
@@ -154,7 +155,7 @@ def resolve(day: date) -> int:
     from include.identity import resolve as resolve_identity
 
     lake = _lake()
-    with ledger.recorded(lake, day, "resolve") as entry:
+    with _recorded(lake, day, "resolve") as entry:
         resolved = resolve_identity(lake, day, _configuration(day).identity, settings())
         entry.rows = resolved.nodes
         entry.note = (
@@ -212,20 +213,21 @@ def fulfil_requests(day: date) -> str:
     """Do every privacy request that needs no decision any more, and have the places where releases are served show them
     as they are now. Returns one line.
 
-    Raises StepFailed when a run has the DATA folder, an erasure leaves something behind, or such a place fails; the
-    next run serves it again.
+    An erasure ends a run that is open. Raises SourceUnreachable while a part of one is at work, and StepFailed when an
+    erasure leaves something behind or such a place fails; the next run serves it again.
     """
-    from include.launch import RunFailed, erasing
+    from include.launch import RunFailed, alone
     from include.privacy.requests.fulfil import fulfil
+    from include.privacy.requests.queue import erasing
     from include.publish import serve_release as serve
 
     lake, configuration = _lake(), load_configuration(settings().config)
     try:
-        with erasing(settings().data):
+        with alone(lake.data), erasing(lake):
             fulfilled = fulfil(lake, configuration, settings(), day)
             logger.info("%s", serve(lake, configuration, settings()))
     except RunFailed as busy:
-        raise StepFailed(f"privacy: {busy}") from None
+        raise SourceUnreachable(f"privacy: {busy}") from None
     logger.info("%s", fulfilled)
     return str(fulfilled)
 
@@ -238,7 +240,7 @@ def learn(day: date, what: str) -> str:
     module, function = LEARNING[what]
     run = getattr(import_module(module), function)
     lake = _lake()
-    with ledger.recorded(lake, day, "learn", what) as entry:
+    with _recorded(lake, day, "learn", what) as entry:
         return _tell(entry, run(lake, day, _configuration(day).models))
 
 
@@ -247,7 +249,7 @@ def expand(day: date) -> str:
     from ml.lookalike import expand_audiences
 
     lake = _lake()
-    with ledger.recorded(lake, day, "expand", "look-alikes") as entry:
+    with _recorded(lake, day, "expand", "look-alikes") as entry:
         return _tell(entry, expand_audiences(lake, day, _configuration(day)))
 
 
@@ -257,7 +259,7 @@ def measure_reach(day: date) -> str:
     from ml.reach import measure_reach as measure
 
     lake = _lake()
-    with ledger.recorded(lake, day, "expand", "reach") as entry:
+    with _recorded(lake, day, "expand", "reach") as entry:
         return _tell(entry, measure(lake, day, _configuration(day)))
 
 
@@ -267,7 +269,7 @@ def check(day: date, step: str) -> str:
     from include.quality.notices import tell_of_gate
 
     lake = _lake()
-    with ledger.recorded(lake, day, step, "gate") as entry:
+    with _recorded(lake, day, step, "gate") as entry:
         configuration = _configuration(day)
         release = lake.building_release(day) if step == "publish" else None
         try:
@@ -287,7 +289,7 @@ def activate(day: date) -> str:
     from include.activate.export import export_audiences
 
     lake = _lake()
-    with ledger.recorded(lake, day, "publish", "activate") as entry:
+    with _recorded(lake, day, "publish", "activate") as entry:
         return _tell(entry, export_audiences(lake, day, _configuration(day)))
 
 
@@ -296,7 +298,7 @@ def write_release(day: date) -> None:
     from include.publish import write_release as write
 
     lake = _lake()
-    with ledger.recorded(lake, day, "publish", "write"):
+    with _recorded(lake, day, "publish", "write"):
         write(lake, day, _configuration(day))
 
 
@@ -305,7 +307,7 @@ def swap_release(day: date) -> str:
     from include.publish import keep_history, prune_releases, remember_inputs, seal_release
 
     lake = _lake()
-    with ledger.recorded(lake, day, "publish", "swap") as entry:
+    with _recorded(lake, day, "publish", "swap") as entry:
         configuration = _configuration(day)
         release = seal_release(lake, day, configuration, lake.building_release(day))
         remember_inputs(lake, day, configuration, release.release_id)
@@ -320,7 +322,7 @@ def deliver(day: date) -> str:
     from include.activate.deliver import deliver_release
 
     lake = _lake()
-    with ledger.recorded(lake, day, "publish", "deliver") as entry:
+    with _recorded(lake, day, "publish", "deliver") as entry:
         return _tell(entry, deliver_release(lake, day, _configuration(day)))
 
 
@@ -329,7 +331,7 @@ def serve_release(day: date) -> str:
     from include.publish import serve_release as serve
 
     lake = _lake()
-    with ledger.recorded(lake, day, "publish", "serve") as entry:
+    with _recorded(lake, day, "publish", "serve") as entry:
         entry.note = serve(lake, _configuration(day), settings())
     return entry.note
 
@@ -342,9 +344,16 @@ def roll_back(day: date, release_id: str) -> str:
     from include.publish import roll_back as roll
 
     lake = _lake()
-    with ledger.recorded(lake, day, "rollback", release_id) as entry:
+    with _recorded(lake, day, "rollback", release_id) as entry:
         entry.note = roll(lake, release_id, load_configuration(settings().config), settings())
     return entry.note
+
+
+@contextmanager
+def _recorded(lake: Lake, day: date, step: str, part: str = "") -> Iterator[ledger.Entry]:
+    """A part of a run at work: noted in the ledger, and never beside an erasure."""
+    with ledger.recorded(lake, day, step, part) as entry, no_erasure(lake):
+        yield entry
 
 
 def _tell(entry: ledger.Entry, summary: object) -> str:
@@ -366,8 +375,10 @@ def _configuration(day: date) -> Configuration:
     run that goes on in the tables of another day.
     """
     path = _lake().run_file(day, "run.json")
-    if not path.exists():
-        raise StepFailed(f"no run of {day:%Y-%m-%d} is open: start the DAG from its first task")
+    if not path.exists() or not _lake().open_run.exists():
+        raise StepFailed(
+            f"no run of {day:%Y-%m-%d} is open (an erasure ends one that it meets): start the DAG from its first task"
+        )
     _refuse_other_days(_lake(), day)
     checked = json.loads(path.read_text())["configuration"]
     configuration = _loaded(settings().config, _state_of(settings().config), checked)
@@ -377,7 +388,7 @@ def _configuration(day: date) -> Configuration:
 
 
 def _refuse_other_days(lake: Lake, day: date) -> None:
-    began = json.loads(lake.open_run.read_text())["day"] if lake.open_run.exists() else f"{day:%Y-%m-%d}"
+    began = json.loads(lake.open_run.read_text())["day"]
     if began != f"{day:%Y-%m-%d}":
         raise StepFailed(
             f"the run of {began} began after that of {day:%Y-%m-%d} and has the lake: start the DAG of "

@@ -6,6 +6,7 @@ import itertools
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from include.business_day import business_day
 from include.config import load_configuration
+from include.ledger import SourceUnreachable
 from include.settings import settings
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -90,6 +92,25 @@ def test_a_privacy_request_about_many_is_done_only_after_a_person_has_decided(da
     templates = [str(getattr(task, name, "")) for task in dag.tasks for name in task.template_fields]
     assert templates
     assert not any("id_value" in text for text in templates)
+
+
+@pytest.mark.parametrize("running", [0, 1])
+def test_requests_wait_for_a_run_of_the_day(dag_bag, monkeypatch, running):
+    """The task `fulfil` as Airflow would call it, beside so many runs of the day."""
+
+    class Instance:
+        def get_dr_count(self, dag_id: str, states: list[str]) -> int:
+            return {("customer_audiences", "running"): running}[dag_id, *states]
+
+        def xcom_pull(self, task_ids: str, key: str) -> str:
+            return {("receive", "day"): "2017-12-01"}[task_ids, key]
+
+    called = []
+    monkeypatch.setattr("include.airflow_task.call", lambda *asked: called.append(asked))
+    fulfil = dag_bag.dags["privacy_requests"].get_task("fulfil").python_callable
+    with pytest.raises(SourceUnreachable, match="tried again") if running else nullcontext():
+        fulfil(ti=Instance())
+    assert called == ([] if running else [("fulfil_requests", "2017-12-01")])
 
 
 def test_the_form_of_privacy_requests_offers_what_the_queue_takes(dag_bag):

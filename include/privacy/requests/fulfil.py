@@ -101,6 +101,8 @@ def fulfil(lake: Lake, configuration: Configuration, settings: Settings, day: da
                 proofs.append(_lift(connection, lake, configuration, request, day))
     erasures = [each for each in todo if each.kind == "erasure"]
     if erasures:
+        # What a run has read of these people it would go on with: it begins anew.
+        lake.open_run.unlink(missing_ok=True)
         for request in erasures:
             keep(lake, replace(request, status="running"))
         with scratch_engine(lake, settings, "privacy") as (connection, folder):

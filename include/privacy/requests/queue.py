@@ -7,16 +7,17 @@ is open the file holds the identifiers that it names; when it is done they are g
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import ReadWriteLock, Timeout
 
 from include.lake import Lake, replacing
-from include.ledger import StepFailed
+from include.ledger import SourceUnreachable, StepFailed
 from include.privacy.pseudonym import keyed_hash
 
 KINDS = {
@@ -34,7 +35,7 @@ CLOSED = ("refused", "done")
 FIELDS = ("kind", "identifiers", "received_on", "reason", "purpose")
 
 
-ERASING_LOCK = ".erasing.lock"  # held in DATA for as long as people are erased
+ERASING_LOCK = ".erasing.lock"  # in DATA: read by the parts of a run at work, written while people are erased
 
 
 class RequestRefused(StepFailed):
@@ -127,16 +128,15 @@ def keyed(key: bytes, use: str, text: str) -> str:
     return keyed_hash(key, use, text)
 
 
-def refuse_while_erasing(lake: Lake) -> None:
-    """Raises StepFailed while people are erased from the DATA folder: a run would read and write what changes."""
-    lock = FileLock(lake.data / ERASING_LOCK, timeout=0)
-    try:
-        with lock:
-            return
-    except Timeout:
-        raise StepFailed(
-            "configure: people are being erased; start the run again when that is done"
-        ) from None
+def no_erasure(lake: Lake) -> AbstractContextManager[None]:
+    """Hold off erasures for as long as a part of a run reads and writes what they change; parts do not exclude each
+    other. Raises StepFailed while people are erased from the DATA folder."""
+    return _held(lake, "read", "people are being erased: start the run again when that is done")
+
+
+def erasing(lake: Lake) -> AbstractContextManager[None]:
+    """Let no part of a run begin for as long as people are erased. Raises SourceUnreachable while one is at work."""
+    return _held(lake, "write", f"privacy: a run is at work in {lake.data}; wait for it", SourceUnreachable)
 
 
 def folder_of(lake: Lake) -> Path:
@@ -244,3 +244,14 @@ def _request(path: Path, content: dict[str, Any]) -> Request:
         )
     except (TypeError, KeyError, ValueError) as error:
         raise RequestRefused(f"{path.name} is no request: {error}") from None
+
+
+@contextmanager
+def _held(lake: Lake, mode: str, busy: str, failure: type[StepFailed] = StepFailed) -> Iterator[None]:
+    lake.data.mkdir(parents=True, exist_ok=True)
+    with closing(ReadWriteLock(lake.data / ERASING_LOCK, blocking=False, is_singleton=False)) as lock:
+        try:
+            lock.acquire_read() if mode == "read" else lock.acquire_write()
+        except Timeout:
+            raise failure(busy) from None
+        yield

@@ -10,17 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from include import pipeline
 from include.__main__ import main
 from include.config.schema import Retention
 from include.lake import Lake
-from include.launch import RunFailed, alone, erasing
 from include.ledger import StepFailed
 from include.privacy.requests.queue import (
     Identifier,
     RequestRefused,
     add,
+    erasing,
     new_request,
-    refuse_while_erasing,
+    no_erasure,
     requests,
     take_in,
 )
@@ -150,12 +151,41 @@ def test_what_is_too_old_goes_and_is_counted(shop: Shop) -> None:
     assert expire(shop.lake, retention, shop.settings, date(2017, 12, 3)) == []
 
 
-def test_runs_and_erasures_exclude_each_other(tmp_path: Path) -> None:
-    with alone(tmp_path), pytest.raises(RunFailed, match="another run uses"), erasing(tmp_path):
+def test_parts_of_a_run_and_erasures_exclude_each_other(shop: Shop) -> None:
+    with (
+        erasing(shop.lake),
+        pytest.raises(StepFailed, match="people are being erased"),
+        no_erasure(shop.lake),
+    ):
         pass
-    with erasing(tmp_path), pytest.raises(StepFailed, match="people are being erased"):
-        refuse_while_erasing(Lake(tmp_path))
-    refuse_while_erasing(Lake(tmp_path))
+    with (
+        no_erasure(shop.lake),
+        no_erasure(shop.lake),
+        pytest.raises(StepFailed, match="a run is at work"),
+        erasing(shop.lake),
+    ):
+        pass
+    with erasing(shop.lake):
+        pass
+
+
+def test_an_erasure_ends_the_run_that_it_meets(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_CONFIG", str(shop.source))
+    monkeypatch.setenv("TANDEM_DATA", str(shop.lake.data))
+    settings.cache_clear()
+    pipeline.open_run(DAY)
+    shop.ask("access", "loyalty_number", CARD[BOB])
+    pipeline.fulfil_requests(DAY)
+    pipeline.complete_landing(DAY)
+    shop.ask("erasure", "loyalty_number", CARD[ANN])
+    with no_erasure(shop.lake), pytest.raises(StepFailed, match="a run is at work"):
+        pipeline.fulfil_requests(DAY)
+    pipeline.fulfil_requests(DAY)
+    with pytest.raises(StepFailed, match="no run of 2017-12-01 is open"):
+        pipeline.complete_landing(DAY)
+    pipeline.open_run(DAY)
+    pipeline.complete_landing(DAY)
+    settings.cache_clear()
 
 
 def test_what_ann_shares_with_bob_stays_with_bob(shop: Shop) -> None:
