@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
 
-from include.lake import Lake
+from include.lake import Lake, earlier_days, replacing
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +91,36 @@ def read(lake: Lake, day: date) -> list[Entry]:
     if not path.exists():
         return []
     return [Entry(**json.loads(line)) for line in path.read_text().splitlines() if line.strip()]
+
+
+def write_run_costs(lake: Lake, day: date) -> None:
+    """Write what the run has taken so far as rows of `run_costs`, which publish shows, and of the runs before it what
+    they took after they had shown theirs."""
+    _write_costs(lake, day)
+    for path in earlier_days(lake.run_file(day, "ledger.jsonl")):
+        then = date.fromisoformat(path.parent.name.removeprefix("date="))
+        written = lake.ops(then, "run_costs")
+        has_more = not written.exists() or written.stat().st_mtime < path.stat().st_mtime
+        if has_more and any(entry.part == "swap" for entry in read(lake, then)):
+            _write_costs(lake, then)
+
+
+def _write_costs(lake: Lake, day: date) -> None:
+    import duckdb
+
+    rows = [
+        (str(day), e.step, e.part, e.status, e.rows, e.wall_seconds, e.cpu_seconds, e.peak_memory_bytes)
+        for e in read(lake, day)
+        if e.status in ("done", "skipped", "failed")
+    ]
+    with duckdb.connect() as connection, replacing(lake.ops(day, "run_costs")) as path:
+        connection.execute(
+            "create table run_costs (as_of_date date, step varchar, part varchar, status varchar, rows bigint, "
+            "wall_seconds double, cpu_seconds double, peak_memory_bytes bigint)"
+        )
+        if rows:
+            connection.executemany("insert into run_costs values (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        connection.execute(f"copy run_costs to '{path}' (format parquet)")
 
 
 def _append(lake: Lake, day: date, entry: Entry) -> None:

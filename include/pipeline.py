@@ -142,7 +142,7 @@ def build(day: date, step: str) -> int:
     with _recorded(lake, day, step, "dbt") as entry:
         _configuration(day)
         if step == "publish":
-            write_run_costs(lake, day)
+            ledger.write_run_costs(lake, day)
         variables = json.loads(lake.run_file(day, "run.json").read_text())["dbt"]
         result = run_dbt(step, lake, variables, pseudonym_key())
         entry.note = f"{result.nodes} models and tests"
@@ -407,22 +407,3 @@ def _state_of(folder: Path) -> str:
     for path in sorted(folder.glob("*.yml")):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
-
-
-def write_run_costs(lake: Lake, day: date) -> None:
-    """Write what the run has taken so far as rows of `run_costs`, which publish shows."""
-    import duckdb
-
-    done = [entry for entry in ledger.read(lake, day) if entry.status in ("done", "skipped", "failed")]
-    rows = [
-        (str(day), e.step, e.part, e.status, e.rows, e.wall_seconds, e.cpu_seconds, e.peak_memory_bytes)
-        for e in done
-    ]
-    with duckdb.connect() as connection, replacing(lake.ops(day, "run_costs")) as path:
-        connection.execute(
-            "create table run_costs (as_of_date date, step varchar, part varchar, status varchar, rows bigint, "
-            "wall_seconds double, cpu_seconds double, peak_memory_bytes bigint)"
-        )
-        if rows:
-            connection.executemany("insert into run_costs values (?, ?, ?, ?, ?, ?, ?, ?)", rows)
-        connection.execute(f"copy run_costs to '{path}' (format parquet)")

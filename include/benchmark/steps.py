@@ -265,7 +265,7 @@ def _build(folder: Path, day: date, step: str) -> None:
     from dbt.cli.main import dbtRunner
 
     from include.lake import Lake, scratch_folder
-    from include.pipeline import write_run_costs
+    from include.ledger import write_run_costs
     from include.warehouse.costs import results_of, write_model_costs
     from include.warehouse.dbt import DBT_PROJECT, OPTIONS, arguments_of, command_of, environment_of
     from include.warehouse.parsed import bind_sources, parsed_project

@@ -7,6 +7,7 @@ import re
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from include import ledger
@@ -57,3 +58,29 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path):
         raise RuntimeError("killed")
     assert path.read_text() == "old"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_next_run_tells_what_a_run_took_after_it_had_shown_its_costs(tmp_path: Path):
+    lake, next_day = Lake(tmp_path), date(2017, 12, 2)
+
+    def run(day: date, *parts: str) -> None:
+        for part in parts:
+            with ledger.recorded(lake, day, "publish", part):
+                pass
+
+    def parts_of(day: date) -> list[str]:
+        rows = duckdb.read_parquet(str(lake.ops(day, "run_costs"))).fetchall()
+        return [part for _, _, part, *_ in rows]
+
+    run(DAY, "activate")
+    ledger.write_run_costs(lake, DAY)
+    assert parts_of(DAY) == ["activate"]
+    run(DAY, "write", "swap")
+    run(next_day, "activate")
+    ledger.write_run_costs(lake, next_day)
+    assert (parts_of(DAY), parts_of(next_day)) == (["activate", "write", "swap"], ["activate"])
+    # The same day again, and nothing to publish: what it took to publish it stays.
+    lake.run_file(DAY, "ledger.jsonl").unlink()
+    run(DAY, "compare")
+    ledger.write_run_costs(lake, next_day)
+    assert parts_of(DAY) == ["activate", "write", "swap"]

@@ -1,4 +1,4 @@
--- What is known when publish begins: the publish step itself is in the next run's ledger only.
+-- What is known when publish begins: what publish itself takes is told by the release of the next run.
 
 with
 
