@@ -22,13 +22,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 from urllib.parse import quote
 
 from include.airflow_home import AirflowHome
-from include.lake import Lake
+from include.lake import Lake, hash_file
 from include.launch import DAG_ID, run_dag
 from include.publish.reuse import release_of
 from tests.cluster.services import (
@@ -83,15 +84,17 @@ def main() -> int:
         problems += _compare("the release that is served", release_of(alone, days[-1]), served["release_id"])
         problems += _compare(
             "the files that are served",
-            sorted(
-                path.relative_to(lake.current).as_posix()
+            {
+                path.relative_to(lake.current).as_posix(): hash_file(path)
                 for path in lake.current.rglob("*")
                 if path.is_file()
-            ),
-            sorted(
-                each.key.removeprefix(f"releases/{served['release']}/")
+            },
+            {
+                each.key.removeprefix(f"releases/{served['release']}/"): sha256(
+                    each.get()["Body"].read()
+                ).hexdigest()
                 for each in bucket_of(endpoint).objects.filter(Prefix=f"releases/{served['release']}/")
-            ),
+            },
         )
     for problem in problems:
         print(f"PROBLEM: {problem}")
