@@ -39,6 +39,10 @@ LEARNING = {
 }
 
 
+# In a path these would end a SQL string, or be taken for a pattern by DuckDB or a placeholder by dbt-duckdb.
+UNUSABLE_IN_PATHS = "'*?[]{}$%"
+
+
 def open_run(day: date) -> list[str]:
     """Check the whole configuration, begin the day's ledger, freeze what dbt is told, and name the channels.
 
@@ -50,6 +54,10 @@ def open_run(day: date) -> list[str]:
     sweep_temporary(lake)
     lake.run_file(day, "ledger.jsonl").unlink(missing_ok=True)
     with _recorded(lake, day, "configure") as entry:
+        if unusable := sorted(set(str(lake.root)) & set(UNUSABLE_IN_PATHS)):
+            raise StepFailed(
+                f"configure: the path of {lake.root} has {' '.join(unusable)} in it; choose another DATA folder"
+            )
         configuration = load_configuration(settings().config)
         configuration.require_channels()
         if not pseudonym_key():
@@ -310,8 +318,9 @@ def swap_release(day: date) -> str:
     with _recorded(lake, day, "publish", "swap") as entry:
         configuration = _configuration(day)
         release = seal_release(lake, day, configuration, lake.building_release(day))
-        remember_inputs(lake, day, configuration, release.release_id)
         keep_history(lake, day, release.path, configuration.privacy.keep_releases_days)
+        # From here on a day whose inputs stay the same is not run again.
+        remember_inputs(lake, day, configuration, release.release_id)
         prune_releases(lake, configuration.privacy.keep_releases_days)
         entry.note = f"release {release.release_id}"
     return release.release_id

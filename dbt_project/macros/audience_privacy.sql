@@ -252,7 +252,14 @@
         when regexp_matches(
             {{ text }},
             '@|%40|\d{1,3}(\.\d{1,3}){3}|\+\d{7}|\d{9}|(?i)[0-9a-f]{8}-[0-9a-f]{4}|(?i)[0-9a-f]{20}'
+            || '|\b([0-9a-f]{1,4}:){5,7}[0-9a-f]{1,4}\b|\b([0-9a-f]{1,4}:)+:[0-9a-f]{1,4}\b'
         ) then '(withheld)'
+        -- Digits with what people write between those of a telephone number; 0.12345678 and 25000-49999 are none.
+        when
+            regexp_full_match(trim({{ text }}), '[+(0][0-9 ()./-]*|[0-9]+([ ()./-]+[0-9]+){2,}')
+            and not regexp_full_match(trim({{ text }}), '[0-9]+\.[0-9]+')
+            and length(regexp_replace({{ text }}, '[^0-9]', '', 'g')) >= 9
+            then '(withheld)'
         else {{ text }}
     end
 {%- endmacro %}

@@ -22,12 +22,12 @@ channel_starts as (
 
 {#
     The day on which a row was received. What a channel's first delivery brought counts as received when it happened, or
-    when its source says; anything later on the day of delivery.
+    when its source says, but never later than it was delivered; anything later on the day of delivery.
 #}
 {% macro known_on(relation, happened_at, landed_on='first_landed_on') -%}
     case
         when {{ relation }}.{{ landed_on }} > channel_starts.started_on then {{ relation }}.{{ landed_on }}
-        else coalesce(cast({{ happened_at }} as date), {{ relation }}.{{ landed_on }})
+        else least(cast({{ happened_at }} as date), {{ relation }}.{{ landed_on }})
     end
 {%- endmacro %}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -24,11 +25,12 @@ from include.activate.files import (
     rows_of,
     write_set,
 )
+from include.activate.formats import formats
 from include.activate.held import Held, held_audiences
 from include.activate.members import decide, open_members, write_rows
 from include.extract.sql import identifier, literal
 from include.lake import Lake
-from include.publish.release import business_day, current_release
+from include.publish.release import business_day, current_release, sealed_releases
 from include.scratch import scratch_engine
 from include.settings import settings
 
@@ -36,17 +38,18 @@ if TYPE_CHECKING:
     from include.config import Configuration
     from include.config.schema import Destination
 
-Pair = tuple[str, str]
+# A destination, an audience of it, and the columns of its files.
+Key = tuple[str, str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Removed:
     """What became of the rows of the people: lines of the log of deliveries, problems in words, and the rows
-    themselves, by destination and audience, for files that still have them."""
+    themselves, by destination, audience and columns, for files that still have them."""
 
     lines: tuple[Line, ...]
     problems: tuple[str, ...]
-    rows: Mapping[Pair, pa.Table] = field(repr=False)
+    rows: Mapping[Key, pa.Table] = field(repr=False)
 
     def purge(self, folder: Path) -> tuple[Path, ...]:
         """Take the rows out of the files of an activation folder, of a day or of a release, with their manifests.
@@ -54,7 +57,7 @@ class Removed:
         changed: list[Path] = []
         with duckdb.connect() as engine:
             for pair, manifest in read_manifests(folder).items():
-                rows = self.rows.get(pair)
+                rows = self.rows.get((*pair, layout_of(manifest).columns))
                 if rows is not None and rows.num_rows:
                     changed += _purge(engine, folder.joinpath(*pair), manifest, rows)
         return tuple(changed)
@@ -76,7 +79,7 @@ def remove_people(
     """
     lines: list[Line] = []
     problems: list[str] = []
-    found: dict[Pair, pa.Table] = {}
+    found: dict[Key, pa.Table] = {}
     release = current_release(lake)
     day = business_day(release) if release else date(1970, 1, 1)
     with scratch_engine(lake, settings(), "remove") as (engine, scratch):
@@ -85,11 +88,15 @@ def remove_people(
         names = ("side", "member_id")
         columns = {name: pa.array([each[at] for each in ids], pa.string()) for at, name in enumerate(names)}
         engine.register("erased_ids", pa.table(columns))
-        if configuration.destinations and lake.staged("member_consents").exists():
+        former: dict[Key, pa.Table] = {}
+        if lake.staged("member_consents").exists():
             open_members(engine, lake)
             for destination in configuration.destinations:
-                found |= _rows_of_people(lake, engine, day, destination, configuration)
-        for (name, audience_id), rows in found.items():
+                audiences = _audiences_of(lake, destination, configuration)
+                found |= _rows_of_people(engine, day, destination, audiences, configuration)
+            for destination, audiences in _former(lake, configuration):
+                former |= _rows_of_people(engine, day, destination, audiences, configuration)
+        for (name, audience_id, _), rows in found.items():
             destination = next(each for each in configuration.destinations if each.destination_id == name)
             if release is None or destination.deliver is None or not rows.num_rows:
                 continue
@@ -100,24 +107,44 @@ def remove_people(
                 problems += [problem[0]] if problem else []
         if release is not None:
             write_log(lake, day, lines, engine)
-    removed = Removed(tuple(lines), tuple(problems), found)
+    removed = Removed(tuple(lines), tuple(problems), former | found)
     for folder in activation_days(lake):
         removed.purge(folder)
     return removed
 
 
+def _audiences_of(lake: Lake, destination: Destination, configuration: Configuration) -> set[str]:
+    name = destination.destination_id
+    configured = {each.audience_id for each in configuration.audiences if name in each.destinations}
+    return configured | {audience for owner, audience in held_audiences(lake) if owner == name}
+
+
+def _former(lake: Lake, configuration: Configuration) -> Iterator[tuple[Destination, set[str]]]:
+    """What files are of and `destinations.yml` no longer has: destinations as they were, with the audiences of their
+    files. Of a format whose columns are free nothing is known any more; its files are searched like all others."""
+    from include.config.schema import Destination
+
+    now = {(each.destination_id, each.format_) for each in configuration.destinations}
+    former = defaultdict(set)
+    releases = [release / "activation" for release in sealed_releases(lake)]
+    for folder in [*activation_days(lake), *releases]:
+        for (name, audience_id), manifest in read_manifests(folder).items():
+            former[name, manifest["format"]].add(audience_id)
+    for (name, format_), audiences in former.items():
+        if (name, format_) not in now and format_ in formats() and not formats()[format_].columns_are_free:
+            yield Destination(id=name, format=format_), audiences
+
+
 def _rows_of_people(
-    lake: Lake,
     engine: duckdb.DuckDBPyConnection,
     day: date,
     destination: Destination,
+    audience_ids: set[str],
     configuration: Configuration,
-) -> dict[Pair, pa.Table]:
+) -> dict[Key, pa.Table]:
     """The rows by which a destination recognises the people, and nobody else whom it is sent, by audience."""
     name, layout = destination.destination_id, Layout.of(destination.layout)
-    configured = {each.audience_id for each in configuration.audiences if name in each.destinations}
-    held = {audience for owner, audience in held_audiences(lake) if owner == name}
-    audiences = tuple(sorted(configured | held))
+    audiences = tuple(sorted(audience_ids))
     if not audiences:
         return {}
     decide(engine, day, destination, audiences, configuration.privacy)
@@ -139,7 +166,7 @@ def _rows_of_people(
     )
     columns = ", ".join(identifier(each) for each in layout.columns)
     return {
-        (name, audience): engine.execute(
+        (name, audience, layout.columns): engine.execute(
             f"select {columns} from identified where audience_id = $audience "
             f"except select {columns} from others where audience_id = $audience order by all",
             {"audience": audience},
@@ -175,8 +202,6 @@ def _purge(
     engine: duckdb.DuckDBPyConnection, folder: Path, manifest: dict[str, Any], rows: pa.Table
 ) -> list[Path]:
     layout = layout_of(manifest)
-    if tuple(rows.column_names) != layout.columns:
-        return []
     engine.register("gone", rows)
     changed, counts = [], {}
     for action in ACTIONS:

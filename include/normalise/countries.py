@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gettext
+import unicodedata
 from functools import lru_cache
 
 import pycountry
@@ -45,7 +46,7 @@ LANGUAGES = ("cs", "da", "de", "es", "fi", "fr", "hu", "it", "nb_NO", "nl", "pl"
 def normalise_country(raw: str) -> tuple[str | None, str | None]:
     """The code of a country that is written as a code (two or three letters, or the number) or as a name, in English
     or one of `LANGUAGES`; and `unknown_country` when it is none."""
-    text = " ".join(raw.split()).casefold()
+    text = unicodedata.normalize("NFC", " ".join(raw.split())).casefold()
     code = ALIASES.get(text) or _by_standard(text) or _by_language().get(text)
     return code, None if code else "unknown_country"
 

@@ -22,8 +22,6 @@ DBT_PROJECT = PROJECT / "dbt_project"
 OUTCOME = "results.json"
 OPTIONS = ("--no-send-anonymous-usage-stats", "--no-use-colors", "--no-version-check")
 SIDES = ("cdp", "dmp", "bridge", "both", "ops")
-# In a path these would end a SQL string, or be taken for a pattern by DuckDB or a placeholder by dbt-duckdb.
-UNUSABLE_IN_PATHS = "'*?[]{}$%"
 # dbt puts one of these above what an error is about.
 HEADER = re.compile(r"\w+ Error( in \w+ \S+ \(.*\))?|\S+ failed, error:")
 TRACEBACK = "Traceback (most recent call last):"
@@ -172,7 +170,6 @@ def arguments_of(
     target: Path | None = None,
 ) -> list[str]:
     """A command of dbt with everything that it needs to run on a lake, whose folders are made."""
-    _refuse_unusable(lake.root)
     _make_folders(lake)
     given = {"memory_gb": gigabytes(settings().memory_limit)} | variables | {"lake": str(lake.root)}
     return [
@@ -210,13 +207,6 @@ def _make_folders(lake: Lake) -> None:
     lake.staged("any").parent.mkdir(parents=True, exist_ok=True)
     for side in SIDES:
         lake.table(side, "any").parent.mkdir(parents=True, exist_ok=True)
-
-
-def _refuse_unusable(root: Path) -> None:
-    unusable = sorted(set(str(root)) & set(UNUSABLE_IN_PATHS))
-    if unusable:
-        characters = " ".join(unusable)
-        raise StepFailed(f"dbt: the path of {root} has {characters} in it; choose another DATA folder")
 
 
 def _results(outcome: Path) -> tuple[NodeResult, ...]:

@@ -100,6 +100,14 @@ def test_a_missing_connection_fails_the_step():
         read_connection("nowhere")
 
 
+@pytest.mark.parametrize("name", ["it's", "data[1]", "a*"])
+def test_a_data_folder_that_sql_cannot_name_is_refused_at_once(run, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("TANDEM_DATA", str(tmp_path / name))
+    settings.cache_clear()
+    with pytest.raises(AirflowFailException, match=r"configure: the path of .* choose another DATA folder"):
+        call("open_run", DAY)
+
+
 @pytest.mark.parametrize(
     ("asked", "landed"),
     [(None, ["crm", "web"]), ([], ["crm", "web"]), (["web"], ["web"]), (["web", "crm"], ["crm", "web"])],

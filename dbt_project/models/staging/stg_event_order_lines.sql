@@ -66,7 +66,8 @@ final as (
         source_row,
         quantity,
         unit_price,
-        cast(quantity * unit_price as decimal(18, 4)) as amount,
+        -- What a browser says may be too large to be an amount.
+        try_cast(cast(quantity as decimal(19, 4)) * unit_price as decimal(18, 4)) as amount,
         occurred_at,
         landed_on,
         first_landed_on,

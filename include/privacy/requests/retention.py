@@ -67,6 +67,9 @@ def _expire_kind(
     time = row_time(kinds()[kind])
 
     is_old = f"{time} < timestamp '{oldest}'"
+    if kind == "consents":
+        # Who has refused has done so until they say otherwise; without it what they granted before would count again.
+        is_old += " and status = 'granted'"
 
     def rows(path: Path) -> str:
         return f"select {ROW} from {parquet(path)} where {is_old}"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from hashlib import sha256
+from pathlib import Path
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -119,3 +123,20 @@ def test_who_was_never_sent_is_removed_nowhere(sent: Activation, platform) -> No
 
 def test_without_a_release_there_is_nothing_to_remove(small: Activation) -> None:
     assert remove_people(small.lake, small.configure(DESTINATIONS), ["ann"]).lines == ()
+
+
+def test_files_of_a_destination_that_is_no_more_lose_the_person_too(small: Activation) -> None:
+    small.add(*(f"c{number}" for number in range(120)))
+    small.export(DAY, small.configure("- id: uid\n  format: uid2\n"))
+    small.release(DAY)
+    coded = b64encode(sha256(b"c7@example.com").digest()).decode()
+    assert len(files_of(small, coded)) == 4
+    removed = remove_people(small.lake, small.configure("- {id: out, columns: {mail: [emails]}}\n"), ["c7"])
+    assert [path.parts[0] for path in files_of(small, coded)] == ["published"] * 2
+    removed.purge(current_release(small.lake) / "activation")
+    assert files_of(small, coded) == []
+
+
+def files_of(small: Activation, text: str) -> list[Path]:
+    found = (path for path in small.lake.data.rglob("*.csv") if text in path.read_text())
+    return sorted(path.relative_to(small.lake.data) for path in found if not path.is_symlink())

@@ -181,6 +181,31 @@ def test_times_are_read_as_utc(customers, text, expected):
     assert [item["observed_at"] for item in customers.landed()] == [expected]
 
 
+def test_a_zone_is_of_its_own_row_alone(customers):
+    times = [
+        "10:00:00 Asia/Tokyo",
+        "00:30:00",
+        "10:00:00 CET",
+        "00:30:00",
+        "10:00:00+02",
+        "00:30:00",
+        "10:00:00 UTC",
+    ]
+    rows = (f"{number},2024-02-29 {time},,,\n" for number, time in enumerate(times))
+    customers.deliver(FILE, HEADER + "".join(rows))
+    customers.extract()
+    read = [f"{item['observed_at']:%H:%M}" for item in customers.landed()]
+    assert read == ["01:00", "00:30", "09:00", "00:30", "08:00", "00:30", "10:00"]
+
+
+def test_a_time_before_there_were_such_systems_is_set_apart(customers):
+    customers.deliver(FILE, HEADER + "1,1970-01-01,,,\n2,2024-01-01,,,\n")
+    assert (customers.extract().landed, customers.quarantined()[0]["reason"]) == (
+        1,
+        "out_of_range:observed_at",
+    )
+
+
 def test_an_expression_that_fails_on_one_row_does_not_fail_the_file(desk):
     desk.describe(
         kind="products", path="f.csv", format="csv",

@@ -17,7 +17,8 @@ def test_every_country_is_known_by_its_codes_and_its_names():
 
 @pytest.mark.parametrize(
     ("raw", "expected"),
-    [("UK", "GB"), ("U.S.A.", "US"), ("The  Netherlands", "NL"), ("Deutschland", "DE"), ("Espagne", "ES"), ("4", "AF")],
+    [("UK", "GB"), ("U.S.A.", "US"), ("The  Netherlands", "NL"), ("Deutschland", "DE"), ("Espagne", "ES"), ("4", "AF"),
+     ("O\u0308sterreich", "AT")],
 )  # fmt: skip
 def test_names_of_daily_use_and_of_other_languages_are_known(raw, expected):
     assert normalise_country(raw) == (expected, None)

@@ -151,6 +151,14 @@ def test_what_is_too_old_goes_and_is_counted(shop: Shop) -> None:
     assert expire(shop.lake, retention, shop.settings, date(2017, 12, 3)) == []
 
 
+def test_of_consents_only_what_was_granted_grows_too_old(shop: Shop) -> None:
+    assert set(shop.landed("consents", "status")) == {("granted",)}
+    shop.ask("objection", "loyalty_number", CARD[ANN], purpose="advertising")
+    shop.fulfil()
+    expire(shop.lake, Retention(consents=1), shop.settings, date(2018, 12, 1))
+    assert set(shop.landed("consents", "status")) == {("denied",)}
+
+
 def test_parts_of_a_run_and_erasures_exclude_each_other(shop: Shop) -> None:
     with (
         erasing(shop.lake),

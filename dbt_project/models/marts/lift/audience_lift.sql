@@ -115,8 +115,9 @@ summed as (
         count(*) filter (where is_control) as control,
         cast(sum(value) filter (where not is_control) as double) as treated_sum,
         cast(sum(value) filter (where is_control) as double) as control_sum,
-        cast(sum(value * value) filter (where not is_control) as double) as treated_squares,
-        cast(sum(value * value) filter (where is_control) as double) as control_squares,
+        -- Of two decimals of 18 digits the product has 18 as well, of larger ones 38.
+        cast(sum(cast(value as decimal(19, 4)) * value) filter (where not is_control) as double) as treated_squares,
+        cast(sum(cast(value as decimal(19, 4)) * value) filter (where is_control) as double) as control_squares,
         sum(days) / count(*) as mean_days,
     from measured
     group by audience_id, side, source, outcome

@@ -56,7 +56,7 @@ entries as (
 
 ),
 
-final as (
+named as (
 
     select
         customer_id,
@@ -67,6 +67,14 @@ final as (
         version_number,
     from entries
     where nullif(trim(entry.value), '') is not null
+
+),
+
+-- An age that a source writes down beside a birth date is out of date; features count their own.
+final as (
+
+    select * from named
+    where attribute <> 'age_years'
 
 )
 
