@@ -46,8 +46,8 @@ lint: $(READY) ## ruff for Python, sqlfluff for SQL
 audit: $(READY) ## known vulnerabilities of the packages in the lock; says so when there is no network to ask
 	@$(VENV)/bin/python -m tests.audit
 
-bench: $(READY) ## measure against the alternatives and write docs/benchmarks.md [SIZE=small|medium|large] [EVENTS=10|100]; CHECK=1: is the pipeline dearer than accepted?
-	@$(VENV)/bin/python -m include.benchmark $(if $(SIZE),--size "$(SIZE)") $(if $(EVENTS),--events "$(EVENTS)") $(if $(CHECK),--check)
+bench: $(READY) ## measure against the alternatives and write docs/benchmarks.md [TOPIC=] [SIZE=small|medium|large] [EVENTS=10|100]; CHECK=1: is the pipeline worse than accepted?
+	@$(VENV)/bin/python -m include.benchmark $(if $(TOPIC),--topic "$(TOPIC)") $(if $(SIZE),--size "$(SIZE)") $(if $(EVENTS),--events "$(EVENTS)") $(if $(CHECK),--check)
 
 report: $(READY) ## where the report of the current release lies
 	@$(RUN) report --data "$(DATA)"

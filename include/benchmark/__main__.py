@@ -1,63 +1,58 @@
 """What `make bench` calls: `python -m include.benchmark [--size small|medium|large] [--events 10|100] [--topic name]`
-measures and writes docs/benchmarks.md; `--check` measures the whole pipeline alone and fails when it is dearer than was
-accepted; `python -m include.benchmark <topic> <variant> <folder>` is one measured process."""
+measures, keeps what it measured and writes docs/benchmarks.md; `--try` keeps nothing; `--page` writes the page from
+what is kept; `--check` measures the whole pipeline alone and fails when it is worse than accepted, `--accept` accepts
+it; `python -m include.benchmark <topic> <variant> <folder>` is one measured process."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import sys
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 
+from include.benchmark.topics import TOPICS, topic
 from include.settings import PROJECT
 
-# One module of this package each, with a TOPIC.
-TOPICS = (
-    "segment_json",
-    "sessions",
-    "profiles",
-    "stitching",
-    "linking",
-    "learning",
-    "audiences",
-    "lookalikes",
-    "reach",
-)
 PIPELINE = "pipeline"
 PREPARE, DIGEST, TELL = "prepare", "digest", "tell"
-PAGE = PROJECT / "docs" / "benchmarks.md"
 
 
 def main(arguments: list[str]) -> int:
     if arguments and arguments[0] in TOPICS:
         return _run_variant(*arguments)
     options = _parse(arguments)
+    if options.page:
+        return _write_page()
     if options.check or options.accept or options.topic == PIPELINE:
         return _measure_pipeline(options)
-    from include.benchmark.harness import describe_machine, measure, page
-
-    machine, sections = describe_machine(), []
-    print(machine, flush=True)
     for name in [options.topic] if options.topic else TOPICS:
-        topic = _topic(name)
-        size = topic.sizes[options.size]
-        with tempfile.TemporaryDirectory(prefix="tandem-bench-", dir=options.folder) as folder:
-            costs = measure(topic, Path(folder), size, options.repeats)
-        sections.append(page(topic, costs, size, options.repeats))
-        print("\n" + sections[-1], flush=True)
-    if not options.topic:
-        _measure_pipeline(options)
-        PAGE.write_text(_page(machine, sections))
-        print(f"written to {PAGE.relative_to(PROJECT)}")
-    return 0
+        _measure_topic(name, options)
+    return 0 if options.topic else _measure_pipeline(options)
+
+
+def _measure_topic(name: str, options: argparse.Namespace) -> None:
+    """Measure a topic, keep the result in the place of the one before, and write the page."""
+    from include.benchmark.harness import measure
+    from include.benchmark.page import section
+    from include.benchmark.results import Occasion, Result, keep
+
+    chosen, occasion = topic(name), Occasion.now()
+    size = chosen.sizes[options.size]
+    print(f"{name}: {size:,} rows; {occasion}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="tandem-bench-", dir=options.folder) as folder:
+        costs = measure(chosen, Path(folder), size, options.repeats)
+    result = Result(size, options.repeats, occasion, costs)
+    print("\n" + section(chosen, result), flush=True)
+    if not options.is_trial:
+        print(f"kept: {keep(name, result).relative_to(PROJECT)}")
+        _write_page()
 
 
 def _measure_pipeline(options: argparse.Namespace) -> int:
-    """Measure the whole pipeline and hold it against what was accepted of its size. Returns 1 when `--check` is asked
-    for and something is dearer."""
+    """Measure the whole pipeline and hold it against what was accepted of its size; the page shows what is accepted.
+    Returns 1 when `--check` is asked for and something is worse."""
     from include.benchmark import pipeline
     from include.benchmark.pipeline_page import section
 
@@ -67,55 +62,38 @@ def _measure_pipeline(options: argparse.Namespace) -> int:
         measured = pipeline.measure(Path(folder), size, lambda line: print(line, flush=True), options.resume)
     print("\n" + section({size: measured}))
     before = pipeline.accepted().get(size)
-    dearer = pipeline.dearer(measured, before) if before else []
+    worse = pipeline.dearer(measured, before) if before else []
     print(
-        "\n".join(dearer)
-        or ("no step is dearer than accepted" if before else "nothing is accepted of this size")
+        "\n".join(worse)
+        or ("nothing is worse than accepted" if before else "nothing is accepted of this size")
     )
     if options.accept:
         print(f"accepted: {pipeline.accept(measured, size).relative_to(PROJECT)}")
-    return 1 if options.check and dearer else 0
+        _write_page()
+    elif not options.check:
+        print("--accept takes it to the page")
+    return 1 if options.check and worse else 0
 
 
-def _run_variant(topic: str, variant: str, folder: str, size: str = "") -> int:
-    inputs, output = Path(folder) / "inputs", Path(folder) / "output"
-    if variant == PREPARE:
-        _topic(topic).prepare(inputs, int(size))
-    elif variant == DIGEST:
-        print(json.dumps({variant: _topic(topic).digest(output)}))
-    elif variant == TELL:
-        print(json.dumps({variant: _topic(topic).tell(output)}))
-    else:
-        print(json.dumps({"rows": _topic(topic).variant(variant).run(inputs, output)}))
+def _write_page() -> int:
+    from include.benchmark import page
+
+    page.write()
+    print(f"written: {page.PAGE.relative_to(PROJECT)}", flush=True)
     return 0
 
 
-def _topic(name: str):
-    return importlib.import_module(f"include.benchmark.{name}").TOPIC
-
-
-def _page(machine: str, sections: list[str]) -> str:
-    """The page, with the whole pipeline as it was accepted of each size."""
-    from include.benchmark import pipeline
-    from include.benchmark.pipeline_page import PICTURE, section, write_picture
-
-    sizes = pipeline.accepted()
-    write_picture(sizes, PAGE.with_name(PICTURE))
-    return "\n".join(
-        [
-            "# Benchmarks",
-            "",
-            "`make bench` writes this page. Every variant is a whole process, start-up included, on two threads; they"
-            " run in turns.",
-            "CPU is user and system time of the process. On a machine that does other work besides, seconds grow and"
-            " ratios stay about the same.",
-            "",
-            machine,
-            "",
-            section(sizes),
-            *sections,
-        ]
-    )
+def _run_variant(name: str, variant: str, folder: str, size: str = "") -> int:
+    inputs, output = Path(folder) / "inputs", Path(folder) / "output"
+    if variant == PREPARE:
+        topic(name).prepare(inputs, int(size))
+    elif variant == DIGEST:
+        print(json.dumps({variant: topic(name).digest(output)}))
+    elif variant == TELL:
+        print(json.dumps({variant: topic(name).tell(output)}))
+    else:
+        print(json.dumps({"rows": topic(name).variant(variant).run(inputs, output)}))
+    return 0
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -123,10 +101,16 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--size", choices=["small", "medium", "large"], default="medium")
     parser.add_argument("--events", type=int, choices=[10, 100], default=10, help="of each customer, about")
     topics = (*TOPICS, PIPELINE)
-    parser.add_argument("--topic", choices=topics, help="this one only; the page is not written then")
+    parser.add_argument("--topic", choices=topics, help="this one only")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where the data is made, the system's own when not given")
-    parser.add_argument("--check", action="store_true", help="fail when the pipeline is dearer than accepted")
+    parser.add_argument(
+        "--page", action="store_true", help="measure nothing, write the page from what is kept"
+    )
+    parser.add_argument(
+        "--try", action="store_true", dest="is_trial", help="say what was measured and keep nothing"
+    )
+    parser.add_argument("--check", action="store_true", help="fail when the pipeline is worse than accepted")
     parser.add_argument("--accept", action="store_true", help="accept what is measured of the pipeline")
     parser.add_argument(
         "--resume", action="store_true", help="with --folder: measure of the pipeline what is missing"

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
 
+from include.benchmark.process import run
 from include.settings import settings
 
 
 @dataclass(frozen=True)
 class Variant:
     """One way to do the job: `run` takes the folder of the inputs and a folder of its own to write to, and returns
-    how many rows it wrote. Variants of the same `rows` group must write the same number."""
+    how many rows it wrote. Variants of the same `rows` group must write the same number. What does another job than
+    before gets another name, so that what is kept of the old one is not shown for it."""
 
     name: str
     text: str
@@ -68,13 +67,16 @@ class Topic:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one process took, as the operating system counted: user and system CPU seconds, wall seconds, the peak
-    of its resident memory in bytes; and the `rows` it says it wrote, with their `digest` and what is `told` of them."""
+    """What one process took: CPU and wall seconds, the peak of its resident memory, and what it read and wrote, in
+    bytes, None where that was not counted; and the `rows` it says it wrote, with their `digest` and what is `told` of
+    them."""
 
     cpu: float
     wall: float
     memory: int
     rows: int
+    read: int | None = None
+    written: int | None = None
     digest: str = ""
     told: str = ""
 
@@ -125,20 +127,14 @@ def write_rows(connection: duckdb.DuckDBPyConnection, query: str, output: Path) 
 def _run(topic: Topic, variant: Variant, folder: Path) -> Cost:
     output = folder / "output"
     output.mkdir()
-    command = [sys.executable, "-m", "include.benchmark", topic.name, variant.name, str(folder)]
-    began = time.monotonic()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        answer = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.monotonic() - began
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed with exit code {process.returncode}")
+    usage = run(
+        [sys.executable, "-m", "include.benchmark", topic.name, variant.name, str(folder)], listens=True
+    )
     digest = _asked(topic, "digest", folder) if topic.digest else ""
     told = _asked(topic, "tell", folder) if topic.tell else ""
     _remove(output)
-    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return Cost(usage.ru_utime + usage.ru_stime, wall, peak, json.loads(answer)["rows"], digest, told)
+    rows = json.loads(usage.output)["rows"]
+    return Cost(usage.cpu, usage.wall, usage.peak, rows, usage.read, usage.written, digest, told)
 
 
 def _asked(topic: Topic, what: str, folder: Path) -> str:
@@ -155,64 +151,10 @@ def _remove(folder: Path) -> None:
 
 
 def _median(costs: list[Cost]) -> Cost:
-    return Cost(
-        cpu=statistics.median(cost.cpu for cost in costs),
-        wall=statistics.median(cost.wall for cost in costs),
-        memory=int(statistics.median(cost.memory for cost in costs)),
-        rows=costs[0].rows,
-        digest=costs[0].digest,
-        told=costs[0].told,
-    )
+    def median(name: str) -> float | None:
+        found = [value for cost in costs if (value := getattr(cost, name)) is not None]
+        return statistics.median(found) if found else None
 
-
-def page(topic: Topic, costs: dict[str, Cost], size: int, repeats: int) -> str:
-    """The figures of a topic as Markdown: one table of the variants, one of the ratios."""
-    lines = [
-        f"## {topic.title}",
-        "",
-        topic.text,
-        "",
-        f"{size:,} rows, medians of {repeats} runs in turns.",
-        "",
-        "| variant | | CPU s | wall s | peak memory MB | rows written |",
-        "|---|---|--:|--:|--:|--:|",
-    ]
-    for variant in topic.variants:
-        cost = costs[variant.name]
-        text = f"{variant.text}: {cost.told}" if cost.told else variant.text
-        lines.append(
-            f"| `{variant.name}` | {text} | {cost.cpu:.1f} | {cost.wall:.1f} | {cost.memory / 1e6:,.0f}"
-            f" | {cost.rows:,} |"
-        )
-    lines += ["", "| CPU ratio | measured | target |", "|---|--:|--:|"]
-    for ratio in topic.ratios:
-        measured = ratio.measured(costs)
-        lines.append(f"| {ratio.text} | {measured:.2f} | {_target(ratio, measured)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _target(ratio: Ratio, measured: float) -> str:
-    if ratio.at_most is not None:
-        return f"at most {ratio.at_most}: {'reached' if measured <= ratio.at_most else 'missed'}"
-    if ratio.at_least is not None:
-        return f"at least {ratio.at_least}: {'reached' if measured >= ratio.at_least else 'missed'}"
-    return ""
-
-
-def describe_machine() -> str:
-    """One line: processor, cores, memory, system and versions."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return (
-        f"{_processor()}, {os.cpu_count()} cores, {memory / 1e9:.0f} GB, {platform.system()}"
-        f" {platform.machine()}, Python {platform.python_version()}, DuckDB {duckdb.__version__},"
-        f" load {os.getloadavg()[0]:.1f} at the start"
-    )
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    seconds = {name: round(median(name), 2) for name in ("cpu", "wall")}
+    moved = {name: None if (value := median(name)) is None else int(value) for name in ("read", "written")}
+    return replace(costs[0], **seconds, memory=int(median("memory")), **moved)

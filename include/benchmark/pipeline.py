@@ -18,6 +18,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from include.benchmark.limit import Limit
+from include.benchmark.results import Occasion
 from include.benchmark.steps import (
     ENVIRONMENT,
     MODELS,
@@ -55,7 +56,8 @@ ENGINE_AT_MOST, LEARNING_AT_MOST, STARTING_AT_MOST, DAILY_AT_MOST, GROWTH_AT_MOS
 @dataclass(frozen=True)
 class Measured:
     """One size. CPU and wall of `first` and `daily`, the costs of the two runs, are multiples of the limit's CPU;
-    `starts` are CPU seconds of a process that starts and does nothing, by kind, and of Airflow by itself."""
+    `starts` are CPU seconds of a process that starts and does nothing, by kind, and of Airflow by itself. `day` and
+    `commit` are empty where it is not known when and of what code it was measured."""
 
     customers: int
     machine: str
@@ -64,6 +66,8 @@ class Measured:
     first: tuple[Cost, ...]
     daily: tuple[Cost, ...] = ()
     events: int = 10
+    day: str = ""
+    commit: str = ""
 
     def by_step(self, costs: tuple[Cost, ...], is_learned: bool | None = None) -> dict[str, float]:
         """What each step takes beyond what its processes take to start, in limits; of what is learned only, or of all
@@ -117,10 +121,9 @@ def measure(folder: Path, size: str, tell: Callable[[str], None], resume: bool =
 
     With `resume` the folder may hold what was measured before. Raises RuntimeError when a part fails.
     """
-    from include.benchmark.harness import describe_machine
     from include.benchmark.learning_inputs import DAY
 
-    machine = describe_machine()
+    occasion = Occasion.now()
     make_company(folder, *SIZES[size])
     for is_daily in (False, True):
         for cost in measure_steps(folder, is_daily=is_daily, resume=resume):
@@ -130,7 +133,7 @@ def measure(folder: Path, size: str, tell: Callable[[str], None], resume: bool =
     day = DAY + timedelta(days=1)
     starts = {kind: spawn(folder, day, "start", kind).cpu for kind in STARTS}
     starts["airflow"] = _airflow(folder, day)
-    (folder / "starts.json").write_text(json.dumps({"machine": machine, "starts": starts}))
+    (folder / "starts.json").write_text(json.dumps({"occasion": asdict(occasion), "starts": starts}))
     return read_measured(folder, *SIZES[size])
 
 
@@ -138,6 +141,7 @@ def read_measured(folder: Path, customers: int, events: int = 10) -> Measured:
     """What was measured below a folder, in multiples of its limit."""
     limit = Limit(**json.loads((folder / "limit.json").read_text()))
     started = json.loads((folder / "starts.json").read_text())
+    occasion = Occasion(**started["occasion"])
 
     def in_limits(name: str) -> tuple[Cost, ...]:
         path = folder / name
@@ -146,12 +150,14 @@ def read_measured(folder: Path, customers: int, events: int = 10) -> Measured:
     starts = {kind: round(seconds, 2) for kind, seconds in started["starts"].items()}
     return Measured(
         customers,
-        started["machine"],
+        f"{occasion.machine}, load {occasion.load:.1f} at the start",
         limit,
         starts,
         in_limits("costs.jsonl"),
         in_limits("daily.jsonl"),
         events,
+        occasion.day,
+        occasion.commit,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 from include.benchmark.pipeline import (
     DAILY_AT_MOST,
@@ -15,6 +14,7 @@ from include.benchmark.pipeline import (
     STARTING_AT_MOST,
     Measured,
 )
+from include.benchmark.results import dated
 from include.benchmark.steps import STEPS, Cost
 
 PICTURE = "benchmarks.svg"
@@ -43,7 +43,7 @@ more of the limit than was accepted (`include/benchmark/accepted/`); `--accept` 
 def section(measured: dict[str, Measured]) -> str:
     """The figures of all sizes, the smallest first, as Markdown."""
     lines = ["## The whole pipeline", "", TEXT, "", f"![CPU of each step in limits]({PICTURE})", ""]
-    lines += [f"- {size}: {_says(each)}" for size, each in measured.items()]
+    lines += [f"- {size}{_accepted(each)}: {_says(each)}" for size, each in measured.items()]
     lines += ["", *_steps_table(measured), "", *_targets(measured)]
     for each in measured.values():
         lines += ["", f"### Parts at {_whom(each)}", "", *_parts_table(each)]
@@ -59,6 +59,10 @@ def _pairs(measured: dict[str, Measured]) -> Iterator[tuple[str, Measured, Measu
     for (small, smaller), (large, larger) in pairwise(measured.items()):
         if smaller.events == larger.events:
             yield f"{small} to {large}", smaller, larger
+
+
+def _accepted(measured: Measured) -> str:
+    return f", accepted {dated(measured.day, measured.commit)}" if measured.day else ""
 
 
 def _says(measured: Measured) -> str:
@@ -153,8 +157,8 @@ def _row(cost: Cost, limit: float) -> str:
     )
 
 
-def write_picture(measured: dict[str, Measured], path: Path) -> None:
-    """Draw each step's CPU in limits, a bar for each size: the engine's and, beside it, what is learned."""
+def picture(measured: dict[str, Measured]) -> str:
+    """Each step's CPU in limits as SVG, a bar for each size: the engine's and, beside it, what is learned."""
     from include.report.charts import ROW, Bar, bars
 
     rows = []
@@ -169,7 +173,7 @@ def write_picture(measured: dict[str, Measured], path: Path) -> None:
         " what is learned is orange"
     )
     height = len(rows) * ROW + 2 * MARGIN
-    path.write_text(
+    return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}">'
         f'<style>{STYLE}</style><rect class="ground" width="100%" height="100%"/>'
         f'<svg x="{MARGIN}" y="{MARGIN}" width="{WIDTH - 2 * MARGIN}" height="{height}">'

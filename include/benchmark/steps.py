@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +18,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
-from include.settings import PROJECT, settings
+from include.benchmark.process import run, transferred
+from include.settings import settings
 
 STEPS = ("extract", "stage", "resolve", "unify", "learn", "segment", "expand", "publish")
 MODELS, GATE = "models", "gate"
@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
     for cost in costs:
         sys.stdout.write(_row(cost) + "\n")
         sys.stdout.flush()
-    from include.benchmark.harness import describe_machine
+    from include.benchmark.results import describe_machine
 
     path = _costs_file(options.folder, options.daily)
     path.with_suffix(".md").write_text(
@@ -171,27 +171,13 @@ def spawn(folder: Path, day: date | None, step: str, part: str) -> Cost:
 
 def cost_of(command: list[str], environment: dict[str, str]) -> Cost:
     """What a command and all processes below it took. Raises RuntimeError when it fails."""
-    began = time.monotonic()
-    process = subprocess.Popen(command, cwd=PROJECT, env=environment)
-    # It has ended, and its counters are there until it is waited for.
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    read, written = _transferred(process.pid)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed with exit code {process.returncode}")
-    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) // MEBIBYTE
-    cpu = usage.ru_utime + usage.ru_stime
-    return Cost("", "", cpu, time.monotonic() - began, peak, read=read, written=written)
+    usage = run(command, environment)
+    moved = _in_mebibytes(usage.read, usage.written)
+    return Cost("", "", usage.cpu, usage.wall, usage.peak // MEBIBYTE, None, *moved)
 
 
-def _transferred(process: int | str) -> tuple[int | None, int | None]:
-    """The MiB that a process has read and written, where the system (Linux) tells."""
-    counters = Path(f"/proc/{process}/io")
-    if not counters.exists():
-        return None, None
-    found = dict(line.split(": ") for line in counters.read_text().splitlines())
-    return int(found["rchar"]) // MEBIBYTE, int(found["wchar"]) // MEBIBYTE
+def _in_mebibytes(*moved: int | None) -> tuple[int | None, ...]:
+    return tuple(None if each is None else each // MEBIBYTE for each in moved)
 
 
 def _run_part(folder: Path, day: date, step: str, part: str) -> int:
@@ -298,7 +284,15 @@ def _watch(path: Path, step: str) -> Callable[[object], None]:
     tests: list[Cost] = []
 
     def now() -> Cost:
-        return Cost(step, "", time.process_time(), time.monotonic(), _peak(), None, *_transferred("self"))
+        return Cost(
+            step,
+            "",
+            time.process_time(),
+            time.monotonic(),
+            _peak(),
+            None,
+            *_in_mebibytes(*transferred("self")),
+        )
 
     def watch(event) -> None:
         if event.info.name == "NodeStart":

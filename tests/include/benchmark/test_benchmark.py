@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 
 import pytest
 
 from include.benchmark import segment_json
-from include.benchmark.harness import Cost, Ratio, measure, page
+from include.benchmark.harness import Cost, Ratio, measure
 from include.benchmark.segment_events import write_events
 
 TOPIC = segment_json.TOPIC
@@ -19,18 +20,15 @@ def test_every_way_to_read_segment_lines_writes_the_same_rows(tmp_path):
         "read_json": 2000, "tandem": 2000, "tandem_bad": 1996, "orjson": 2000, "tandem_grown": 8000,
     }  # fmt: skip
     assert all(cost.cpu > 0 and cost.memory > 10_000_000 for cost in costs.values())
+    if sys.platform == "linux":  # elsewhere the system does not tell
+        lines = (tmp_path / "bench" / "inputs" / "good.jsonl").stat().st_size
+        assert all(cost.read > lines and cost.written > 10_000 for cost in costs.values())
 
 
 def test_variants_that_write_different_rows_fail_the_benchmark(tmp_path):
     variants = [replace(TOPIC.variant(name), rows="all") for name in ("read_json", "tandem_bad")]
     with pytest.raises(RuntimeError, match=r"group 'all' wrote \[1996, 2000\] rows"):
         measure(replace(TOPIC, variants=tuple(variants)), tmp_path / "bench", size=2000, repeats=1)
-
-
-def test_a_page_says_which_target_is_missed():
-    costs = {v.name: Cost(cpu=1.0, wall=1.0, memory=1, rows=1) for v in TOPIC.variants}
-    text = page(TOPIC, costs | {"tandem": Cost(3.0, 1.0, 1, 1)}, 10, 1)
-    assert "| Tandem over `read_json`, good lines | 3.00 | at most 2.0: missed |" in text
 
 
 def test_what_both_need_to_start_is_counted_of_neither():

@@ -14,7 +14,7 @@ import pytest
 
 from include.benchmark.limit import Limit, read_and_sort
 from include.benchmark.pipeline import Measured, accept, accepted, dearer, read_measured
-from include.benchmark.pipeline_page import section, write_picture
+from include.benchmark.pipeline_page import picture, section
 from include.benchmark.steps import Cost, cost_of
 from include.extract.kinds import kinds
 from include.lake import Lake
@@ -105,14 +105,16 @@ def test_the_accepted_benchmark_of_the_project_is_whole() -> None:
 
 def test_measured_seconds_become_multiples_of_the_limit(tmp_path: Path) -> None:
     (tmp_path / "limit.json").write_text(json.dumps({"rows": 7, "cpu": 2.0, "wall": 3.0}))
-    (tmp_path / "starts.json").write_text(json.dumps({"machine": "m", "starts": STARTS}))
+    occasion = {"day": "2026-11-28", "commit": "abc", "machine": "m", "load": 0.5}
+    (tmp_path / "starts.json").write_text(json.dumps({"occasion": occasion, "starts": STARTS}))
     cost = {"step": "extract", "part": "crm", "cpu": 5.0, "wall": 6.0, "peak": 9, "inputs": 1.0}
     (tmp_path / "costs.jsonl").write_text(json.dumps(cost) + "\n")
     run = read_measured(tmp_path, 10)
     assert run.first == (Cost("extract", "crm", 2.5, 3.0, 9, 0.5),) and run.daily == ()
+    assert (run.machine, run.day, run.commit) == ("m, load 0.5 at the start", "2026-11-28", "abc")
 
 
-def test_the_page_says_what_is_reached_and_missed_and_has_a_picture(tmp_path: Path) -> None:
+def test_the_page_says_what_is_reached_and_missed_and_has_a_picture() -> None:
     sizes = {
         "small": measured(),
         "medium": measured(rows=10_000, cpu=100.0, stg_events=12.0, stage_models=14.6),
@@ -122,8 +124,7 @@ def test_the_page_says_what_is_reached_and_missed_and_has_a_picture(tmp_path: Pa
     assert "| learning, in limits | medium | 2.7 | at most 12: reached |" in text
     assert "| extract to publish without learning, in limits | medium | 17.1 | at most 12: missed |" in text
     assert "| stage | `stg_events` | 1200.0 | 12.00 |" in text
-    write_picture(sizes, tmp_path / "picture.svg")
-    drawn = ElementTree.parse(tmp_path / "picture.svg").getroot()
+    drawn = ElementTree.fromstring(picture(sizes))
     texts = [each.text for each in drawn.iter() if each.tag.endswith("text")]
     assert "stage, 10,000 × 10" in texts and "14.5 limits" in texts
 
