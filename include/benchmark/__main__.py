@@ -55,6 +55,7 @@ def _measure_pipeline(options: argparse.Namespace) -> int:
     Returns 1 when `--check` is asked for and something is worse."""
     from include.benchmark import pipeline
     from include.benchmark.pipeline_page import section
+    from include.benchmark.regressions import regressions
 
     size = options.size if options.events == 10 else f"{options.size}-{options.events}"
     kept = options.folder / f"pipeline-{size}" if options.folder else None
@@ -62,7 +63,7 @@ def _measure_pipeline(options: argparse.Namespace) -> int:
         measured = pipeline.measure(Path(folder), size, lambda line: print(line, flush=True), options.resume)
     print("\n" + section({size: measured}))
     before = pipeline.accepted().get(size)
-    worse = pipeline.dearer(measured, before) if before else []
+    worse = regressions(measured, before) if before else []
     print(
         "\n".join(worse)
         or ("nothing is worse than accepted" if before else "nothing is accepted of this size")

@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -41,9 +41,6 @@ SIZES = {
     for name, customers in (("small", 10_000), ("medium", 100_000), ("large", 1_000_000))
 }
 ACCEPTED = Path(__file__).with_name("accepted")
-# What a step, model or task may be dearer than accepted before a check says so: by a quarter, and by half of the
-# limit, below which a process's CPU is mostly chance.
-TOLERANCE, LEAST = 0.25, 0.5
 ENGINE_AT_MOST, LEARNING_AT_MOST, STARTING_AT_MOST, DAILY_AT_MOST, GROWTH_AT_MOST = (
     12.0,
     12.0,
@@ -220,32 +217,3 @@ def accepted(folder: Path = ACCEPTED) -> dict[str, Measured]:
             }
             found[size] = Measured(**(content | runs | {"limit": Limit(**content["limit"])}))
     return found
-
-
-def dearer(measured: Measured, before: Measured) -> list[str]:
-    """A line for each step, model and task that takes more than was accepted of it, by TOLERANCE and LEAST."""
-    found = []
-    for run in ("first", "daily"):
-        now, then = getattr(measured, run), getattr(before, run)
-        if not then:
-            continue
-        found += _dearer(f"{run}: ", measured.by_step(now), before.by_step(then))
-        found += _dearer(f"{run}: ", _by_part(now), _by_part(then))
-    return found
-
-
-def _by_part(costs: Iterable[Cost]) -> dict[str, float]:
-    """Models and tasks alone. How many tests there are is in their name, and changes."""
-    return {
-        f"{cost.step}, {'tests' if cost.part.endswith(' tests') else cost.part}": cost.cpu
-        for cost in costs
-        if cost.part != MODELS
-    }
-
-
-def _dearer(head: str, now: dict[str, float], then: dict[str, float]) -> list[str]:
-    return [
-        f"{head}{name} takes {cost:.2f} limits, accepted are {then.get(name, 0.0):.2f}"
-        for name, cost in now.items()
-        if cost > then.get(name, 0.0) * (1 + TOLERANCE) and cost > then.get(name, 0.0) + LEAST
-    ]

@@ -37,8 +37,10 @@ is measured by processes that start and do nothing, taken off the parts, and tol
 Airflow, which starts each once and dbt for each of its calls. That is the CPU of the one process of `dags test`: Celery
 and Kubernetes start Python, with what a task imports, anew for each of the tasks, which comes on top of it.
 
-`python -m include.benchmark --check --size small` measures again and fails when a step, model or task takes a quarter
-more of the limit than was accepted (`include/benchmark/accepted/`); `--accept` accepts what is measured."""
+`python -m include.benchmark --check --size small` measures again and names each step, model and task that takes a
+quarter more CPU, in limits, than was accepted (`include/benchmark/accepted/`), needs a quarter more memory, moves a
+quarter more bytes or is not there any more, beyond what is chance: up to a CPU second, 128 MiB of memory and 64 MiB
+moved. `--accept` accepts what is measured."""
 
 
 def section(measured: dict[str, Measured]) -> str:

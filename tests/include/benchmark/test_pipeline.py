@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from include.benchmark.limit import Limit, read_and_sort
-from include.benchmark.pipeline import Measured, accept, accepted, dearer, read_measured
+from include.benchmark.pipeline import Measured, accept, accepted, read_measured
 from include.benchmark.pipeline_page import picture, section
 from include.benchmark.steps import Cost, cost_of
 from include.extract.kinds import kinds
@@ -60,30 +60,6 @@ def test_growth_is_of_the_work_over_that_of_the_rows() -> None:
         larger, first=(*larger.first[:1], replace(larger.first[1], cpu=31.8), *larger.first[2:])
     )
     assert dearer_model.growth(replace(measured(), starts=larger.starts))["stage"] == pytest.approx(3.0)
-
-
-def test_a_check_names_the_step_and_the_model_that_got_dearer() -> None:
-    now = measured(stg_events=12.0, stage_models=14.6)
-    assert dearer(replace(now, daily=()), measured()) == [
-        "first: stage takes 14.00 limits, accepted are 10.00",
-        "first: stage, stg_events takes 12.00 limits, accepted are 8.00",
-    ]
-
-
-def test_a_check_bites_on_a_model_that_is_new_and_on_the_daily_run() -> None:
-    assert dearer(measured(stg_new=0.6), measured()) == [
-        "first: stage, stg_new takes 0.60 limits, accepted are 0.00"
-    ]
-    slower = replace(measured(), daily=(replace(measured().daily[0], cpu=3.0),))
-    assert dearer(slower, measured()) == [
-        "daily: extract takes 2.80 limits, accepted are 1.00",
-        "daily: extract, crm takes 3.00 limits, accepted are 1.20",
-    ]
-
-
-def test_a_check_lets_pass_what_chance_does() -> None:
-    assert dearer(measured(), measured()) == []
-    assert dearer(measured(stg_events=9.9, stage_models=12.0, stg_new=0.4), measured()) == []
 
 
 def test_what_is_accepted_is_read_back_the_same(tmp_path: Path) -> None:
