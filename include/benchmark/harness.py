@@ -6,7 +6,7 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -122,6 +122,29 @@ def write_rows(connection: duckdb.DuckDBPyConnection, query: str, output: Path) 
         f"copy ({query}) to '{output / 'rows.parquet'}' (format parquet, compression zstd)"
     ).fetchone()
     return rows
+
+
+def digest_rows(files: Iterable[Path], columns: Sequence[str]) -> str:
+    """A digest of some columns of Parquet files, as texts: the same for the same rows in any order, and for entries of
+    maps in any order. Empty where there are no such files or columns: then the files are no result of the job."""
+    listed = [str(path) for path in files]
+    if not listed:
+        return ""
+    with duckdb.connect() as connection:
+        rows = f"read_parquet({listed}, hive_partitioning = false)"
+        kinds = dict(
+            connection.execute(f"select column_name, column_type from (describe from {rows})").fetchall()
+        )
+        if not set(columns) <= set(kinds):
+            return ""
+        texts = [
+            f"cast({f'list_sort(map_entries({name}))' if kinds[name].startswith('MAP') else name} as varchar)"
+            for name in columns
+        ]
+        (total,) = connection.execute(
+            f"select sum(cast(hash({', '.join(texts)}) as hugeint)) from {rows}"
+        ).fetchone()
+    return str(total)
 
 
 def _run(topic: Topic, variant: Variant, folder: Path) -> Cost:

@@ -95,7 +95,7 @@ def _read(event: dict, line: bytes) -> tuple:
         if value is None and get(key) is not None
     ]
     url = page.get("url")
-    consent = (context.get("consent") or {}).get("categoryPreferences")
+    consent = _text((context.get("consent") or {}).get("categoryPreferences"))
     return (
         _text(get("messageId")) or "md5:" + hashlib.md5(line.rstrip(), usedforsecurity=False).hexdigest(),
         kind,
@@ -120,7 +120,7 @@ def _read(event: dict, line: bytes) -> tuple:
         _text(campaign.get("name")),
         _text(campaign.get("term")),
         _text(campaign.get("content")),
-        _text(consent),
+        consent.lower() if consent and consent.startswith("{") else None,
         _text(get("properties")),
         _text(traits),
         occurred,
