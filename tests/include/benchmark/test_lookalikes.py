@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,11 +13,26 @@ from include.benchmark.planted_tastes import TASTES, compare_with_truth
 KEY = b"k" * 32
 
 
-def test_every_visitor_is_scored_by_the_task_and_by_the_bare_model(tmp_path):
-    costs = measure(replace(lookalikes.TOPIC), tmp_path / "bench", size=8000, repeats=1)
+def test_every_visitor_is_scored_alike_by_the_task_and_by_the_bare_model(tmp_path):
+    costs = measure(lookalikes.TOPIC, tmp_path / "bench", size=8000, repeats=1)
     assert {name: cost.rows for name, cost in costs.items()} == {
-        "lookalikes": 8000, "bare_model": 8000, "lookalikes_quarter": 2000, "start": 0,
+        "lookalikes": 8000, "bare_model": 8000, "logistic": 8000, "boosting": 8000, "lookalikes_quarter": 2000,
+        "start": 0,
     }  # fmt: skip
+    assert costs["lookalikes"].digest == costs["bare_model"].digest != ""
+    assert costs["logistic"].digest == costs["boosting"].digest == costs["start"].digest == ""
+
+
+def test_plain_pipelines_find_the_seeds_likes_as_the_task_does(tmp_path):
+    """The seed is drawn of those who have the first feature: whoever has it is more alike to all three."""
+    lookalikes.prepare(tmp_path / "inputs", 8000)
+    first = pd.read_parquet(tmp_path / "inputs" / "features.parquet", columns=["visitor_id", "feature"])
+    has_it = first["feature"].eq("category:000").groupby(first["visitor_id"]).any().to_numpy()
+    assert 500 < has_it.sum() < 1500
+    for name, file in (("lookalikes", "scores"), ("logistic", "logistic"), ("boosting", "boosting")):
+        lookalikes.TOPIC.variant(name).run(tmp_path / "inputs", tmp_path / name)
+        scores = np.load(tmp_path / name / f"{file}.npy")
+        assert np.median(scores[has_it]) > np.quantile(scores[~has_it], 0.95)
 
 
 def test_members_are_held_against_the_truth_about_strangers_and_against_an_oracle():
