@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 from contextlib import nullcontext
@@ -27,12 +28,15 @@ def main(arguments: list[str]) -> int:
         return _write_page()
     if options.check or options.accept or options.topic == PIPELINE:
         return _measure_pipeline(options)
-    for name in [options.topic] if options.topic else TOPICS:
-        _measure_topic(name, options)
-    return 0 if options.topic else _measure_pipeline(options)
+    if options.topic:
+        return _measure_topic(options.topic, options)
+    for name in TOPICS:
+        # In a process of its own: the peak memory of a process counts that of the one that started it.
+        subprocess.run([sys.executable, "-m", "include.benchmark", *arguments, "--topic", name], check=True)
+    return _measure_pipeline(options)
 
 
-def _measure_topic(name: str, options: argparse.Namespace) -> None:
+def _measure_topic(name: str, options: argparse.Namespace) -> int:
     """Measure a topic, keep the result in the place of the one before, and write the page."""
     from include.benchmark.harness import measure
     from include.benchmark.page import section
@@ -42,12 +46,13 @@ def _measure_topic(name: str, options: argparse.Namespace) -> None:
     size = chosen.sizes[options.size]
     print(f"{name}: {size:,} rows; {occasion}", flush=True)
     with tempfile.TemporaryDirectory(prefix="tandem-bench-", dir=options.folder) as folder:
-        costs = measure(chosen, Path(folder), size, options.repeats)
+        costs = measure(chosen, Path(folder).resolve(), size, options.repeats)
     result = Result(size, options.repeats, occasion, costs)
     print("\n" + section(chosen, result), flush=True)
     if not options.is_trial:
         print(f"kept: {keep(name, result).relative_to(PROJECT)}")
         _write_page()
+    return 0
 
 
 def _measure_pipeline(options: argparse.Namespace) -> int:

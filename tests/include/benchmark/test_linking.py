@@ -7,9 +7,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from include.benchmark.harness import measure, page
+from include.benchmark.harness import measure
 from include.benchmark.linking import TOPIC
+from include.benchmark.page import section
 from include.benchmark.planted_people import PERSON, pairwise, write_people
+from include.benchmark.results import Occasion, Result
 
 
 def test_people_are_the_same_every_time_and_have_households_twins_slips_and_gaps(tmp_path: Path) -> None:
@@ -64,4 +66,5 @@ def test_linkage_is_measured_with_how_right_it_is(tmp_path: Path) -> None:
     assert costs["floor"].told == ""
     right, found = (float(word.split()[0]) for word in costs["linkage"].told.split(","))
     assert right > 0.998 and found > 0.995
-    assert f"Tandem's linkage: {costs['linkage'].told} |" in page(TOPIC, costs, 3_000, 1)
+    result = Result(3_000, 1, Occasion("2026-11-28", "", "a machine", 1.0), costs)
+    assert f"Tandem's linkage: {costs['linkage'].told} |" in section(TOPIC, result)

@@ -25,6 +25,17 @@ def test_the_page_in_docs_is_what_is_kept() -> None:
     assert page.PAGE.with_name(PICTURE).read_text() == picture(pipeline.accepted())
 
 
+def test_the_page_is_written_with_its_picture(tmp_path) -> None:
+    page.write(tmp_path / "benchmarks.md")
+    assert (tmp_path / "benchmarks.md").read_text() == page.render()
+    assert f"]({PICTURE})" in page.render() and (tmp_path / PICTURE).read_text().startswith("<svg")
+
+
+def test_every_topic_has_a_section_in_the_order_of_the_topics() -> None:
+    titles = [line.removeprefix("## ") for line in page.render().splitlines() if line.startswith("## ")]
+    assert titles == ["The whole pipeline", *(topic(name).title for name in TOPICS)]
+
+
 def test_what_is_kept_is_of_topics_and_variants_that_there_are() -> None:
     results = kept()
     assert results and set(results) <= set(TOPICS)
