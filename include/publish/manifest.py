@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from include.config import Configuration
 
 MANIFEST = "manifest.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # since 2 a manifest ends in its own hash
 
 
 def build_manifest(
@@ -70,9 +71,17 @@ def reseal(
 
 def write_manifest(release: Path, manifest: dict[str, Any]) -> None:
     """Write `manifest.json` into a release."""
-    (release / MANIFEST).write_text(
-        json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    (release / MANIFEST).write_bytes(_sealed(manifest))
+
+
+def _sealed(manifest: dict[str, Any]) -> bytes:
+    """A manifest as it is written: its last entry is the SHA-256 of all before."""
+    said = {key: value for key, value in manifest.items() if key != "sha256"}
+    return _written(said | {"sha256": hashlib.sha256(_written(said)).hexdigest()})
+
+
+def _written(manifest: dict[str, Any]) -> bytes:
+    return f"{json.dumps(manifest, indent=1, ensure_ascii=False)}\n".encode()
 
 
 def read_manifest(release: Path) -> dict[str, Any]:
@@ -83,14 +92,18 @@ def read_manifest(release: Path) -> dict[str, Any]:
 def verify_release(release: Path) -> tuple[str, ...]:
     """What is wrong with a release, one line each; empty when every file is what the manifest says.
 
-    Bytes and SHA-256 of each file are compared, and the release's id with the hashes that it is made of.
+    Bytes and SHA-256 of each file are compared, the manifest's own too, and the release's id with the hashes that it is
+    made of.
     """
     try:
-        manifest = read_manifest(release)
+        content = (release / MANIFEST).read_bytes()
+        manifest = json.loads(content)
     except FileNotFoundError:
         return (f"{MANIFEST} is missing",)
     except ValueError as error:
         return (f"{MANIFEST} cannot be read: {error}",)
+    if (manifest.get("schema_version") != 1 or "sha256" in manifest) and content != _sealed(manifest):
+        return (f"{MANIFEST} does not have the hash that it says of itself",)
     listed = {entry["path"]: entry for entry in manifest["files"]}
     found = {path.relative_to(release).as_posix(): path for path in _files(release)}
     problems = [f"{path} is missing" for path in sorted(listed.keys() - found.keys())]

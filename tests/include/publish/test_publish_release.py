@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -29,6 +31,7 @@ from include.publish import (
     verify_release,
     write_release,
 )
+from include.publish.manifest import read_manifest
 from include.publish.release import current_release, sealed_releases
 from tests.include.quality.small_lake import DAY, TABLES, SmallLake
 
@@ -260,17 +263,36 @@ def test_the_results_of_the_publish_gate_come_into_the_release_once(
     assert counted == [("publish", len(gate.results), len(gate.results), DAY), ("stage", 1, 1, DAY)]
 
 
-@pytest.mark.parametrize(
-    "name", ["cdp/customers.parquet", "tandem.duckdb", "report/index.html", "ops/releases.parquet"]
-)
-def test_one_changed_byte_is_found(name: str, small: SmallLake, configuration: Configuration) -> None:
+@pytest.mark.parametrize("within", ["*", "manifest.json"])
+def test_one_changed_byte_is_found_in_each_of_a_hundred_places(
+    within: str, small: SmallLake, configuration: Configuration
+) -> None:
+    """Of all files of a release in turn, and of its manifest alone; and readers are not pointed to it."""
+    release, draw = publish(small, configuration), random.Random(24)
+    files = [path for path in sorted(release.path.rglob(within)) if path.is_file()]
+    assert len(files) == (1 if within == "manifest.json" else len(TABLES) + 4)
+    for path in itertools.islice(itertools.cycle(files), 100):
+        content = path.read_bytes()
+        changed = bytearray(content)
+        changed[draw.randrange(len(content))] ^= draw.randint(1, 255)
+        path.unlink()  # the file of the lake, which it is a link to, stays
+        path.write_bytes(changed)
+        name = path.relative_to(release.path).as_posix()
+        assert any(name in problem for problem in verify_release(release.path)), name
+        with pytest.raises(StepFailed, match="is not whole, readers stay where they are"):
+            point_readers_to(small.lake, release.release_id)
+        path.write_bytes(content)
+    assert verify_release(release.path) == ()
+
+
+def test_a_release_of_before_its_manifest_had_a_hash_is_whole(
+    small: SmallLake, configuration: Configuration
+) -> None:
     release = publish(small, configuration)
-    path = release.path / name
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.unlink()
-    path.write_bytes(content)
-    assert verify_release(release.path) == (f"{name} does not have the hash that the manifest says",)
+    manifest = read_manifest(release.path)
+    assert manifest.pop("sha256")
+    (release.path / "manifest.json").write_text(json.dumps(manifest | {"schema_version": 1}))
+    assert verify_release(release.path) == ()
 
 
 def test_missing_cut_and_added_files_are_found(small: SmallLake, configuration: Configuration) -> None:
