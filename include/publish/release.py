@@ -164,11 +164,9 @@ def current_release(lake: Lake) -> Path | None:
 
 
 def sealed_releases(lake: Lake) -> list[Path]:
-    """Every sealed release, by business day."""
-    folder = _releases(lake)
-    return (
-        sorted(path.resolve() for path in folder.glob("[0-9]*_*") if path.is_dir()) if folder.exists() else []
-    )
+    """Every sealed release, by business day. A link is none: it would be removed where it leads to."""
+    found = _releases(lake).resolve().glob("[0-9]*_*")
+    return sorted(path for path in found if path.is_dir() and not path.is_symlink())
 
 
 def business_day(release: Path) -> date:

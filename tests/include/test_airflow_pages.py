@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
@@ -15,6 +16,7 @@ from include import airflow_pages
 from include.lake import Lake
 from include.settings import settings
 from include.warehouse.dbt import manifest_path
+from tests.ways_out import WAYS_OUT
 
 DAY = date(2017, 12, 1)
 
@@ -46,7 +48,8 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, airflow_database: No
         "columns": {"customer_id": {"name": "customer_id", "data_type": "varchar(36)</script>"}},
     }
     manifest_path(lake).write_text(json.dumps({"nodes": {"model.tandem.customers": customers}}))
-    (tmp_path / "secret.html").write_text("secret")
+    for folder in (tmp_path, lake.quality_page(DAY, "index").parent.parent):
+        (folder / "secret.html").write_text("the secret")
     init_auth_manager()
     server = FastAPI()
     for entry in TandemPlugin().fastapi_apps:
@@ -156,21 +159,31 @@ def test_a_task_links_to_the_page_that_is_its_own(
     assert not any(link.get_link(None, ti_key=other) for link in TandemPlugin().global_operator_extra_links)
 
 
+@pytest.mark.parametrize("way", WAYS_OUT)
 @pytest.mark.parametrize(
-    "path",
+    "page",
     [
-        "/tandem/quality/2017-12-01/..%2f..%2fsecret.html",
-        "/tandem/quality/2017-12-01/%2e%2e/%2e%2e/secret.html",
-        "/tandem/quality/..%2f..%2f/secret.html",
-        "/tandem/quality/2017-12-01/secret.html",
-        "/tandem/quality/2017-12-01%2f..%2f../secret.html",
-        "/tandem/../secret.html",
+        "/tandem/quality/2017-12-01/NAME.html",
+        "/tandem/quality/NAME/stage.html",
+        "/tandem/quality/2017-12-01%2fNAME/stage.html",
+        "/tandem/NAME.html",
+        "/tandem/report/NAME.html",
+        "/tandem/models/NAME.html",
     ],
 )
-def test_no_path_leads_out_of_the_pages(reader: TestClient, path: str) -> None:
-    answer = reader.get(path)
-    assert answer.status_code in (404, 422)
-    assert "secret" not in answer.text.replace("secret.html", "")
+def test_no_path_leads_out_of_the_pages(reader: TestClient, page: str, way: str) -> None:
+    for safe in ("", "/"):  # a server may have decoded it
+        answer = reader.get(page.replace("NAME", quote(WAYS_OUT[way], safe=safe)), follow_redirects=False)
+        assert answer.status_code in (404, 422)
+        assert "the secret" not in answer.text
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_no_run_and_no_task_leads_out_of_the_pages(reader: TestClient, way: str) -> None:
+    asked = {"run": WAYS_OUT[way], "task": WAYS_OUT[way]}
+    assert reader.get("/tandem/report", params=asked).status_code == 404
+    led = reader.get("/tandem/quality", params=asked, follow_redirects=False)
+    assert (led.status_code, led.headers["location"]) == (307, f"quality/{DAY}/index.html")
 
 
 def test_what_is_not_there_yet_is_said(reader: TestClient) -> None:

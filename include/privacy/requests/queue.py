@@ -233,6 +233,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _request(path: Path, content: dict[str, Any]) -> Request:
+    if content.get("request_id") != path.stem:  # the id becomes part of paths
+        raise RequestRefused(f"{path.name} is no request: found the id {content.get('request_id')!r}")
     try:
         return Request(
             **content

@@ -127,6 +127,20 @@ def test_a_link_within_the_folder_is_followed(desk: Desk) -> None:
     assert desk.extract().landed == 1
 
 
+@pytest.mark.parametrize("path", ["in/*/crm.csv", "in/**/*.csv"])
+def test_a_link_to_a_folder_elsewhere_is_refused(desk: Desk, path: str, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "crm.csv").write_text(HEADER + row(1))
+    desk.describe(path=path, format="csv", map={"record_id": "id", "observed_at": "updated_at"})
+    desk.deliver("in/old/crm.csv", HEADER + row(1))
+    (desk.folder / "in" / "new").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(
+        StepFailed, match=r"in/new/crm\.csv is a link to a file outside of .*/files/in: deliver"
+    ):
+        desk.extract()
+    assert not desk.prints()
+
+
 def test_a_file_that_may_not_be_read_is_named(customers: Desk) -> None:
     with tempfile.TemporaryDirectory() as place:
         Path(place).chmod(0o777)  # the folder of the tests is closed to others

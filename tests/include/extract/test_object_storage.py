@@ -138,6 +138,17 @@ def test_files_of_later_days_and_beside_the_pattern_are_left_alone(desk, storage
     assert [row["source_file"] for row in desk.landed()] == [f"in/a_{DAY}.csv"]
 
 
+def test_the_name_of_an_object_leads_nowhere(desk, storage, tmp_path):
+    """Objects are called what they like; what is read of them are copies under a name of our own."""
+    ways = ("../out.csv", "../../../../out.csv", "/etc/out.csv", "a/..%2f..%2fout.csv", r"..\out.csv")
+    for number, way in enumerate(ways):
+        storage.put(f"in/{way}", rows(number))
+    describe(desk, "s3://lake/in/**/*.csv").extract()
+    assert sorted(row["source_file"] for row in desk.landed()) == sorted(f"in/{way}" for way in ways)
+    assert {path.name for path in tmp_path.iterdir()} == {"data"}
+    assert not list(tmp_path.rglob("*out.csv"))
+
+
 def test_an_unchanged_object_is_not_downloaded_again(desk, storage):
     storage.put("crm.csv", rows(1))
     describe(desk, "s3://lake/crm.csv").extract()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import stat
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from include.privacy.requests.queue import (
     Identifier,
     RequestRefused,
     add,
+    decide,
     erasing,
+    keep,
     new_request,
     no_erasure,
     requests,
@@ -38,6 +41,7 @@ from tests.include.privacy.people import (
     Shop,
     identifiers_in,
 )
+from tests.ways_out import WAYS_OUT
 
 KEY = b"a key for the tests alone"
 NEXT_DAY = date(2017, 12, 2)
@@ -57,6 +61,21 @@ def test_what_is_no_request_is_refused_with_what_is_allowed() -> None:
     assert "value of email is empty" in refused(id_value=" ")
     assert "an objection names a purpose" in refused(kind="objection")
     assert "an objection names a purpose" in refused(purpose="advertising")
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_no_request_leads_out_of_the_queue(tmp_path: Path, way: str) -> None:
+    """Neither by the id of a decision, nor by the one that a file of the queue says of itself."""
+    lake = Lake(tmp_path / "data")
+    request = new_request(KEY, "access", [Identifier("email", EMAIL)], DAY)
+    path = keep(lake, replace(request, status="waiting"))
+    (tmp_path / "secret.json").write_text(path.read_text())
+    with pytest.raises(RequestRefused, match=rf"found .*, waiting are \['{request.request_id}'\]"):
+        decide(lake, WAYS_OUT[way], "ann", True)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"request_id": WAYS_OUT[way]}))
+    with pytest.raises(RequestRefused, match=f"{path.name} is no request: found the id"):
+        take_in(lake, KEY, DAY)
+    assert {each.name for each in tmp_path.iterdir()} == {"data", "secret.json"}
 
 
 def test_a_file_of_another_system_becomes_a_request_once(tmp_path: Path) -> None:

@@ -33,7 +33,10 @@ from include.publish import (
 )
 from include.publish.manifest import read_manifest
 from include.publish.release import current_release, sealed_releases
+from include.publish.serving import roll_back
+from include.settings import settings
 from tests.include.quality.small_lake import DAY, TABLES, SmallLake
+from tests.ways_out import WAYS_OUT
 
 NEXT_DAY, DAY_BEFORE = date(2017, 12, 2), date(2017, 11, 30)
 
@@ -319,6 +322,29 @@ def test_a_release_that_is_not_whole_is_mended_by_the_next_run(
         point_readers_to(small.lake, first.release_id)
     assert publish(small, configuration).release_id == first.release_id
     assert verify_release(first.path) == ()
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_readers_are_led_to_no_release_elsewhere(
+    way: str, small: SmallLake, configuration: Configuration
+) -> None:
+    small.lake.published.joinpath("releases").mkdir(parents=True)
+    with pytest.raises(StepFailed, match=r"rollback: there is no release .*, kept are: none"):
+        roll_back(small.lake, WAYS_OUT[way], configuration, settings())
+    assert not small.lake.current.is_symlink()
+
+
+def test_a_link_among_the_releases_is_no_release(
+    small: SmallLake, configuration: Configuration, tmp_path: Path
+) -> None:
+    release = publish(small, configuration)
+    elsewhere = shutil.copytree(release.path, tmp_path / "elsewhere" / "2017-10-01_0123456789ab")
+    (release.path.parent / elsewhere.name).symlink_to(elsewhere)
+    before = files_of(elsewhere)
+    with pytest.raises(StepFailed, match=f"kept are: {release.release_id}$"):
+        roll_back(small.lake, elsewhere.name, configuration, settings())
+    assert prune_releases(small.lake, 0) == ()
+    assert files_of(elsewhere) == before
 
 
 def test_nothing_to_publish_is_a_clear_failure(tmp_path: Path, configuration: Configuration) -> None:
