@@ -35,6 +35,7 @@ CONTENT_KEYS = (
     "LastModified",
 )
 SECONDS_TO_CONNECT = 10
+SECONDS_TO_ANSWER = 20  # s3fs asks ten times in each of our three tries
 PART_BYTES = 8 << 20  # a download keeps a few of them in memory
 S3_EXTRA = {
     "aws_access_key_id": "key",
@@ -183,6 +184,7 @@ def _s3_options(connection: Connection | None) -> dict[str, Any]:
     client = dict(options.get("client_kwargs") or {}) | ({"region_name": region} if region else {})
     patience = {
         "connect_timeout": SECONDS_TO_CONNECT,
+        "read_timeout": SECONDS_TO_ANSWER,
         "retries": {"mode": "standard", "total_max_attempts": 2},
     }
     return options | {

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import boto3
@@ -140,7 +143,7 @@ def test_files_of_later_days_and_beside_the_pattern_are_left_alone(desk, storage
 
 def test_the_name_of_an_object_leads_nowhere(desk, storage, tmp_path):
     """Objects are called what they like; what is read of them are copies under a name of our own."""
-    ways = ("../out.csv", "../../../../out.csv", "/etc/out.csv", "a/..%2f..%2fout.csv", r"..\out.csv")
+    ways = ("../out.csv", "../../../../out.csv", f"{tmp_path}/out.csv", "a/..%2f..%2fout.csv", r"..\out.csv")
     for number, way in enumerate(ways):
         storage.put(f"in/{way}", rows(number))
     describe(desk, "s3://lake/in/**/*.csv").extract()
@@ -209,6 +212,83 @@ def test_a_server_that_does_not_answer_is_tried_three_times(desk, storage, monke
         SourceUnreachable, match=r"s3://lake/ does not answer \(.*127.0.0.1:9.*tried 3 times$"
     ):
         describe(desk, "s3://lake/crm.csv").extract()
+
+
+@dataclass
+class Front:
+    """Stands before the storage: fails as `failures` say, one a request, and passes on what is asked after them. A
+    failure is a status, seconds until the answer, "" for an answer that breaks off, None for none."""
+
+    storage: Storage
+    failures: list[int | float | str | None] = field(default_factory=list)
+    asked: int = 0
+
+    def answer(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        self.asked += 1
+        failure = self.failures.pop(0) if self.failures else None
+        if isinstance(failure, int):
+            return failure, {"Content-Length": "0"}, b""
+        time.sleep(failure or 0)
+        passed = requests.request(method, self.storage.endpoint + path, headers=headers, timeout=10)
+        content = passed.content[: len(passed.content) // 2] if failure == "" else passed.content
+        return passed.status_code, dict(passed.headers), content
+
+
+@pytest.fixture
+def front(storage, monkeypatch) -> Iterator[Front]:
+    """The connection `lake` leads here, and waits 0.2 seconds for an answer."""
+    front = Front(storage)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, headers, content = front.answer(self.command, self.path, dict(self.headers))
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    extra = {
+        "endpoint_url": f"http://127.0.0.1:{server.server_port}",
+        "region_name": "us-east-1",
+        "config_kwargs": {"read_timeout": 0.2},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", storage.connection(extra=extra))
+    yield front
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("failure", "times"),
+    [(500, 4), (502, 4), (503, 4), (429, 2), (400, 2), (0.4, 2), ("", 2)],
+    ids=["500", "502", "503", "429", "400", "silence", "half an answer"],
+)
+def test_what_fails_for_a_while_lands_whole(desk, storage, front, failure, times):
+    """The listing and the download each fail so often that a third try is needed, or a second of the client's own."""
+    storage.put("crm.csv", rows(*range(1000)))
+    front.failures = [failure] * times + [None] + [failure] * times
+    assert describe(desk, "s3://lake/crm.csv").extract().landed == 1000
+    assert front.asked >= 2 * times + 2
+    assert not front.failures
+
+
+@pytest.mark.parametrize("failure", [503, 400, ""], ids=["503", "400", "half an answer"])
+def test_what_keeps_failing_lands_nothing_and_is_caught_up_by_the_next_run(desk, storage, front, failure):
+    storage.put("crm.csv", rows(1, 2))
+    front.failures = [None] + [failure] * 100
+    with pytest.raises(SourceUnreachable, match=r"^channel crm: s3://lake/ does not answer .*tried 3 times$"):
+        describe(desk, "s3://lake/crm.csv").extract()
+    assert not desk.prints()
+    front.failures.clear()
+    assert desk.extract().landed == 2
 
 
 def test_an_extra_that_would_be_ignored_is_refused(desk, storage, monkeypatch):
