@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import random
+import shutil
 from datetime import date, timedelta
 
 import duckdb
@@ -11,6 +14,10 @@ from include.ledger import StepFailed
 from tests.include.extract.conftest import DAY
 
 HEADER = "id,updated_at,mail,born\n"
+PARTS = {
+    "path": "customers_*_{date}.csv", "format": "csv", "required": False, "tolerance": 0.5,
+    "map": {"record_id": "id", "observed_at": "updated_at", "email": "mail"},
+}  # fmt: skip
 NEXT, BEFORE = DAY + timedelta(days=1), DAY - timedelta(days=1)
 
 
@@ -98,6 +105,47 @@ def test_two_files_at_once_or_one_after_the_other_give_the_same_bytes(customers)
         path.unlink()
     assert customers.extract().files == 2
     assert customers.prints() == before
+
+
+def test_files_that_come_in_any_of_twenty_orders_land_the_same_bytes(customers):
+    """Six files of three days, one of which came otherwise before; each order lands as all files at once do."""
+    final = {
+        file(DAY - timedelta(days=day), part): rows(10 * day, 10 * day + 1, mail=f"{part}@example.com")
+        + "bad\n"
+        for day in range(3)
+        for part in ("_a", "_b")
+    }
+    customers.describe(**PARTS)
+    for name, content in final.items():
+        customers.deliver(name, content)
+    customers.extract()
+    at_once, draw = customers.prints(), random.Random(5)
+    for _ in range(20):
+        shutil.rmtree(customers.folder)
+        shutil.rmtree(customers.lake.root)
+        names = draw.sample(sorted(final), len(final))
+        customers.deliver(draw.choice(names[1:]), rows(99))
+        for number, name in enumerate(names, start=1):
+            customers.deliver(name, final[name])
+            if number in (draw.randint(1, 5), 6):
+                customers.extract()
+        assert customers.prints() == at_once, names
+
+
+def test_lines_in_any_of_twenty_orders_land_the_same_rows(web):
+    lines = [
+        json.dumps(
+            {"messageId": f"m{number}", "type": "page", "anonymousId": f"a{number % 7}",
+             "timestamp": f"2017-11-30T10:{number}:00Z", "receivedAt": f"2017-11-30T10:{number}:05Z"}
+        )
+        for number in range(10, 50)
+    ] + ["not json", ""]  # fmt: skip
+    draw, landed = random.Random(5), set()
+    for _ in range(20):
+        web.deliver(f"web_{DAY}.jsonl", "\n".join(draw.sample(lines, len(lines))) + "\n")
+        assert (web.extract().landed, [row["raw"] for row in web.quarantined()]) == (40, ["not json"])
+        landed.add("\n".join(sorted(map(repr, web.landed("* exclude (source_row)")))))
+    assert len(landed) == 1
 
 
 def test_a_late_file_lands_under_its_own_date(customers):
