@@ -21,6 +21,7 @@ import pytest
 from include import pipeline
 from include.config import Configuration
 from include.lake import Lake
+from include.launch import alone
 from include.ledger import StepFailed
 from include.publish import point_readers_to, seal_release, verify_release, write_release
 from include.publish.release import current_release
@@ -140,6 +141,56 @@ def test_two_runs_at_once_take_turns_and_publish_whole_releases(
         if "table" in entry
     ]
     assert len(tables) == len(list((small.lake.root / "tables").glob("*/*.parquet"))) + 1
+
+
+CROWDED_START = """
+import sys, time
+from pathlib import Path
+from include.launch import RunFailed, alone
+
+data, start = Path(sys.argv[1]), float(sys.argv[2])
+time.sleep(max(0, start - time.time()))
+try:
+    with alone(data):
+        time.sleep(float(sys.argv[3]))
+except RunFailed as failure:
+    sys.exit(str(failure))
+"""
+
+
+def test_of_runs_that_start_at_once_one_goes_on(tmp_path: Path) -> None:
+    """Eight starts within a second, at offsets of no pattern; whoever is first holds the folder longer than that."""
+    draw, start = random.Random(11), time.time() + 6
+    crowd = [
+        subprocess.Popen(
+            [sys.executable, "-c", CROWDED_START, str(tmp_path), str(start + draw.random()), "4"],
+            cwd=PROJECT, text=True, stderr=subprocess.PIPE,
+        )
+        for _ in range(8)
+    ]  # fmt: skip
+    said = [process.communicate()[1].strip() for process in crowd]
+    assert sorted(process.returncode for process in crowd) == [0, *[1] * 7]
+    busy = f"another run uses {tmp_path}: wait for it, or give another DATA folder"
+    assert sorted(said) == ["", *[busy] * 7]
+
+
+@pytest.mark.parametrize("day", [DAY, NEXT_DAY], ids=["the same day", "another day"])
+def test_a_run_beside_another_ends_at_once_with_a_clear_line(
+    day: date, configuration: Configuration, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "include", "run", "--config", str(configuration.folder)]
+    with alone(tmp_path):
+        done = subprocess.run(
+            [*command, "--data", str(tmp_path), "--date", f"{day}"],
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+        )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        f"another run uses {tmp_path}: wait for it, or give another DATA folder"
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == [".run.lock"]  # Airflow did not start
 
 
 def test_a_task_of_another_day_is_refused_once_a_new_run_has_begun(

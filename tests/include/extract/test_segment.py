@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -111,6 +111,54 @@ def test_a_context_that_is_no_object_is_kept(web):
 def test_a_wrong_device_clock_is_corrected(web, times, expected):
     (landed,) = deliver(web, {"messageId": "m", "type": "page", **times})
     assert landed["occurred_at"] == expected
+
+
+@pytest.mark.parametrize(
+    "ahead",
+    [timedelta(hours=1), timedelta(hours=-1), timedelta(days=1), timedelta(days=-1), timedelta(days=365 * 30),
+     timedelta(days=-365 * 30)],
+    ids=["an hour ahead", "an hour behind", "a day ahead", "a day behind", "2047", "1987"],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("happened", "sent", "received"),
+    [
+        ("2017-12-01T10:00:00+00:00", "2017-12-01T10:00:05+00:00", "2017-12-01T10:00:05Z"),
+        ("2017-10-29T02:59:59+02:00", "2017-10-29T02:00:01+01:00", "2017-10-29T01:00:01Z"),
+        ("2016-02-29T23:59:59-08:00", "2016-03-01T00:00:01-08:00", "2016-03-01T08:00:01Z"),
+        ("2017-12-01T23:30:00+14:00", "2017-12-01T23:30:10+14:00", "2017-12-01T04:30:10-05:00"),
+    ],
+    ids=["plain", "the hour that comes twice", "a leap day", "the other side of the date line"],
+)
+def test_however_wrong_a_clock_is_an_event_happened_so_long_before_it_was_received(
+    web, happened, sent, received, ahead
+):
+    moments = [datetime.fromisoformat(text) + ahead for text in (happened, sent)]
+    times = {"originalTimestamp": f"{moments[0].isoformat()}", "sentAt": f"{moments[1].isoformat()}"}
+    (landed,) = deliver(web, {"messageId": "m", "type": "page", "receivedAt": received, **times})
+    assert landed["occurred_at"] == datetime.fromisoformat(happened).astimezone(UTC).replace(tzinfo=None)
+    assert landed["occurred_at"] <= landed["received_at"]
+
+
+@pytest.mark.parametrize(
+    ("time", "reason"),
+    [
+        ("1970-01-01T00:00:00Z", "out_of_range:occurred_at"),
+        ("9999-12-31T23:59:59Z", "out_of_range:occurred_at"),
+        ("0001-01-01T00:00:00Z", "out_of_range:occurred_at"),
+        ("2017-02-29T10:00:00Z", "unreadable:occurred_at"),
+        ("2017-12-01T24:30:00Z", "unreadable:occurred_at"),
+    ],
+)
+def test_a_time_that_cannot_be_true_is_quarantined(web, time, reason):
+    deliver(web, {"messageId": "m", "type": "page", "timestamp": time})
+    assert web.reasons() == [(1, reason)]
+
+
+@pytest.mark.parametrize("time", ["2017-02-29T10:00:00Z", "2017-12-01T24:30:00Z", "soon"])
+def test_an_event_whose_time_is_none_happened_when_it_was_received(web, time):
+    received = "2017-12-01T10:00:00Z"
+    (landed,) = deliver(web, {"messageId": "m", "type": "page", "timestamp": time, "receivedAt": received})
+    assert landed["occurred_at"] == landed["received_at"] == datetime(2017, 12, 1, 10)
 
 
 def test_an_unreadable_sent_at_is_kept(web):

@@ -117,6 +117,42 @@ def test_days_that_were_not_resolved_are_told_as_if_they_had_been(desk: Desk, ot
     assert {row[-1] for row in other_desk.log(3)} == {day(number) for number in (1, 2, 3)}
 
 
+def test_an_id_changes_from_one_day_to_the_next_for_a_reason_alone(desk: Desk) -> None:
+    """Of 3,000 customers most do something every day, some are new, some merge, some split: of those of whom no merge
+    or split is told, none has another id, and nearly all are such."""
+    draw = random.Random(23)
+    people = range(3000)
+    desk.put(*(record(f"{each}", email=f"{each}@x", loyalty_number=f"l{each % 2990}") for each in people))
+    desk.resolve(1)
+    for number in (2, 3):
+        desk.put(*(event(landed=number, email=f"{each}@x", anonymous_id=f"a{each}") for each in people))
+        desk.put(
+            *(
+                record(f"new {number} {each}", landed=number, email=f"new{number}{each}@x")
+                for each in people[:50]
+            )
+        )
+        for pair in range(10):
+            one, other_one = draw.sample(people, 2)
+            desk.put(record(f"both {number} {pair}", number, email=f"{one}@x", phone=f"{number}{pair}"))
+            desk.put(
+                record(f"both too {number} {pair}", number, email=f"{other_one}@x", phone=f"{number}{pair}")
+            )
+        shared = tuple(f"l{each}" for each in range(5 * (number - 1)))
+        desk.resolve(number, other(desk.rules, loyalty_number={"blocked_values": shared}))
+        before, after = desk.customers(number - 1), desk.customers(number)
+        explained = {
+            (old or new, new) for new, old, change, _ in desk.changes(number) if change in ("merged", "split")
+        }
+        moved = {(old, after[node]) for node, old in before.items() if old and old != after[node]}
+        assert len(moved) >= 12
+        assert moved <= explained
+        touched = {customer for pair in explained for customer in pair}
+        others = {node for node, old in before.items() if old and old not in touched}
+        assert len(others) > 2900
+        assert all(before[node] == after[node] for node in others)
+
+
 def test_only_customers_that_were_several_are_resolved_again(desk: Desk) -> None:
     """Who grew from one record, or came on one day, has had one id all the time; they are most."""
     for number in range(20):

@@ -594,6 +594,12 @@ WARNINGS: list[tuple[str, str, Spoil, set[str]]] = [
     ),
     (
         "stage",
+        "an event of a clock that is ahead",
+        warehouse("update stg_events set occurred_at = timestamp '2099-12-01' where event_id = 'e7'"),
+        {"stg_events: occurred_at_is_not_after_the_day"},
+    ),
+    (
+        "stage",
         "lines without an order",
         warehouse("update stg_order_lines set order_id = 'o999' where order_id = 'o7' and line_number = 1"),
         {"stg_order_lines: lines_have_their_order"},

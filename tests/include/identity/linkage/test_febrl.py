@@ -48,8 +48,8 @@ def pairwise_f1(partitions: Path) -> float:
 
 
 @pytest.mark.parametrize(("dataset", "with_national_id", "least"), [
-    (3, True, 0.9995), (3, False, 0.9985), (4, True, 0.9995), (4, False, 0.9985),
-])  # fmt: skip
+    (3, True, 0.9999), (3, False, 0.9993), (4, True, 0.9999), (4, False, 0.9990),
+])  # fmt: skip  # measured: 1, 0.99939, 1, 0.99910
 def test_the_default_settings_find_the_people_of_febrl(
     dataset: int, with_national_id: bool, least: float, tmp_path: Path
 ) -> None:
