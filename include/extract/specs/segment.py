@@ -62,11 +62,13 @@ LOOKS_WHOLE = """starts_with(tandem_line, '{')
 # Read, but without a canonical column: kept as attributes, as every key that is not known here.
 KEPT = ("integrations", "version", "context.device.type", "context.device.manufacturer", "context.device.model",
         "context.library")  # fmt: skip
-# Kept when another key has taken the column that they would have had.
+# Kept when another key has taken the column that they would have had, or they cannot be read.
 KEPT_WHEN = {
     "channel": "not list_contains(['browser', 'web', 'mobile', 'desktop', 'server'], \"channel\")",
     "name": "event is not null",
     "context.traits": "traits is not null",
+    "timestamp": "tandem_timestamp is null",
+    "originalTimestamp": "tandem_originalTimestamp is null",
 }
 EMPTY = ("{}", "[]", '""')
 MAX_STRANGE_KEYS = 100

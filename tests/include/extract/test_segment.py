@@ -155,10 +155,11 @@ def test_a_time_that_cannot_be_true_is_quarantined(web, time, reason):
 
 
 @pytest.mark.parametrize("time", ["2017-02-29T10:00:00Z", "2017-12-01T24:30:00Z", "soon"])
-def test_an_event_whose_time_is_none_happened_when_it_was_received(web, time):
+def test_an_event_whose_time_is_none_happened_when_it_was_received_and_keeps_what_it_said(web, time):
     received = "2017-12-01T10:00:00Z"
     (landed,) = deliver(web, {"messageId": "m", "type": "page", "timestamp": time, "receivedAt": received})
     assert landed["occurred_at"] == landed["received_at"] == datetime(2017, 12, 1, 10)
+    assert landed["attributes"] == {"timestamp": time}
 
 
 def test_an_unreadable_sent_at_is_kept(web):
