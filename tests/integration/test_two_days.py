@@ -238,3 +238,30 @@ def test_every_chart_finds_rows_in_a_release(two_days: Company):
     ((customers,),) = two_days.rows("select count(*) from {customers}")
     ((value,),) = two_days.rows("select sum(value) from {customer_scores} where score = 'expected_value'")
     assert joined == (customers, pytest.approx(value))
+
+
+def test_nearly_every_record_keeps_its_customer_from_one_day_to_the_next(two_days: Company) -> None:
+    """And of every other one a merge or a split is told."""
+    earlier = two_days.lake.published / "releases" / two_days.releases[0] / "cdp" / "customer_records.parquet"
+    ((records, kept, told),) = two_days.rows(
+        """
+        with records as (
+            select distinct before.customer_id as old_id, now.customer_id as new_id, channel, record_id
+            from read_parquet('{earlier}') as before
+            inner join {customer_records} as now using (channel, record_id)
+            where record_id is not null
+        ),
+        changes as (
+            select customer_id as new_id, previous_customer_id as old_id
+            from {identity_changes}
+            where as_of_date = date '{day}' and change in ('merged', 'split')
+        )
+        select count(*), count_if(old_id = new_id), count_if((old_id, new_id) in (select (old_id, new_id) from changes))
+        from records
+        """,
+        earlier=str(earlier),
+        day=f"{DAYS[1]}",
+    )
+    assert records > 300
+    assert kept + told == records
+    assert kept / records >= 0.999
