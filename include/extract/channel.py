@@ -245,8 +245,10 @@ def _open_rows(connection: duckdb.DuckDBPyConnection, channel: Channel, file: So
     layout = channel.source
     if held_as == "parquet":
         return open_parquet(connection, file, getattr(layout, "max_expansion", None))
-    if channel.required and _is_empty(file.path, layout):
-        raise StepFailed(f"{file.path} is empty; set required: false if the day may be without data")
+    if _is_empty(file.path, layout):
+        if channel.required:
+            raise StepFailed(f"{file.path} is empty; set required: false if the day may be without data")
+        return open_json_lines(file, layout)  # of whatever format it is, there is nothing to be read by it
     if held_as == "csv":
         return open_csv(connection, file, dialect_of(layout))
     if held_as == "json":
@@ -265,7 +267,10 @@ def dialect_of(layout: FileSource) -> Dialect:
 
 def _is_empty(path: Path, layout: FileSource) -> bool:
     with open_text(path, layout.encoding, layout.max_expansion) as stream:
-        return not stream.read(1)
+        while data := stream.read(1 << 16):
+            if data.strip():
+                return False
+    return True
 
 
 def _types(

@@ -130,7 +130,7 @@ ZSTD = pa.Codec("zstd")
 
 FILES = {
     "an empty file": Kind("", refused="is empty; set required: false"),
-    "blank lines only": Kind("\n \n\r\n", refused="is empty: no line in it"),
+    "blank lines only": Kind("\n \n\r\n", refused="is empty; set required: false"),
     "a header only": Kind(HEADER, landed=0),
     "a header and no more, packed": Kind(gzip.compress(b""), refused="is empty; set required: false"),
     "no header": Kind(row(1) + row(2), refused="has no column 'id'"),

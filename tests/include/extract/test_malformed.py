@@ -3,10 +3,12 @@ nothing is lost, and all else in the delivery lands."""
 
 from __future__ import annotations
 
+import gzip
 import os
 import stat
 import tempfile
 import time
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from tests.include.extract.malformed import (
     ROWS,
     TABLES,
     Kind,
+    call,
     damage_of,
     row,
 )
@@ -98,6 +101,44 @@ def test_a_malformed_table_is_refused_or_its_rows_set_apart(desk: Desk, name: st
         map={"interaction_id": "id", "occurred_at": "at"},
     )  # fmt: skip
     hold(desk, "calls.parquet", TABLES[name])
+
+
+@pytest.mark.parametrize(
+    "content", ["", "\n \r\n", gzip.compress(b""), "\ufeff"], ids=["empty", "blank", "packed", "mark"]
+)
+@pytest.mark.parametrize(
+    ("text_format", "filled"),
+    [("csv", "id,at\nc1,2017-12-01\n"), ("jsonl", call(1)), ("json", f"[{call(1)}]")],
+)
+def test_an_empty_file_of_an_optional_channel_is_no_rows_that_day_and_after(
+    desk: Desk, text_format: str, filled: str, content: bytes | str
+) -> None:
+    desk.describe(
+        kind="interactions", path=f"calls_{{date}}.{text_format}", format=text_format, required=False,
+        map={"interaction_id": "id", "occurred_at": {"sql": "at::timestamp"}},
+    )  # fmt: skip
+    desk.deliver(f"calls_2017-11-30.{text_format}", content)
+    assert desk.extract(date(2017, 11, 30)).received == 0
+    desk.deliver(f"calls_2017-12-01.{text_format}", filled)
+    assert desk.extract().landed == 1
+    assert [item["interaction_id"] for item in desk.landed()] == ["c1"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "layout"),
+    [
+        ("segment", {"format": "csv"}),
+        ("ga4", {"format": "jsonl"}),
+        ("snowplow", {"format": "csv", "delimiter": "\t", "header": False}),
+        ("apache_combined", {"format": "text"}),
+    ],
+)
+def test_an_empty_file_of_an_optional_channel_is_no_rows_by_any_spec(
+    desk: Desk, spec: str, layout: dict
+) -> None:
+    desk.describe(kind="events", spec=spec, path="web_{date}", required=False, **layout)
+    desk.deliver("web_2017-12-01", "")
+    assert (desk.extract().files, desk.landed()) == (1, [])
 
 
 def test_what_only_looks_like_damage_lands_as_it_came(customers: Desk) -> None:
