@@ -126,10 +126,11 @@ class Named(Model):
 class MapEntry(Model):
     """Where a canonical column comes from: exactly one of a source column, an SQL expression, a constant.
 
-    `sql` is generated from the syntax tree of what was written, in DuckDB's dialect, and reads `columns`.
+    Of a list of source columns the first one counts that the file has, or in JSON the row. `sql` is generated from
+    the syntax tree of what was written, in DuckDB's dialect, and reads `columns`.
     """
 
-    column: str | None = None
+    column: str | tuple[str, ...] | None = None
     sql: str | None = None
     value: str | StrictInt | float | StrictBool | None = None
 
@@ -138,9 +139,9 @@ class MapEntry(Model):
     def _exactly_one(cls, entry: Any) -> Any:
         if isinstance(entry, MapEntry):
             return entry
-        if isinstance(entry, str):
+        if isinstance(entry, str | list):
             entry = {"column": entry}
-        allowed = "a source column, {sql: expression} or {value: constant}"
+        allowed = "a source column, a list of them, {sql: expression} or {value: constant}"
         if not isinstance(entry, dict):
             raise _problem(refusal(entry, allowed))
         unknown = [key for key in entry if key not in cls.model_fields]
@@ -159,6 +160,10 @@ class MapEntry(Model):
                 or value != value
             ):
                 raise _problem(refusal(value, "a constant"))
+        elif key == "column" and isinstance(value, list | tuple):
+            if not value or not all(isinstance(name, str) and name.strip() for name in value):
+                raise _problem(refusal(value, "names of source columns, the one of today's files first"))
+            value = tuple(value)
         elif not isinstance(value, str) or not value.strip():
             raise _problem(refusal(value, "text"))
         return {key: value}
@@ -166,7 +171,10 @@ class MapEntry(Model):
     @field_validator("column", "value")
     @classmethod
     def _plain(cls, value: Any) -> Any:
-        return _printable(value) if isinstance(value, str) else value
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str):
+                _printable(text)
+        return value
 
     @field_validator("sql")
     @classmethod
@@ -182,7 +190,7 @@ class MapEntry(Model):
     def columns(self) -> tuple[str, ...]:
         """The source columns that the entry reads."""
         if self.column is not None:
-            return (self.column,)
+            return self.column if isinstance(self.column, tuple) else (self.column,)
         return compile_source(self.sql)[1] if self.sql is not None else ()
 
 

@@ -14,8 +14,8 @@ import duckdb
 
 from include.extract.connectors import Delivery, find_deliveries
 from include.extract.drift import keys_found
-from include.extract.formats.delimited import Dialect
-from include.extract.formats.lines import open_text
+from include.extract.formats.delimited import Dialect, read_header, settle
+from include.extract.formats.lines import Tally, open_text
 from include.extract.formats.reading import (
     SOURCE,
     Source,
@@ -240,14 +240,28 @@ def open_source(connection: duckdb.DuckDBPyConnection, channel: Channel, file: S
     return with_partitions(_open_rows(connection, channel, file), file.partitions)
 
 
+def check_header(
+    connection: duckdb.DuckDBPyConnection, channel: Channel, kind: Kind, file: SourceFile
+) -> None:
+    """Raise StepFailed when the channel cannot take a file because of its columns, or because it is empty; of its rows
+    nothing is read. JSON and other texts have no columns."""
+    held_as = file.stored_as or file.format
+    if held_as == "parquet":
+        source = open_parquet(connection, file, getattr(channel.source, "max_expansion", None))
+    elif _has_nothing(channel, file) or held_as != "csv":
+        return
+    else:
+        header, _ = read_header(file.path, settle(file.path, dialect_of(channel.source)))
+        source = Source("", dict.fromkeys(header, "VARCHAR"), lambda _: None, Tally())
+    read_spec(connection, channel, kind, with_partitions(source, file.partitions), file)
+
+
 def _open_rows(connection: duckdb.DuckDBPyConnection, channel: Channel, file: SourceFile) -> Source:
     held_as = file.stored_as or file.format
     layout = channel.source
     if held_as == "parquet":
         return open_parquet(connection, file, getattr(layout, "max_expansion", None))
-    if _is_empty(file.path, layout):
-        if channel.required:
-            raise StepFailed(f"{file.path} is empty; set required: false if the day may be without data")
+    if _has_nothing(channel, file):
         return open_json_lines(file, layout)  # of whatever format it is, there is nothing to be read by it
     if held_as == "csv":
         return open_csv(connection, file, dialect_of(layout))
@@ -265,11 +279,14 @@ def dialect_of(layout: FileSource) -> Dialect:
     )  # fmt: skip
 
 
-def _is_empty(path: Path, layout: FileSource) -> bool:
-    with open_text(path, layout.encoding, layout.max_expansion) as stream:
+def _has_nothing(channel: Channel, file: SourceFile) -> bool:
+    """Whether a text file is empty, as the files of some days may be. Raises StepFailed when they may not."""
+    with open_text(file.path, channel.source.encoding, channel.source.max_expansion) as stream:
         while data := stream.read(1 << 16):
             if data.strip():
                 return False
+    if channel.required:
+        raise StepFailed(f"{file.path} is empty; set required: false if the day may be without data")
     return True
 
 

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from include.extract.channel import land_file, open_source
+from include.extract.channel import check_header, land_file, open_source
 from include.extract.connectors import Delivery, find_deliveries
 from include.extract.drift import find_drift
+from include.extract.formats.reading import SourceFile
 from include.extract.kinds import Kind, kinds
 from include.extract.landing import Part, Receipt, read_receipts, write_receipts
 from include.extract.profile import PERSONAL_SHAPES, VALUES, SourceColumn, pattern_of, profile_columns, shown
 from include.extract.sample import take_sample
+from include.extract.specs.fields import settled
 from include.extract.sql import identifier, literal
 from include.extract.suggest import names_a_person, suggest
 from include.identity.rules import rubbish
@@ -108,10 +110,12 @@ def _check_channel(
         with scratch_engine(Lake(folder), settings, "check") as (connection, _):
             try:
                 receipts = read_receipts(connection, Lake(settings.data), channel.name)
-                for number, delivery in enumerate(_newest_deliveries(check, channel, day, settings)):
+                deliveries = _find_deliveries(check, channel, day, settings)
+                for number, delivery in enumerate(deliveries[:DELIVERIES], start=1):
                     work = folder / f"{number}"
                     work.mkdir()
                     if _check_delivery(check, connection, channel, configuration, delivery, receipts, work):
+                        _check_headers(check, connection, channel, deliveries[number:])
                         break
             except StepFailed as failure:
                 check.fail(str(failure).removeprefix(f"channel {channel.name}: "))
@@ -120,10 +124,10 @@ def _check_channel(
     return check
 
 
-def _newest_deliveries(
+def _find_deliveries(
     check: ChannelCheck, channel: Channel, day: date | None, settings: Settings
 ) -> list[Delivery]:
-    """The newest delivery first, and the few before it that are looked at when it has no rows."""
+    """The deliveries up to the day, the newest first: when it has no rows, one of the few before it is looked at."""
     asked = channel if day else channel.model_copy(update={"required": False})
     deliveries = find_deliveries(asked, day or NEWEST, settings, [])
     place = getattr(channel.source, "path", channel.source.connector)
@@ -136,7 +140,7 @@ def _newest_deliveries(
     dates = sorted({f"{delivery.day:%Y-%m-%d}" for delivery in deliveries if delivery.day})
     span = f" of {dates[0]} to {dates[-1]}" if len(dates) > 1 else ""
     check.tell(f"  {len(deliveries):,} {'files' if len(deliveries) > 1 else 'file'}{span}")
-    return deliveries[: -DELIVERIES - 1 : -1]
+    return deliveries[::-1]
 
 
 def _check_delivery(
@@ -148,7 +152,8 @@ def _check_delivery(
     sample = take_sample(connection, channel, delivery, folder)
     columns: list[SourceColumn] = []
     try:
-        columns = profile_columns(connection, open_source(connection, sample.channel, sample.file))
+        source = open_source(connection, sample.channel, sample.file)
+        columns, channel = profile_columns(connection, source), settled(channel, source.columns)
         part = land_file(
             connection, sample.channel, kind, sample.file, _receipt_of(channel, delivery), folder
         )
@@ -177,6 +182,28 @@ def _check_delivery(
     _suggest(check, channel, kind, columns)
     _tell_drift(check, look, receipts, folder)
     return True
+
+
+def _check_headers(
+    check: ChannelCheck, connection: duckdb.DuckDBPyConnection, channel: Channel, older: list[Delivery]
+) -> None:
+    """Tell of older files on this machine that the map does not fit: after it has changed, a run reads all again."""
+    if channel.source.connector != "file" or channel.source.is_remote:
+        return
+    failures = []
+    for delivery in older:
+        path = delivery.fetch(Path())
+        file = SourceFile(path, delivery.name, delivery.format, delivery.partitions)
+        try:
+            check_header(connection, channel, kinds()[channel.kind], file)
+        except StepFailed as failure:
+            failures.append(str(failure).removeprefix(f"channel {channel.name}: "))
+    for failure in failures[:1]:
+        check.fail(failure)
+        if len(failures) > 1:
+            check.tell(f"       and {len(failures) - 1:,} more of the older files")
+        if "has no column" in failure:
+            check.tell("       where files differ, map a list of names: the first one that a file has counts")
 
 
 def _receipt_of(channel: Channel, delivery: Delivery) -> Receipt:

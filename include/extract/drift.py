@@ -237,8 +237,8 @@ def _canonical(
     found = {}
     for column in kind.columns:
         entry = channel.map.get(column.name)
-        if entry is not None and entry.column is None:
-            continue  # a constant is no key, and of an expression the keys are not known
+        if entry is not None and not isinstance(entry.column, str):
+            continue  # a constant is no key, and of an expression or a list the keys are not known
         if entry is None and channel.spec == "mapped":
             continue
         if counts.get(column.name):

@@ -28,6 +28,8 @@ VALUES = "tandem_values"
 SILENT = re.compile(r"\btry_", re.IGNORECASE)
 PLACE = re.compile(r"([^.\[\]]+)((?:\[[0-9]+\])*)")
 EMPTY = ("", "{}", "[]")
+NOTHING = "null::varchar"
+OWN = ("source_row", "source_file")
 Structure = str | dict[str, "Structure"] | list["Structure"]  # as DuckDB's json_transform wants it
 
 
@@ -127,6 +129,22 @@ def read_fields(
     return _columns(channel, file_name, columns, relation)
 
 
+def settled(channel: Channel, columns: dict[str, str]) -> Channel:
+    """The channel with one column in the place of each list of them in its map: the first one that is among these.
+
+    JSON has no columns: each of its rows has the keys that it has."""
+    if not columns:
+        return channel
+    chosen = {}
+    for canonical, entry in channel.map.items():
+        names = entry.column if isinstance(entry.column, tuple) else ()
+        found = {name: sql for name in names if (sql := _reached(name, columns)) is not None}
+        if found:
+            first = min(found, key=lambda name: found[name] == NOTHING)
+            chosen[canonical] = entry.model_copy(update={"column": first})
+    return channel.model_copy(update={"map": {**channel.map, **chosen}})
+
+
 def without_nulls(channel: Channel, columns: dict[str, str]) -> str:
     """The source with the texts that mean "no value" as NULL."""
     values = channel.source.null_values if getattr(channel.source, "format", None) == "csv" else ()
@@ -142,18 +160,16 @@ def without_nulls(channel: Channel, columns: dict[str, str]) -> str:
 
 
 def missing_column(
-    channel: Channel, place: str, column: str, present: list[str], file_name: str
+    channel: Channel, place: str, column: str, present: list[str], file_name: str, *others: str
 ) -> StepFailed:
-    """What to raise for a column that is not there: it names the nearest one."""
+    """What to raise for a column that is not there, nor any of the `others`: it names the nearest one."""
     lower = {name.lower(): name for name in present}
     near = [lower[name] for name in difflib.get_close_matches(column.lower(), list(lower), n=1, cutoff=0.0)]
     nearest = f", nearest: {near[0]!r}" if near else ""
-    hint = ""
+    names, hint = " or ".join(map(repr, (column, *others))), ""
     if len(present) == 1 and getattr(channel.source, "format", None) == "csv":
         hint = f"; the file has one column only, is delimiter {channel.source.delimiter!r} right?"
-    return StepFailed(
-        f"channel {channel.name}: {file_name} has no column {column!r} ({place}){nearest}{hint}"
-    )
+    return StepFailed(f"channel {channel.name}: {file_name} has no column {names} ({place}){nearest}{hint}")
 
 
 def first_part(name: str) -> str | None:
@@ -166,23 +182,30 @@ def _columns(channel: Channel, file_name: str, columns: dict[str, str], relation
     present = {name.lower(): name for name in columns}
     own = {"source_row": ROW, "source_file": literal(file_name)}
     mapped, used, added = {}, [], {}
-    for canonical, entry in channel.map.items():
+    for canonical, entry in settled(channel, columns).map.items():
         for name in entry.columns:
             if name.lower() in present:
                 used.append(present[name.lower()])
             elif name.lower() in own:
                 added[name.lower()] = own[name.lower()]
-            elif entry.column is None or _nested(name, columns, present) is None:
-                raise missing_column(channel, f"map.{canonical}", name, list(columns), file_name)
+            elif entry.column is None or _reached(name, columns) is None:
+                others = entry.columns[1:] if entry.column is not None else ()
+                raise missing_column(channel, f"map.{canonical}", name, list(columns), file_name, *others)
         if entry.column is None:
             mapped |= _expressions(canonical, entry)
-        elif entry.column.lower() in present or entry.column.lower() in own:
-            mapped[canonical] = identifier(present.get(entry.column.lower(), entry.column.lower()))
         else:
-            mapped[canonical] = _nested(entry.column, columns, present)
+            mapped[canonical] = _reached(entry.column, columns)
     own_columns = "".join(f", {sql} as {identifier(name)}" for name, sql in added.items())
     query = f"select *{own_columns} from ({relation})" if added else relation
     return Fields(query, mapped, tuple(dict.fromkeys(used)), columns)
+
+
+def _reached(name: str, columns: dict[str, str]) -> str | None:
+    """SQL for what a name leads to; None when it leads nowhere."""
+    present = {column.lower(): column for column in columns}
+    if name.lower() in present or name.lower() in OWN:
+        return identifier(present.get(name.lower(), name.lower()))
+    return _nested(name, columns, present)
 
 
 def _keys(channel: Channel, file_name: str, relation: str) -> Fields:
@@ -221,7 +244,7 @@ def _keys(channel: Channel, file_name: str, relation: str) -> Fields:
     mapped: dict[str, str] = {}
     for canonical, entry in channel.map.items():
         if entry.column is not None:
-            mapped[canonical] = identifier(entry.column)
+            mapped[canonical] = f"coalesce({', '.join(map(identifier, entry.columns))})"
         else:
             mapped |= _expressions(canonical, entry)
     return Fields(query, mapped, tuple(used), {})
@@ -288,11 +311,11 @@ def _nested(path: str, columns: dict[str, str], present: dict[str, str]) -> str 
         elif kind.id == "struct":
             fields = {name.lower(): name for name in inner}
             if str(step).lower() not in fields:
-                return "null::varchar"
+                return NOTHING
             name = fields[str(step).lower()]
             value, kind = f"{value}.{identifier(name)}", inner[name]
         else:
-            return None if number == 0 else "null::varchar"
+            return None if number == 0 else NOTHING
     return value
 
 

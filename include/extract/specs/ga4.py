@@ -98,9 +98,10 @@ def map_ga4(channel: Channel, source: Source, file_name: str) -> Canonical:
         if name not in source.columns:
             raise missing_column(channel, "spec ga4", name, list(source.columns), file_name)
     by_key = {
-        name: entry.column
+        name: entry.columns
         for name, entry in channel.map.items()
-        if entry.column is not None and entry.column.startswith(("event_params.", "user_properties."))
+        if entry.column is not None
+        and all(path.startswith(("event_params.", "user_properties.")) for path in entry.columns)
     }
     rest = {name: entry for name, entry in channel.map.items() if name not in by_key}
     fields = read_fields(
@@ -110,11 +111,9 @@ def map_ga4(channel: Channel, source: Source, file_name: str) -> Canonical:
         without_nulls(channel, source.columns),
     )
     columns = _columns()
-    for name, path in by_key.items():
+    for name, paths in by_key.items():
         columns.pop(f"{name}__text", None)
-        parent, _, key = path.partition(".")
-        text = "tandem_parameters" if parent == "event_params" else "tandem_user_properties"
-        columns[name] = f"json_extract_string({text}, {literal(_key_path(key))})"
+        columns[name] = f"coalesce({', '.join(map(_value_at, paths))})"
     query = f"""
         select *, json_extract_string(tandem_parameters, [{", ".join(literal(_key_path(name)) for name in LOOKED_UP)}])
             as tandem_looked_up
@@ -220,6 +219,12 @@ def _object_of(parameters: str) -> str:
         f"list_filter(list_transform({parameters}, lambda item: {member}), lambda text: text is not null)"
     )
     return f"nullif('{{' || array_to_string({members}, ',') || '}}', '{{}}')"
+
+
+def _value_at(path: str) -> str:
+    parent, _, key = path.partition(".")
+    text = "tandem_parameters" if parent == "event_params" else "tandem_user_properties"
+    return f"json_extract_string({text}, {literal(_key_path(key))})"
 
 
 def _key_path(key: str) -> str:

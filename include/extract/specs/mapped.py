@@ -61,6 +61,8 @@ def check_keys_exist(channel: Channel, required: set[str], present: list[str], f
     """Raise StepFailed when a JSON key that a required column comes from is in no line of the file."""
     known = {*present, "source_row", "source_file"}
     for canonical, entry in channel.map.items():
-        for key in entry.columns if canonical in required else ():
-            if key not in known and first_part(key) not in known:
-                raise missing_column(channel, f"map.{canonical}", key, present, file_name)
+        keys = entry.columns if canonical in required else ()
+        missing = [key for key in keys if key not in known and first_part(key) not in known]
+        if missing and (entry.sql is not None or len(missing) == len(keys)):
+            others = missing[1:] if entry.sql is None else ()
+            raise missing_column(channel, f"map.{canonical}", missing[0], present, file_name, *others)

@@ -426,5 +426,7 @@ def _override(entry: MapEntry) -> str:
         return literal(str(entry.value).lower() if isinstance(entry.value, bool) else str(entry.value))
     if entry.sql is not None:
         return f"try({entry.sql})"
-    path = "".join("." + identifier(part) for part in entry.column.split("."))
-    return f"try(json_extract_string(tandem_line, {literal('$' + path)}))"
+    paths = ("$" + "".join("." + identifier(part) for part in name.split(".")) for name in entry.columns)
+    return (
+        f"try(coalesce({', '.join(f'json_extract_string(tandem_line, {literal(path)})' for path in paths)}))"
+    )

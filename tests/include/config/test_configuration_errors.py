@@ -190,16 +190,17 @@ def test_a_mapped_channel_without_a_map_is_refused(problems):
     ]
 
 
+ENTRIES = "a source column, a list of them, {sql: expression} or {value: constant}"
+
+
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ("7", "found 7, allowed: a source column, {sql: expression} or {value: constant}"),
-        ("[a, b]", "found a list of 2, allowed: a source column, {sql: expression} or {value: constant}"),
-        ("{}", "found an empty mapping, allowed: a source column, {sql: expression} or {value: constant}"),
-        (
-            "{sql: a, value: b}",
-            "found a mapping (sql, value), allowed: a source column, {sql: expression} or {value: constant}",
-        ),
+        ("7", f"found 7, allowed: {ENTRIES}"),
+        ("{}", f"found an empty mapping, allowed: {ENTRIES}"),
+        ("{sql: a, value: b}", f"found a mapping (sql, value), allowed: {ENTRIES}"),
+        ("[]", "found a list of 0, allowed: names of source columns, the one of today's files first"),
+        ("[a, 7]", "found a list of 2, allowed: names of source columns, the one of today's files first"),
         ("{sqll: a}", "found 'sqll', allowed: column, sql, value (did you mean 'sql'?)"),
         ("{value: [1]}", "found a list of 1, allowed: a constant"),
         ("{value: .inf}", "found inf, allowed: a constant"),

@@ -101,6 +101,11 @@ def test_a_channel_says_everything_that_extract_needs(load):
     assert crm.map["country"].columns == ()
 
 
+def test_a_source_column_is_a_name_or_a_list_of_them(load):
+    column = load(channels=CHANNELS.replace("{value: DE}", "[Country, land]")).channels["crm"].map["country"]
+    assert (column, column.columns) == (MapEntry(column=("Country", "land")), ("Country", "land"))
+
+
 def test_unpivot_is_a_list_or_all(load):
     assert load(channels=CHANNELS).channels["broker"].unpivot == ("age", "region")
     assert load(channels=CHANNELS.replace("[age, region]", "all")).channels["broker"].unpivot == "all"

@@ -207,6 +207,34 @@ def test_when_the_newest_delivery_has_no_rows_an_earlier_one_is_looked_at(compan
     assert f"looked at crm_{DAY}.csv: no rows\nlooked at crm_2017-11-30.csv: all its 1 rows" in said
 
 
+def test_older_files_that_the_map_does_not_fit_are_told_and_a_list_of_names_fits_all(company):
+    describe_all(company, crm={"path": "crm_{date}.csv", "map": CUSTOMERS.replace("mail,", "'E-mail',")})
+    rows = "1,2017-11-30,a@x.org,,\n"
+    for days, name in ((3, "mail"), (2, "mail"), (1, "E-mail"), (0, "E-mail")):
+        header = HEADER.replace("mail", name)
+        company.deliver(f"crm_{DAY - timedelta(days=days)}.csv", header + rows)
+    found = check(company)["crm"]
+    assert found.verdict == "fail"
+    assert text_of(found).endswith(
+        "FAIL crm_2017-11-29.csv has no column 'E-mail' (map.email), nearest: 'mail'\n"
+        "and 1 more of the older files\n"
+        "where files differ, map a list of names: the first one that a file has counts"
+    )
+    channels = company.folder / "channels.yml"
+    channels.write_text(channels.read_text().replace("'E-mail'", "[E-mail, mail]"))
+    found = check(company)["crm"]
+    assert found.verdict == "ok"
+    assert "E-mail e-mail 1 a…@…org (7) email" in text_of(found)
+
+
+def test_an_older_file_that_is_empty_is_told_where_none_may_be(company):
+    for required, verdict in (("true", "fail"), ("false", "ok")):
+        describe_all(company, crm={"path": "crm_{date}.csv", "required": required})
+        company.deliver(f"crm_{DAY - timedelta(days=1)}.csv", "")
+        company.deliver(f"crm_{DAY}.csv", HEADER + "1,2017-11-30,a@x.org,,\n")
+        assert check(company)["crm"].verdict == verdict
+
+
 def test_of_a_large_packed_file_only_the_beginning_is_read_and_no_record_is_cut(company):
     describe_all(company, crm={"path": "crm.csv.gz"})
     record = '1,2017-11-30,"a\n@x.org",,\n'

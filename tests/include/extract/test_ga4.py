@@ -237,7 +237,7 @@ def test_the_map_of_the_channel_overrides_columns(shop, form):
     channel = desk.channel.model_dump(mode="json") | {
         "map": {
             "content_category": "event_params.page_title",
-            "group_id": "user_properties.tier",
+            "group_id": ["user_properties.level", "user_properties.tier"],
             "device_id": "stream_id",
             "campaign_name": "geo.country",
             "title": {"sql": "upper(event_name)"},

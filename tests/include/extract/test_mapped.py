@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pyarrow as pa
+import pyarrow.csv as csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -92,6 +93,44 @@ def test_a_key_that_no_line_has_fails_for_a_required_column_even_as_a_path(desk)
         StepFailed, match=r"has no column 'adress.seen' \(map.observed_at\), nearest: 'address'"
     ):
         deliver(desk, "jsonl", CUSTOMER, map=MAP | {"observed_at": "adress.seen"})
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_of_a_list_the_first_column_that_the_file_has_counts(desk, form):
+    rows = [
+        {"id": "1", "at": "2017-11-30", "E-mail": "old@x.org"},
+        {"id": "2", "at": "2017-11-30", "Email address": "new@x.org"},
+        {"id": "3", "at": "2017-11-30", "E-mail": "old@x.org", "Email address": "new@x.org"},
+    ]
+    desk.describe(
+        path="crm_{date}", format=form,
+        map={"record_id": "id", "observed_at": ["seen", "at"], "email": ["Email address", "E-mail"]},
+    )  # fmt: skip
+    for row in rows:
+        name, table = f"crm_2017-11-0{row['id']}", pa.Table.from_pylist([row])
+        if form == "jsonl":
+            desk.deliver(name, json.dumps(row) + "\n")
+        else:
+            path = desk.deliver(name, "")
+            (csv.write_csv if form == "csv" else pq.write_table)(table, path)
+    desk.channel = desk.channel.model_copy(update={"required": False})
+    assert desk.extract().landed == 3
+    assert [item["email"] for item in desk.landed()] == ["old@x.org", "new@x.org", "new@x.org"]
+    kept = {} if form == "jsonl" else {"E-mail": "old@x.org"}
+    assert [item["attributes"] for item in desk.landed()] == [{}, {}, kept]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_of_a_list_of_paths_the_first_that_leads_somewhere_counts(desk, form):
+    (landed,) = deliver(desk, form, CUSTOMER, map=MAP | {"city": ["address.town", "address.city"]})
+    assert landed["city"] == "Rome"
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_list_of_which_the_file_has_none_fails_with_all_of_them(desk, form):
+    expected = r"has no column 'uid' or 'ident' \(map.record_id\), nearest: 'id'"
+    with pytest.raises(StepFailed, match=expected):
+        deliver(desk, form, CUSTOMER, map=MAP | {"record_id": ["uid", "ident"]})
 
 
 def test_maps_are_read_by_their_keys(desk):

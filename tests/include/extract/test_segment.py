@@ -204,7 +204,7 @@ def test_the_map_of_the_channel_overrides_columns(web):
     channel = web.channel.model_dump(mode="json") | {
         "map": {
             "platform": {"value": "app"},
-            "content_category": "properties.category",
+            "content_category": ["properties.topic", "properties.category"],
             "title": {"sql": "upper(event)"},
             "is_owned_site": {"value": False},
             "occurred_at": "properties.at",
