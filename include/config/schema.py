@@ -32,6 +32,7 @@ from include.activate.formats import OF_CUSTOMERS, OF_MEMBERS, Format, formats, 
 from include.config.conditions import ConditionError, compile_source
 from include.config.errors import ConfigError, Problem, refusal, refusal_of
 from include.core_yaml import load_yaml
+from include.extract.dates import PARTS, PLACE, parts_of
 from include.extract.kinds import kinds
 from include.normalise.taxonomies import Taxonomy, audience_taxonomy, content_taxonomy
 from include.settings import DEFAULT_CONFIG
@@ -39,7 +40,7 @@ from include.settings import DEFAULT_CONFIG
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,62}")
 RESERVED_NAMES = ("none",)
 STORAGE_SCHEMES = ("s3", "gs", "az")
-PATH_PLACEHOLDERS = ("{date}", "{demo}", "{config}")
+PATH_PLACEHOLDERS = ("{date}", "{date:%Y%m%d}", "{demo}", "{config}")
 ID_TYPES = (
     "customer_number", "loyalty_number", "user_id", "national_id", "email", "phone",
     "anonymous_id", "device_id", "advertising_id",
@@ -236,12 +237,14 @@ class FileSource(Model):
         scheme = path.partition("://")[0] if "://" in path else None
         if scheme is not None and scheme not in STORAGE_SCHEMES:
             raise _problem(refusal_of(scheme, STORAGE_SCHEMES, "the scheme"))
-        rest = path
+        rest = PLACE.sub("", path)
         for placeholder in PATH_PLACEHOLDERS:
             rest = rest.replace(placeholder, "")
         wrong = re.search(r"\{[^}]*\}?|\}", rest)
         if wrong:
             raise _problem(refusal_of(wrong.group(), PATH_PLACEHOLDERS, "the placeholder"))
+        if parts_of(path) not in (set(), set(PARTS)):
+            raise _problem(refusal(path, "a {date}, or one in other forms that have %Y, %m and %d together"))
         for placeholder in ("{demo}", "{config}"):
             if placeholder in path[1:]:
                 raise _problem(refusal(path, f"{placeholder} at the beginning of a path only"))

@@ -34,6 +34,7 @@ from include.config.schema import (
     Privacy,
     Profile,
 )
+from include.extract.dates import parts_of
 from include.lake import HISTORY_TABLES, Lake, earlier_days
 from include.normalise.taxonomies import audience_taxonomy, content_taxonomy
 from include.normalise.versions import normalisation_version
@@ -332,7 +333,7 @@ def _staging_rules(configuration: Configuration) -> str:
 
 def _is_dated(channel: Channel) -> bool:
     """Whether each day's delivery is whole; files without a date in their path are each replaced in place."""
-    return channel.source.connector == "sql" or "{date}" in channel.source.path
+    return channel.source.connector == "sql" or bool(parts_of(channel.source.path))
 
 
 def _readable(name: str) -> str:

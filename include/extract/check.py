@@ -222,7 +222,7 @@ def _tell_columns(check: ChannelCheck, channel: Channel, columns: list[SourceCol
         targets = _targets(channel, column.name)
         is_personal = column.shape in PERSONAL_SHAPES or names_a_person(column.name)
         is_personal = is_personal or any(name in PERSONAL_COLUMNS for name in targets)
-        is_plain = column.shape in ("boolean", "date", "timestamp", "decimal") or column.is_category
+        is_plain = column.shape in ("boolean", "date", "d/m/y", "timestamp", "decimal") or column.is_category
         is_short = column.shape == "integer" and len(column.example) <= 6
         example = shown(column.example, is_personal or not (is_plain or is_short)) if column.filled else ""
         goes_to = ", ".join(targets) if channel.spec == "mapped" else ""

@@ -24,6 +24,7 @@ SHAPES = {
     "uuid": "regexp_full_match({text}, '(?i)[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}')",
     "ip": r"regexp_full_match({text}, '[0-9]{{1,3}}(\.[0-9]{{1,3}}){{3}}|[0-9a-fA-F]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*')",
     "url": "regexp_matches({text}, '^(?i)https?://')",
+    "d/m/y": r"regexp_full_match({text}, '[0-3]?[0-9][-/.][0-3]?[0-9][-/.]([0-9]{{2}}){{1,2}}([ T][0-9]{{1,2}}:.*)?')",
     "phone": r"regexp_full_match({text}, '(\+|00|\()[0-9 ()./-]{{6,20}}|[0-9]{{2,5}}[ ./-][0-9 ()./-]{{4,16}}')",
     "json": r"regexp_matches({text}, '^[{{\[]') and json_valid({text})",
 }

@@ -16,10 +16,10 @@ from include.config import Channel
 from include.extract.channel import open_source
 from include.extract.connectors import Delivery
 from include.extract.formats.lines import open_text
-from include.extract.kinds import Kind, kinds
+from include.extract.kinds import Column, Kind, kinds
 from include.extract.profile import SourceColumn, profile_columns
 from include.extract.sample import take_sample
-from include.extract.sql import literal
+from include.extract.sql import identifier, literal
 from include.extract.suggest import suggest, words_of
 from include.ledger import StepFailed
 
@@ -57,7 +57,11 @@ KIND_WORDS = {
 }
 YAML_WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
 ACCESS_LOG = re.compile(r'^\S+ \S+ \S+ \[[^\]]+\] "[^"]*" \d{3} (\d+|-)')
-EXAMPLE_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+EXAMPLE_DAY = re.compile(
+    r"(?<!\d)(?:19|20)\d\d(?P<sign>[-_.]?)(?:0[1-9]|1[0-2])(?P=sign)(?:0[1-9]|[12]\d|3[01])(?!\d)"
+)
+DAY_FIRST = re.compile(r"(\d+)([-/.])(\d+)([-/.])(\d+)(?:([ T])\d+:\d+(:\d+)?)?")
+FILES_TRIED = 5
 
 
 @dataclass(frozen=True)
@@ -79,28 +83,41 @@ def propose(place: Path, config: Path) -> Iterator[str]:
         raise StepFailed(
             f"{place}: found no such file or folder, allowed: a data file, or a folder with some"
         )
-    files = [place] if place.is_file() else _data_files(place)
+    files = [[place]] if place.is_file() else _data_files(place)
     if not files:
         allowed = ", ".join(SUFFIXES)
         raise StepFailed(f"{place}: found no channels.yml and no data file, allowed: files with {allowed}")
     taken: set[str] = set()
     yield "# Proposed for channels.yml, from the beginning of each file. Check kind, map and path.\nchannels:"
-    for path in files[:MOST_FILES]:
-        try:
-            yield _entry(path, config, taken)
-        except (StepFailed, duckdb.Error) as failure:
-            yield f"  # {path.name}: {str(failure).strip().splitlines()[0]}\n"
+    for alike in files[:MOST_FILES]:
+        yield _newest_entry(alike, config, taken)
     if len(files) > MOST_FILES:
         yield f"  # and {len(files) - MOST_FILES} files more: make check FILE=path"
 
 
-def _data_files(folder: Path) -> list[Path]:
-    """One file of each name, whatever digits it has: the last of them by name."""
-    found: dict[str, Path] = {}
+def _newest_entry(alike: list[Path], config: Path, taken: set[str]) -> str:
+    """An entry from the newest file of which there can be one, below what is wrong with those after it."""
+    wrong = ""
+    for path in alike[: -FILES_TRIED - 1 : -1]:
+        try:
+            entry = _entry(path, config, taken)
+        except (StepFailed, duckdb.Error) as failure:
+            wrong += f"  # {path.name}: {str(failure).strip().splitlines()[0]}\n"
+            continue
+        if len(alike) > 1 and not EXAMPLE_DAY.search(path.as_posix()):
+            said = "say where in path the day is, e.g. {date:%d%m%Y}, or put * there"
+            wrong += f"  # {path.name} is one of {len(alike)} that differ in digits: {said}\n"
+        return wrong + entry
+    return wrong.splitlines(keepends=True)[0]
+
+
+def _data_files(folder: Path) -> list[list[Path]]:
+    """The files of each name, whatever digits it has, sorted by name."""
+    found: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
         suffixes = [suffix for suffix in path.suffixes if suffix not in PACKED]
         if path.is_file() and suffixes and suffixes[-1].lower() in SUFFIXES:
-            found[re.sub(r"\d+", "#", path.relative_to(folder).as_posix())] = path
+            found.setdefault(re.sub(r"\d+", "#", path.relative_to(folder).as_posix()), []).append(path)
     return list(found.values())
 
 
@@ -140,7 +157,7 @@ def _layout_of(connection: duckdb.DuckDBPyConnection, path: Path, folder: Path) 
     with open_text(path, encoding) as stream:
         start = stream.read(1 << 20).lstrip()
     if not start:
-        raise StepFailed(f"{path.name} is empty")
+        raise StepFailed("is empty")
     if start.startswith(b"{"):
         is_lines = start.split(b"\n", 1)[0].rstrip().endswith(b"}")
         return _Layout("jsonl" if is_lines else "json", options)
@@ -225,15 +242,20 @@ def _name_of(path: Path, taken: set[str]) -> str:
 
 
 def _source_lines(name: str, layout: _Layout) -> list[str]:
-    keys = {"path": EXAMPLE_DAY.sub("{date}", name), "format": layout.format, **layout.options}
+    keys = {"path": EXAMPLE_DAY.sub(_date_in_path, name), "format": layout.format, **layout.options}
     written = ", ".join(f"{key}: {_yaml(value)}" for key, value in keys.items())
     return [f"    source: {{connector: file, {written}}}", f"    spec: {layout.spec}"]
+
+
+def _date_in_path(day: re.Match) -> str:
+    sign = day["sign"]
+    return "{date}" if sign == "-" else f"{{date:%Y{sign}%m{sign}%d}}"
 
 
 def _map_lines(layout: _Layout, kind: Kind, columns: list[SourceColumn]) -> list[str]:
     if layout.spec != "mapped":
         return [_commented("map: {}", "only what the spec does not say, e.g. site: {value: example.com}")]
-    found = suggest(kind, set(), columns)
+    found, by_name = suggest(kind, set(), columns), {column.name: column for column in columns}
     if not found:
         names = ", ".join(column.name for column in columns)
         return [
@@ -243,7 +265,7 @@ def _map_lines(layout: _Layout, kind: Kind, columns: list[SourceColumn]) -> list
     lines = ["    map:"]
     for column in kind.columns:
         if column.name in found:
-            lines.append(f"      {column.name}: {_yaml(found[column.name])}")
+            lines.append(f"      {column.name}: {_source_of(column, by_name[found[column.name]])}")
         elif column.required:
             allowed = f", one of {', '.join(column.allowed)}" if column.allowed else ""
             lines.append(f"      # {column.name}: REQUIRED, a column, {{sql: …}} or {{value: …}}{allowed}")
@@ -251,6 +273,20 @@ def _map_lines(layout: _Layout, kind: Kind, columns: list[SourceColumn]) -> list
     if rest:
         lines += _wrapped(f"kept as attributes: {', '.join(rest)}")
     return lines
+
+
+def _source_of(canonical: Column, column: SourceColumn) -> str:
+    """A source column as an entry of the map: a date that is no ISO one as an expression that reads it."""
+    form = DAY_FIRST.match(column.example)
+    if canonical.type not in ("date", "timestamp") or column.shape != "d/m/y" or form is None:
+        return _yaml(column.name)
+    first, sign, second, other_sign, year, between, seconds = form.groups()
+    day, month = ("%m", "%d") if int(second) > 12 else ("%d", "%m")
+    time = "" if between is None else f"{between}%H:%M{':%S' if seconds else ''}"
+    written = f"{day}{sign}{month}{other_sign}%{'Y' if len(year) == 4 else 'y'}{time}"
+    sql = json.dumps(f"try_strptime({identifier(column.name)}, {literal(written)})", ensure_ascii=False)
+    is_sure = max(int(first), int(second)) > 12
+    return f"{{sql: {sql}}}{'' if is_sure else ' # or %m before %d, if the month comes first'}"
 
 
 def _commented(text: str, comment: str) -> str:

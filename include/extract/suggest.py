@@ -47,7 +47,7 @@ NAMES = {
     "platform": r"platform|device_category",
     "content_category": r"(content_)?category",
     "order_id": r"(order|transaction|invoice|basket|receipt|purchase)_?(id|no|nr|number)?|bestellnummer",
-    "ordered_at": r"(order|invoice|purchase|transaction)(ed)?_?(at|on|date|time|timestamp)|placed_at|date|created_at",
+    "ordered_at": r"(order|invoice|purchase|transaction)(ed)?_?(at|on|date|time|timestamp)|placed(_(at|on))?|date|created_at",
     "updated_at": r"(updated|modified|changed)_?(at|on)",
     "status": r"(order_?)?status|state",
     "sales_channel": r"(sales_?)?channel",
@@ -83,8 +83,8 @@ NAMES = {
 # Values that show what they are whatever the name says.
 SHAPES = {"e-mail": "email", "phone": "phone", "ip": "ip", "url": "url"}
 TYPES = {
-    "timestamp": ("timestamp", "date", "integer", "decimal"),
-    "date": ("timestamp", "date", "integer"),
+    "timestamp": ("timestamp", "date", "d/m/y", "integer", "decimal"),
+    "date": ("timestamp", "date", "d/m/y", "integer"),
     "integer": ("integer",),
     "decimal": ("integer", "decimal"),
     "double": ("integer", "decimal"),

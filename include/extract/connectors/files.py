@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from include.extract.connectors import Delivery
+from include.extract.dates import as_expression, as_glob, on_day
 from include.ledger import StepFailed
 from include.settings import Settings
 
 if TYPE_CHECKING:
     from include.config import Channel
 
-DATE_GLOB = "[0-9]" * 4 + "-" + "[0-9]" * 2 + "-" + "[0-9]" * 2
-DATE_PATTERN = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -44,17 +43,17 @@ def find_files(channel: Channel, day: date, settings: Settings) -> list[Delivery
         except StepFailed as failure:
             raise StepFailed(f"channel {channel.name}: {failure}") from None
     expression = re.compile(_expression(pattern))
-    dated = "{date}" in pattern
     files = []
     for file in found:
         matched = expression.fullmatch(file.name)
         if matched is None:  # beside the pattern, or two places of `{date}` that disagree
             continue
-        dated_on = _read_date(channel, root + file.name, matched["date"]) if dated else None
+        parts = matched.groupdict()
+        dated_on = _read_date(channel, root + file.name, **parts) if parts else None
         files.append(replace(file, day=dated_on, partitions=partitions_of(file.name)))
     files = [file for file in files if file.day is None or file.day <= day]
     if channel.required and not any(file.day in (None, day) for file in files):
-        expected = root + pattern.replace("{date}", f"{day:%Y-%m-%d}")
+        expected = root + on_day(pattern, day)
         raise StepFailed(
             f"channel {channel.name}: no file matches {expected}; set required: false if the day may be missing"
         )
@@ -63,11 +62,11 @@ def find_files(channel: Channel, day: date, settings: Settings) -> list[Delivery
 
 def glob_prefix(pattern: str) -> str:
     """What every name that matches a pattern starts with."""
-    return re.split(r"[*?\[]|\{date\}", pattern, maxsplit=1)[0]
+    return re.split(r"[*?\[]|\{date", pattern, maxsplit=1)[0]
 
 
 def _find_local(base: Path | None, root: str, pattern: str, file_format: str) -> Iterator[Delivery]:
-    anywhere = glob.escape(root) + pattern.replace("{date}", DATE_GLOB)
+    anywhere = glob.escape(root) + as_glob(pattern)
     # Whoever may put a file there could put a link to any other file of this machine there as well.
     inside = Path(root + glob_prefix(pattern).rpartition("/")[0]).resolve()
     names_files = pattern.rpartition("/")[2].strip("*") != ""
@@ -118,14 +117,12 @@ def _split_base(path: str, settings: Settings) -> tuple[Path | None, str]:
 
 
 def _expression(pattern: str) -> str:
-    """The glob `pattern` as a regular expression whose group `date` holds the first `{date}`."""
-    tokens = re.compile(r"\{date\}|\*\*/|\*\*|\*|\?|\[!?[^\]]+\]|.", re.DOTALL)
-    parts = []
+    """The glob `pattern` as a regular expression whose groups `year`, `month` and `day` hold the `{date}`."""
+    tokens = re.compile(r"\{date[^}]*\}|\*\*/|\*\*|\*|\?|\[!?[^\]]+\]|.", re.DOTALL)
+    parts, seen = [], set()
     for token in tokens.findall(pattern):
-        if token == "{date}":
-            parts.append(
-                "(?P=date)" if any("?P<date>" in part for part in parts) else f"(?P<date>{DATE_PATTERN})"
-            )
+        if token.startswith("{date"):
+            parts.append(as_expression(token, seen))
         elif token == "**/":
             parts.append("(?:.*/)?")
         elif token == "**":
@@ -141,8 +138,9 @@ def _expression(pattern: str) -> str:
     return "".join(parts)
 
 
-def _read_date(channel: Channel, path: str, text: str) -> date:
+def _read_date(channel: Channel, path: str, year: str, month: str, day: str) -> date:
     try:
-        return date.fromisoformat(text)
+        return date(int(year), int(month), int(day))
     except ValueError:
+        text = f"{year}-{month}-{day}"
         raise StepFailed(f"channel {channel.name}: {path} holds a date that does not exist: {text}") from None

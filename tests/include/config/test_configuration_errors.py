@@ -294,10 +294,19 @@ def test_a_spec_reads_its_own_formats(problems, spec, source, message):
     [
         (
             "crm_{day}.csv",
-            "found the placeholder '{day}', allowed: {date}, {demo}, {config} (did you mean '{date}'?)",
+            "found the placeholder '{day}', allowed: {date}, {date:%Y%m%d}, {demo}, {config} (did you mean '{date}'?)",
         ),
-        ("crm_{date.csv", "found the placeholder '{date.csv', allowed: {date}, {demo}, {config}"),
-        ("crm}.csv", "found the placeholder '}', allowed: {date}, {demo}, {config}"),
+        (
+            "crm_{date.csv",
+            "found the placeholder '{date.csv', allowed: {date}, {date:%Y%m%d}, {demo}, {config}",
+        ),
+        ("crm}.csv", "found the placeholder '}', allowed: {date}, {date:%Y%m%d}, {demo}, {config}"),
+        ("crm_{date:%y%m%d}.csv", "found the placeholder '{date:%y%m%d}', allowed: {date}, {date:%Y%m%d}, "),
+        ("crm_{date:}.csv", "found the placeholder '{date:}', allowed: {date}, {date:%Y%m%d}, "),
+        (
+            "{date:%Y}/crm.csv",
+            "found '{date:%Y}/crm.csv', allowed: a {date}, or one in other forms that have %Y, %m and %d together",
+        ),
         ("crm/{demo}/a.csv", "found 'crm/{demo}/a.csv', allowed: {demo} at the beginning of a path only"),
         ("", "found '', allowed: the path of a file, with * and {date} where it varies"),
         ("https://a.example/b.csv", "found the scheme 'https', allowed: s3, gs, az"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from datetime import date, timedelta
 
@@ -283,6 +284,25 @@ def test_patterns_and_folders_of_a_path_are_followed(desk):
     desk.deliver(f"shop[1]/day={DAY}/crm_{BEFORE}.csv", rows(2))
     desk.extract()
     assert [item["source_file"] for item in desk.landed()] == [f"shop[1]/day={DAY}/crm_{DAY}.csv"]
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "beside"),
+    [
+        ("crm_{date:%Y%m%d}.csv", "crm_20171201.csv", "crm_2017-12-01.csv"),
+        ("crm_{date:%d.%m.%Y}.csv", "crm_01.12.2017.csv", "crm_01-12-2017.csv"),
+        ("{date:%Y}/{date:%m}/crm_{date}.csv", "2017/12/crm_2017-12-01.csv", "2017/11/crm_2017-12-01.csv"),
+        ("{date:%Y/%m/%d}/**/*.csv", "2017/12/01/a/crm.csv", "2017/12/1/crm.csv"),
+    ],
+)
+def test_the_day_of_a_path_may_have_another_form_and_be_in_parts(desk, path, name, beside):
+    desk.describe(path=path, format="csv", map={"record_id": "id", "observed_at": "updated_at"})
+    with pytest.raises(StepFailed, match=f"no file matches .*{re.escape(name.partition('/a/')[0])}"):
+        desk.extract()
+    desk.deliver(name, rows(1))
+    desk.deliver(beside, rows(2))
+    desk.extract()
+    assert [(item["source_file"], item["date"]) for item in desk.landed()] == [(name, DAY)]
 
 
 def test_demo_files_are_named_below_the_demo_folder(desk):

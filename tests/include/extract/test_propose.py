@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -95,6 +96,61 @@ def test_two_files_of_one_name_are_two_channels_and_text_is_none(tmp_path: Path)
     assert first.startswith("  orders:\n")
     assert second.startswith("  orders_2:\n")
     assert third == "  # readme.txt: one column only, 'What this is': text, or another delimiter?\n"
+
+
+def test_the_day_in_the_name_of_a_file_becomes_a_date_in_its_form(tmp_path: Path):
+    for name in ("orders_20150516", "orders_20150517", "calls_2015_05_17", "log-2015.05.17", "till_20159999"):
+        (tmp_path / f"{name}.csv").write_text("order_id,ordered_at\n1,2015-05-16\n")
+    calls, log, orders, till = list(propose(tmp_path, tmp_path))[1:]
+    assert 'path: "orders_{date:%Y%m%d}.csv"' in orders
+    assert orders.startswith("  orders:\n")
+    assert 'path: "calls_{date:%Y_%m_%d}.csv"' in calls
+    assert 'path: "log-{date:%Y.%m.%d}.csv"' in log
+    assert "path: till_20159999.csv" in till
+
+
+def test_files_whose_digits_are_no_day_are_told(tmp_path: Path):
+    for day in ("16052015", "17052015"):
+        (tmp_path / f"orders_{day}.csv").write_text("order_id,ordered_at\n1,2015-05-16\n")
+    (_, entry) = propose(tmp_path, tmp_path)
+    assert entry.startswith(
+        "  # orders_17052015.csv is one of 2 that differ in digits: say where in path the day is, "
+        "e.g. {date:%d%m%Y}, or put * there\n  orders_17052015:\n"
+    )
+
+
+def test_of_files_of_one_name_the_newest_that_is_not_empty_is_looked_at(tmp_path: Path):
+    for day in (16, 17, 18):
+        content = "order_id,ordered_at\n1,2015-05-16\n" if day < 17 else ""
+        (tmp_path / f"orders_2015-05-{day}.csv").write_text(content)
+    (_, entry) = propose(tmp_path, tmp_path)
+    assert entry.startswith(
+        "  # orders_2015-05-18.csv: is empty\n  # orders_2015-05-17.csv: is empty\n  orders:\n"
+    )
+    (tmp_path / "orders_2015-05-16.csv").write_text("")
+    assert list(propose(tmp_path, tmp_path))[1:] == ["  # orders_2015-05-18.csv: is empty\n"]
+
+
+@pytest.mark.parametrize(
+    ("written", "form"),
+    [
+        ("16/05/2015", "%d/%m/%Y"),
+        ("5/16/15", "%m/%d/%y"),
+        ("05/06/2015", "%d/%m/%Y"),
+        ("16.05.2015 08:30", "%d.%m.%Y %H:%M"),
+        ("16-05-2015T8:30:10", "%d-%m-%YT%H:%M:%S"),
+    ],
+)
+def test_a_date_with_the_day_first_is_no_phone_and_gets_an_expression(
+    tmp_path: Path, written: str, form: str
+):
+    (tmp_path / "orders.csv").write_text(f"order_id,order date\n1,{written}\n2,{written}\n")
+    (_, entry) = propose(tmp_path, tmp_path)
+    asked = " # or %m before %d, if the month comes first" if "16" not in written else ""
+    expected = f"""ordered_at: {{sql: "try_strptime(\\"order date\\", '{form}')"}}{asked}"""
+    assert f"      {expected}\n" in entry
+    assert "phone:" not in entry
+    assert duckdb.sql(f"select try_strptime('{written}', '{form}') is not null").fetchone() == (True,)
 
 
 def test_a_place_without_data_is_named_with_what_is_allowed(tmp_path: Path):
