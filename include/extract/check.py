@@ -14,11 +14,13 @@ import duckdb
 from include.extract.channel import check_header, land_file, open_source
 from include.extract.connectors import Delivery, find_deliveries
 from include.extract.drift import find_drift
+from include.extract.formats.delimited import FIRST_LOOK_BYTES
+from include.extract.formats.lines import has_a_byte_per_sign, looks_like_utf8
 from include.extract.formats.reading import SourceFile
 from include.extract.kinds import Kind, kinds
 from include.extract.landing import Part, Receipt, read_receipts, write_receipts
 from include.extract.profile import PERSONAL_SHAPES, VALUES, SourceColumn, pattern_of, profile_columns, shown
-from include.extract.sample import take_sample
+from include.extract.sample import BYTES, take_sample
 from include.extract.specs.fields import settled
 from include.extract.sql import identifier, literal
 from include.extract.suggest import names_a_person, suggest
@@ -176,6 +178,8 @@ def _check_delivery(
         _tell_columns(check, channel, columns)
     else:
         _tell_canonical(check, look)
+    if _is_in_utf8(channel, sample.delivered, BYTES):
+        _warn_of_encoding(check, channel, [delivery.name])
     _tell_identifiers(check, look, configuration)
     _tell_quarantine(check, look)
     _tell_rejected(check, look)
@@ -187,23 +191,43 @@ def _check_delivery(
 def _check_headers(
     check: ChannelCheck, connection: duckdb.DuckDBPyConnection, channel: Channel, older: list[Delivery]
 ) -> None:
-    """Tell of older files on this machine that the map does not fit: after it has changed, a run reads all again."""
+    """Tell of older files on this machine that do not fit: after the map has changed, a run reads all again."""
     if channel.source.connector != "file" or channel.source.is_remote:
         return
-    failures = []
+    failures, in_utf8 = [], []
     for delivery in older:
         path = delivery.fetch(Path())
         file = SourceFile(path, delivery.name, delivery.format, delivery.partitions)
         try:
             check_header(connection, channel, kinds()[channel.kind], file)
+            in_utf8 += [delivery.name] if _is_in_utf8(channel, path, FIRST_LOOK_BYTES) else []
         except StepFailed as failure:
             failures.append(str(failure).removeprefix(f"channel {channel.name}: "))
+    if in_utf8:
+        _warn_of_encoding(check, channel, in_utf8)
     for failure in failures[:1]:
         check.fail(failure)
         if len(failures) > 1:
             check.tell(f"       and {len(failures) - 1:,} more of the older files")
         if "has no column" in failure:
             check.tell("       where files differ, map a list of names: the first one that a file has counts")
+
+
+def _is_in_utf8(channel: Channel, path: Path, size: int) -> bool:
+    """Whether a file of an encoding with a byte per sign is in UTF-8."""
+    encoding = getattr(channel.source, "encoding", "utf-8")
+    return has_a_byte_per_sign(encoding) and looks_like_utf8(path, size)
+
+
+def _warn_of_encoding(check: ChannelCheck, channel: Channel, names: list[str]) -> None:
+    encoding, others = (
+        channel.source.encoding,
+        f" and {len(names) - 1:,} more of the older files" if names[1:] else "",
+    )
+    example = "Müller".encode().decode(encoding, "replace")
+    check.warn(
+        f"{names[0]}{others}: UTF-8, but encoding is {encoding}, so that Müller would land as {example}"
+    )
 
 
 def _receipt_of(channel: Channel, delivery: Delivery) -> Receipt:

@@ -17,7 +17,7 @@ import duckdb
 from include.extract.channel import dialect_of, land_file
 from include.extract.connectors.files import partitions_of
 from include.extract.formats.delimited import Dialect
-from include.extract.formats.lines import is_utf8
+from include.extract.formats.lines import has_a_byte_per_sign
 from include.extract.formats.reading import SourceFile
 from include.extract.kinds import Kind, kinds
 from include.extract.landing import (
@@ -275,7 +275,7 @@ def _write_bytes(
     """Lines that were no UTF-8, as text of the encoding that the channel has today. Only one with a byte per sign
     reads each line for itself."""
     encoding = getattr(channel.source, "encoding", "utf-8")
-    if not _has_a_byte_per_sign(encoding):
+    if not has_a_byte_per_sign(encoding):
         return None
     connection.execute("create or replace temp table tandem_texts (source_row bigint, raw varchar)")
     kept = connection.execute(f"select source_row, raw from {REFUSED} where form = 'bytes'").fetchall()
@@ -471,13 +471,6 @@ def _header(dialect: Dialect, names: list[str]) -> str:
         escapechar=None if dialect.escape == dialect.quote else dialect.escape,
     ).writerow(names)  # fmt: skip
     return text.getvalue()
-
-
-def _has_a_byte_per_sign(encoding: str) -> bool:
-    if is_utf8(encoding):
-        return False
-    text = bytes(range(256)).decode(encoding, errors="replace")
-    return len(text) == 256 and text[:128] == bytes(range(128)).decode("ascii")
 
 
 def _decoded(line: bytes, encoding: str) -> str | None:

@@ -23,11 +23,13 @@ LINES_TO_CLOSE_A_QUOTE = 1_000
 
 @dataclass(frozen=True)
 class Sample:
-    """The rows that are looked at, as a file, and the channel that reads it; `is_whole` when there are no others."""
+    """The rows that are looked at, as a file, and the channel that reads it; `is_whole` when there are no others.
+    `delivered` is the file that they are of."""
 
     file: SourceFile
     channel: Channel
     is_whole: bool
+    delivered: Path
 
 
 def take_sample(
@@ -38,7 +40,7 @@ def take_sample(
     Raises StepFailed when the delivery cannot be fetched or unpacked.
     """
     path = delivery.fetch(folder)
-    whole = Sample(SourceFile(path, delivery.name, delivery.format, delivery.partitions), channel, True)
+    whole = Sample(SourceFile(path, delivery.name, delivery.format, delivery.partitions), channel, True, path)
     target = folder / "sample"
     if delivery.format == "json":
         return whole
@@ -57,7 +59,9 @@ def take_sample(
         if _cut(path, target, layout.encoding, quote):
             return whole
         channel = channel.model_copy(update={"source": layout.model_copy(update={"encoding": "utf-8"})})
-    return Sample(SourceFile(target, delivery.name, delivery.format, delivery.partitions), channel, False)
+    return Sample(
+        SourceFile(target, delivery.name, delivery.format, delivery.partitions), channel, False, path
+    )
 
 
 def _cut(path: Path, target: Path, encoding: str, quote: str) -> bool:

@@ -47,7 +47,8 @@ NAMES = {
     "platform": r"platform|device_category",
     "content_category": r"(content_)?category",
     "order_id": r"(order|transaction|invoice|basket|receipt|purchase)_?(id|no|nr|number)?|bestellnummer",
-    "ordered_at": r"(order|invoice|purchase|transaction)(ed)?_?(at|on|date|time|timestamp)|placed(_(at|on))?|date|created_at",
+    "ordered_at": r"(order|invoice|purchase|transaction)(ed)?_?(at|on|date|time|timestamp)|placed(_(at|on))?"
+    r"|date|created_at",
     "updated_at": r"(updated|modified|changed)_?(at|on)",
     "status": r"(order_?)?status|state",
     "sales_channel": r"(sales_?)?channel",

@@ -231,6 +231,26 @@ def is_utf8(encoding: str) -> bool:
     return codecs.lookup(encoding or "utf-8").name in ("utf-8", "utf-8-sig", "ascii")
 
 
+def has_a_byte_per_sign(encoding: str) -> bool:
+    """Whether each byte is a sign of its own, the lower half of them ASCII."""
+    if is_utf8(encoding):
+        return False
+    text = bytes(range(256)).decode(encoding, errors="replace")
+    return len(text) == 256 and text[:128] == bytes(range(128)).decode("ascii")
+
+
+def looks_like_utf8(path: Path, size: int) -> bool:
+    """Whether the first lines of a file, of so many bytes, have signs beyond ASCII, all of them as UTF-8 writes them:
+    that hardly happens by chance."""
+    with open_text(path, "latin-1") as stream:  # of which each byte is a sign, so that they come back
+        start = stream.read(size).decode("utf-8", "ignore")
+    try:
+        lines = start[: start.rfind("\n") + 1].encode("latin-1")
+        return not lines.isascii() and bool(lines.decode("utf-8"))
+    except UnicodeError:
+        return False
+
+
 def unfolds_too_far(size: int, packed: int, max_expansion: int) -> bool:
     """Whether so many bytes, or rows, are more than a file of `packed` bytes may become."""
     return size > max(FREE_BYTES, max_expansion * packed)

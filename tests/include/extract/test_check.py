@@ -270,6 +270,34 @@ def test_a_file_of_another_encoding_is_sampled_as_it_is_read(company):
     assert "mail e-mail 20,000 b…@…org (10) email" in text_of(found)
 
 
+@pytest.mark.parametrize(
+    ("declared", "written", "is_told"),
+    [
+        ("cp1252", "utf-8", True),
+        ("iso-8859-15", "utf-8", True),
+        ("cp1252", "cp1252", False),
+        ("cp1252", "utf-16", False),
+        ("utf-8", "utf-8", False),
+        ("shift-jis", "shift-jis", False),
+    ],
+)
+@pytest.mark.parametrize("days_before", [0, 1])
+def test_a_file_in_utf8_where_another_encoding_is_declared_is_told(
+    company, declared, written, is_told, days_before
+):
+    describe_all(company, crm={"path": "crm_{date}.csv"})
+    channels = company.folder / "channels.yml"
+    channels.write_text(channels.read_text().replace("format: csv", f"format: csv, encoding: {declared}"))
+    company.deliver(f"crm_{DAY}.csv", HEADER + "1,2017-11-30,a@x.org,,\n")
+    place = "京都" if declared == "shift-jis" else "Köln"
+    text = HEADER.replace("shoe_size", "place") + f"1,2017-11-30,a@x.org,,{place}\n"
+    name = f"crm_{DAY - timedelta(days=days_before)}.csv"
+    company.deliver(name, text.encode(written))
+    found = check(company)["crm"]
+    assert (f"WARN {name}: UTF-8, but encoding is {declared}" in text_of(found)) == is_told
+    assert found.verdict == ("warn" if is_told else "ok")
+
+
 def test_events_of_a_spec_are_told_by_canonical_column(company):
     describe_all(
         company, web={"path": "web.jsonl", "format": "jsonl", "kind": "events", "spec": "segment", "map": ""}
