@@ -38,6 +38,9 @@ NEWEST = date(9998, 12, 31)  # later than any delivery
 WIDTH = 100
 EXAMPLES = 5
 DELIVERIES = 5
+MANY = 0.05
+# What tells a later version of a record from one that only has the same key.
+VERSION = {"customers": ("observed_at",), "traits": ("observed_at",), "orders": ("updated_at",)}
 ID_COLUMNS = (
     "customer_number", "loyalty_number", "user_id", "national_id", "email", "phone", "anonymous_id", "device_id",
     "advertising_id",
@@ -180,7 +183,9 @@ def _check_delivery(
         _tell_canonical(check, look)
     if _is_in_utf8(channel, sample.delivered, BYTES):
         _warn_of_encoding(check, channel, [delivery.name])
+    _tell_key(check, look, configuration)
     _tell_identifiers(check, look, configuration)
+    _tell_amounts(check, look, configuration)
     _tell_quarantine(check, look)
     _tell_rejected(check, look)
     _suggest(check, channel, kind, columns)
@@ -294,6 +299,45 @@ def _tell_canonical(check: ChannelCheck, look: _Look) -> None:
         check.tell(f"  kept as attributes: {', '.join(kept)}")
 
 
+def _tell_key(check: ChannelCheck, look: _Look, configuration: Configuration) -> None:
+    """How many rows and how many records: of rows that are the same record, and no later version of it, one counts.
+
+    What differs in attributes only is the matter of another channel, where one reads the same files."""
+    others = [other for other in configuration.channels.values() if other.name != look.channel.name]
+    is_shared = any(other.source == look.channel.source for other in others)
+    names = [column.name for column in look.kind.columns] + ([] if is_shared else ["attributes"])
+    record = ", ".join(map(identifier, (*look.kind.key, *VERSION.get(look.kind.name, ()))))
+    ((rows, keys, records, versions),) = look.rows(
+        f"""
+        select
+            count(*), count(distinct row({", ".join(map(identifier, look.kind.key))})), count(distinct row({record})),
+            count(distinct row({", ".join(map(identifier, names))}))
+        from {look.landing}
+        """
+    )
+    if not rows:
+        return
+    key = ", ".join(look.kind.key)
+    check.tell(f"  key {key}: {rows:,} rows, {keys:,} different")
+    if versions - records > MANY * rows:
+        check.warn(
+            f"{versions - records:,} of {rows:,} rows have the {key} of another row and say something else: "
+            "only one of each would count"
+        )
+
+
+def _tell_amounts(check: ChannelCheck, look: _Look, configuration: Configuration) -> None:
+    """Tell of orders that would all be worth nothing."""
+    if look.kind.name != "orders" or any(c.kind == "order_lines" for c in configuration.channels.values()):
+        return
+    ((rows, totals),) = look.rows(f"select count(*), count(total) from {look.landing}")
+    if rows and not totals:
+        check.warn(
+            "no order has a total, and no channel brings order_lines, so each would be of 0.00; one file may be both: "
+            "docs/channels.md"
+        )
+
+
 def _tell_identifiers(check: ChannelCheck, look: _Look, configuration: Configuration) -> None:
     names = {column.name for column in look.kind.columns}
     given = [name for name in ID_COLUMNS if name in names]
@@ -315,13 +359,18 @@ def _tell_identifiers(check: ChannelCheck, look: _Look, configuration: Configura
         select
             id_type, count(*) as rows, count(distinct lower(trim(id_value))),
             count(*) filter (where reason is not null), min(source_row) filter (where reason is not null),
-            string_agg(distinct reason, ', ' order by reason)
+            string_agg(distinct reason, ', ' order by reason),
+            count(*) filter (where regexp_full_match(id_value, '[0-9]+[.]0+'))
         from identifiers group by id_type order by rows desc, id_type
         """
     )
-    for id_type, count, distinct, blocked, row, reasons in rows:
+    for id_type, count, distinct, blocked, row, reasons, fractions in rows:
         refused = f"; {blocked:,} rows say nothing ({reasons}), e.g. row {row}" if blocked else ""
         check.tell(f"  identifier {id_type}: {count:,} rows, {distinct:,} different{refused}")
+        if fractions > MANY * count:
+            check.warn(
+                f"{fractions:,} of {id_type} end in .0, and 17850.0 is not 17850: {{sql: …::double::bigint}}"
+            )
     if not rows and look.part.receipt.landed:
         check.warn(
             f"no identifier was found, so no row can belong to anybody; map one of {', '.join(given) or 'id_value'}"

@@ -298,6 +298,49 @@ def test_a_file_in_utf8_where_another_encoding_is_declared_is_told(
     assert found.verdict == ("warn" if is_told else "ok")
 
 
+LINES = "no,day,customer,sku,price\n" + "".join(
+    f"o{number // 4},2017-11-30,{number // 8}.0,p{number},1.50\n" for number in range(40)
+)
+ORDERS = {
+    "path": "sales.csv",
+    "kind": "orders",
+    "map": "order_id: no, ordered_at: day, customer_number: customer",
+}
+OF_ORDERS = "order_id: no, line_number: source_row, product_id: sku, unit_price: price"
+
+
+def test_a_file_of_order_lines_that_is_taken_for_orders_is_told(company):
+    describe_all(company, sales=ORDERS)
+    company.deliver("sales.csv", LINES)
+    said = text_of(check(company)["sales"])
+    assert "key order_id: 40 rows, 10 different" in said
+    assert "WARN 30 of 40 rows have the order_id of another row and say something else" in said
+    assert "WARN no order has a total, and no channel brings order_lines, so each would be of 0.00" in said
+    assert "WARN 40 of customer_number end in .0, and 17850.0 is not 17850" in said
+
+
+def test_two_channels_over_one_file_of_order_lines_are_right(company):
+    describe_all(
+        company, sales=ORDERS, lines={"path": "sales.csv", "kind": "order_lines", "map": OF_ORDERS},
+    )  # fmt: skip
+    company.deliver("sales.csv", LINES.replace(".0,", ","))
+    found = check(company)
+    assert [each.verdict for each in found.values()] == ["ok", "ok"]
+    assert "key order_id: 40 rows, 10 different" in text_of(found["sales"])
+    assert "key order_id, line_number: 40 rows, 40 different" in text_of(found["lines"])
+
+
+def test_later_versions_of_a_record_and_the_same_row_again_are_no_fault(company):
+    describe_all(company, crm={"path": "crm.csv"})
+    versions = "".join(f"1,2017-11-{day},a@x.org,,{day}\n" for day in range(10, 30))
+    company.deliver("crm.csv", HEADER + versions * 2)
+    assert check(company)["crm"].verdict == "ok"
+    company.deliver("crm.csv", HEADER + versions + "1,2017-11-10,b@x.org,,\n" * 2)
+    assert check(company)["crm"].verdict == "ok"  # one of 22
+    company.deliver("crm.csv", HEADER + versions.replace("2017-11-2", "2017-11-1"))
+    assert "WARN 10 of 20 rows have the record_id of another row" in text_of(check(company)["crm"])
+
+
 def test_events_of_a_spec_are_told_by_canonical_column(company):
     describe_all(
         company, web={"path": "web.jsonl", "format": "jsonl", "kind": "events", "spec": "segment", "map": ""}
