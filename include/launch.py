@@ -78,7 +78,7 @@ def _run_dag(lake: Lake, home: AirflowHome, config: Path, day: date, rebuild: bo
                 process.terminate()
                 process.wait()
     if process.returncode:
-        raise RunFailed(_reason(lake, day, log))
+        raise RunFailed(reason_of(lake, day, log))
     return time.monotonic() - began
 
 
@@ -166,12 +166,17 @@ def _show_progress(lake: Lake, day: date, shown: int) -> int:
     return len(entries)
 
 
-def _reason(lake: Lake, day: date, log: Path) -> str:
-    failed = [entry for entry in ledger.read(lake, day) if entry.status == "failed"]
+def reason_of(lake: Lake, day: date, log: Path) -> str:
+    """One line on why the run of a day has failed: each part whose last try did, and where to look."""
+    ended = {(entry.step, entry.part): entry for entry in ledger.read(lake, day)}
+    failed = [
+        f"{entry.step}{f' ({entry.part})' if entry.part else ''} failed: {entry.note}"
+        for entry in ended.values()
+        if entry.status == "failed"
+    ]
     where = f"log: {_short(log)}"
     if failed:
-        part = f" ({failed[-1].part})" if failed[-1].part else ""
-        return f"{failed[-1].step}{part} failed: {failed[-1].note}; {where}"
+        return "; ".join([*failed, where])
     errors = re.findall(r"^\w*(?:Error|Exception)\b.*$", log.read_text(errors="replace"), flags=re.MULTILINE)
     return f"Airflow could not run the DAG: {errors[-1] if errors else 'no error was logged'}; {where}"
 

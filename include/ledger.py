@@ -17,6 +17,7 @@ from include.lake import Lake, earlier_days, replacing
 logger = logging.getLogger(__name__)
 
 STEPS = ("extract", "stage", "resolve", "unify", "learn", "segment", "expand", "publish")
+LONGEST_NOTE = 1200  # characters, so that a line of the ledger is below a page in size
 
 
 class StepFailed(Exception):
@@ -76,7 +77,7 @@ def recorded(lake: Lake, day: date, step: str, part: str = "") -> Iterator[Entry
         entry.status = entry.status if entry.status != "running" else "done"
     except BaseException as error:
         entry.status = "failed"
-        entry.note = str(error).strip().splitlines()[0][:500] if str(error).strip() else type(error).__name__
+        entry.note = _line_of(error)
         raise
     finally:
         entry.wall_seconds = round(time.monotonic() - wall, 3)
@@ -90,7 +91,9 @@ def read(lake: Lake, day: date) -> list[Entry]:
     path = lake.run_file(day, "ledger.jsonl")
     if not path.exists():
         return []
-    return [Entry(**json.loads(line)) for line in path.read_text().splitlines() if line.strip()]
+    return [
+        Entry(**json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()
+    ]
 
 
 def write_run_costs(lake: Lake, day: date) -> None:
@@ -123,12 +126,21 @@ def _write_costs(lake: Lake, day: date) -> None:
         connection.execute(f"copy run_costs to '{path}' (format parquet)")
 
 
+def _line_of(error: BaseException) -> str:
+    """The first line of an error. Where it is too long its middle is left out, for its end says where to look."""
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    if len(line) <= LONGEST_NOTE:
+        return line
+    half = LONGEST_NOTE // 2
+    return f"{line[:half].rsplit(' ', 1)[0]} … {line[-half:].split(' ', 1)[-1]}"
+
+
 def _append(lake: Lake, day: date, entry: Entry) -> None:
     logger.info("%s: %s", day, str(entry))
     path = lake.run_file(day, "ledger.jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as handle:
-        handle.write(json.dumps(asdict(entry)) + "\n")
+    with path.open("a", encoding="utf-8") as handle:
+        handle.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
 
 
 def _cpu_seconds() -> float:

@@ -49,6 +49,25 @@ def test_a_failure_leaves_its_first_line_as_the_reason(tmp_path: Path):
     assert (failed.status, failed.note) == ("failed", "the file is empty")
 
 
+def test_of_a_reason_that_is_too_long_the_middle_is_left_out_between_words(tmp_path: Path):
+    line = f"gate extract: {'so many rows ' * 500}- see quality/extract.html"
+    with pytest.raises(ledger.StepFailed), ledger.recorded(Lake(tmp_path), DAY, "extract", "gate"):
+        raise ledger.StepFailed(line)
+    note = ledger.read(Lake(tmp_path), DAY)[-1].note
+    begin, end = note.split(" … ")
+    assert line.startswith(f"{begin} ") and line.endswith(f" {end}")
+    assert end.endswith("- see quality/extract.html")
+    assert 1_000 < len(note) <= ledger.LONGEST_NOTE
+
+
+def test_a_line_of_the_ledger_is_below_a_page_in_any_script(tmp_path: Path):
+    with pytest.raises(ledger.StepFailed), ledger.recorded(Lake(tmp_path), DAY, "extract", "crm"):
+        raise ledger.StepFailed("京都" * 2_000)
+    lines = Lake(tmp_path).run_file(DAY, "ledger.jsonl").read_bytes().split(b"\n")
+    assert max(map(len, lines)) < 4096
+    assert ledger.read(Lake(tmp_path), DAY)[-1].status == "failed"
+
+
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path):
     path = tmp_path / "folder" / "table.parquet"
     with replacing(path) as temporary:
