@@ -149,7 +149,7 @@ def without_nulls(channel: Channel, columns: dict[str, str]) -> str:
     """The source with the texts that mean "no value" as NULL."""
     values = channel.source.null_values if getattr(channel.source, "format", None) == "csv" else ()
     words = tuple(word for word in values if word != "")
-    if not words:
+    if not words or not columns:
         return f"select * from {SOURCE}"
     replaced = ", ".join(
         f"case when list_contains({texts(words)}, {identifier(name)}) then null else {identifier(name)} end"

@@ -115,7 +115,8 @@ def test_an_empty_file_of_an_optional_channel_is_no_rows_that_day_and_after(
 ) -> None:
     desk.describe(
         kind="interactions", path=f"calls_{{date}}.{text_format}", format=text_format, required=False,
-        map={"interaction_id": "id", "occurred_at": {"sql": "at::timestamp"}},
+        map={"interaction_id": ["call", "id"], "occurred_at": {"sql": "at::timestamp"}},
+        **({"null_values": ["", "n/a"]} if text_format == "csv" else {}),
     )  # fmt: skip
     desk.deliver(f"calls_2017-11-30.{text_format}", content)
     assert desk.extract(date(2017, 11, 30)).received == 0
