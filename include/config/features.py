@@ -44,7 +44,13 @@ SOURCES: dict[str, Source] = {
     "placed_orders": Source("int_known_orders", ORDER_COLUMNS),
     "order_lines": Source(
         "int_known_order_lines",
-        {"product_id": "varchar", "category": "varchar", "quantity": MONEY, "amount": MONEY},
+        {
+            "order_id": "varchar",
+            "product_id": "varchar",
+            "category": "varchar",
+            "quantity": MONEY,
+            "amount": MONEY,
+        },
     ),
     "behaviours": Source(
         "int_customer_events",

@@ -35,6 +35,7 @@ features:
   weekend_spend_share: {over: orders, measure: share, of: total_amount, where: is_weekend}
   median_order_value: {over: orders, measure: median, of: total_amount}
   brands_of_one: {over: order_lines, measure: distinct, of: product_id, where: quantity = 1, missing: -1}
+  soda_orders_84d: {over: order_lines, measure: distinct, of: order_id, where: category = 'SOFT DRINKS', days: 84}
 """
 
 
@@ -70,7 +71,8 @@ def _write_received(journey: duckdb.DuckDBPyConnection) -> None:
                 {known}, null::date as gone_on
             from baskets""",
         "int_known_order_lines": f"""
-            select 'c' || household_id as customer_id, 'store' as channel, category as product_id, category,
+            select 'c' || household_id as customer_id, 'store' as channel, basket_id::varchar as order_id,
+                category as product_id, category,
                 lines::decimal(18, 4) as quantity, amount::decimal(18, 4) as amount, {known}, null::date as gone_on
             from (
                 select household_id, basket_id, category, min(bought_at) as bought_at, count(*) as lines,
@@ -164,6 +166,24 @@ def test_features_are_what_pandas_counts(declared: pd.DataFrame, journey: duckdb
     usual = usual.sort_values(["orders", "part"], ascending=[False, True]).drop_duplicates("household_id")
     usual.index = "c" + usual["household_id"].astype(str)
     assert (found["usual_part_of_day"] == usual["part"].reindex(found.index)).all()
+
+
+def test_an_order_of_several_lines_is_counted_once(
+    declared: pd.DataFrame, journey: duckdb.DuckDBPyConnection
+) -> None:
+    counted = dict(
+        journey.execute(
+            """
+            select 'c' || household_id, count(distinct basket_id) from lines
+            where category = 'SOFT DRINKS' and bought_at >= $day::date + 1 - 84 and bought_at < $day::date + 1
+            group by all
+            """,
+            {"day": DAY},
+        ).fetchall()
+    )
+    found = declared[declared["is_current"]].set_index("customer_id")["soda_orders_84d"]
+    assert len(counted) > 1000
+    assert found[found > 0].to_dict() == counted
 
 
 def test_taste_is_what_sql_counts(declared: pd.DataFrame, journey: duckdb.DuckDBPyConnection) -> None:

@@ -100,6 +100,7 @@ final as (
     select
         known_orders.customer_id,
         known_orders.channel,
+        known_orders.order_id,
         versions.product_id,
         products.category,
         cast(versions.quantity as decimal(18, 4)) as quantity,
