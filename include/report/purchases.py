@@ -34,21 +34,23 @@ def purchases(source: Source) -> Chapter:
 
 
 def _consumption(source: Source) -> Figure | Absent:
-    """Lift of profile and category: of the categories whose buyers differ most, among those that many buy."""
+    """Lift of profile and category: of the categories whose buyers differ most, among those that many buy; of
+    the products where no category tells groups apart."""
     rows = source.table(
         "cdp/product_profiles",
         f"""
         select profile_type, profile_name, product_name, lift, low, high, share, customers, buyers, q_value,
-            is_significant
-        from released
-        where level = 'category' and list_contains({list(PROFILES)}, profile_type)
+            is_significant, level
+        from released where list_contains({list(PROFILES)}, profile_type)
+        qualify level = min(level) filter (where is_significant) over ()  -- category comes before product
         order by list_position({list(PROFILES)}, profile_type), profile, product_key
         """,
     )
     sure = [row for row in rows if row[10]]
     if not sure:
         return Absent(
-            "Who buys what", "No group of customers buys a category clearly more or less than others."
+            "Who buys what",
+            "No group of customers buys a category or product clearly more or less than others.",
         )
     marked = sorted(sure, key=lambda row: (-(row[4] or 0), row[1], row[2]))
     # The clearest of each group first, then the clearest of all.
@@ -64,8 +66,8 @@ def _consumption(source: Source) -> Figure | Absent:
     )
     return Figure(
         title,
-        "How many times as large the share of buyers is in a group as among everybody, for the categories that "
-        "mark them most. Grey fields do not differ clearly; an empty one is of too few people or buyers to tell.",
+        "How many times as large the share of buyers is in a group as among everybody, for what marks them most. "
+        "Grey fields do not differ clearly; an empty one is of too few people or buyers to tell.",
         "lift: share of buyers against everybody's",
         heat_map(
             title,
@@ -75,7 +77,7 @@ def _consumption(source: Source) -> Figure | Absent:
             ],
             profiles,
         ),
-        ("category", "group", "lift", "low", "high", "share", "customers", "buyers", "q"),
+        (best[11], "group", "lift", "low", "high", "share", "customers", "buyers", "q"),
         tuple(
             text_of(
                 row[2],

@@ -171,6 +171,20 @@ def test_offers_to_few_people_are_not_told(source: Source) -> None:
     assert [row[:4] for row in told.rows] == [("DOG FOOD", "CAT FOOD", "Pets", "70")]
 
 
+def test_without_categories_who_buys_what_is_told_of_products(source: Source, small: SmallLake) -> None:
+    profiles = small.lake.table("cdp", "product_profiles")
+    small.change(
+        profiles,
+        "from old union all by name "
+        "select * replace ('product' as level, 'p1' as product_key, 'Kettle' as product_name) from old",
+    )
+    assert all("Kettle" not in row for row in figure(purchases(source), "lift").rows)
+    small.change(profiles, "from old where level = 'product'")
+    told = figure(purchases(source), "lift")
+    assert told.title.endswith("as everybody to buy Kettle")
+    assert (told.columns[0], {row[0] for row in told.rows}) == ("product", {"Kettle"})
+
+
 def test_a_trigger_that_shows_nothing_is_not_told(source: Source) -> None:
     told = figure(purchases(source), "times as many orders")
     assert [row[0] for row in told.rows] == ["price drop"]
