@@ -128,7 +128,7 @@ NEED_KINDS = (
     ),
     NeedKind(
         "part_of_day",
-        "kind <> 'consents'",
+        "kind <> 'consents' and has_time_of_day",
         """case
             when hour(occurred_at) < 6 then 'night' when hour(occurred_at) < 12 then 'morning'
             when hour(occurred_at) < 18 then 'afternoon' else 'evening'
@@ -197,6 +197,7 @@ def read_doings(
             channel,
             cast(category as varchar) as category,
             cast(content_category as varchar) as content_category,
+            has_time_of_day,
             occurred_at,
             occurred_at >= timestamp '{later:%Y-%m-%d}' as is_later
         from read_parquet('{timeline}')

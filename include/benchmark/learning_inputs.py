@@ -163,6 +163,7 @@ TIMELINE = f"""
         md5(order_id || line) as timeline_id, customer_id, 'orders' as channel, 'purchase' as activity, order_id,
         'P' || product as product_id, 'Category ' || product % {CATEGORIES} as category,
         null::varchar as content_category, 'orders' as kind, {STAGE.format("number")} as stage, amount,
+        true as has_time_of_day,
         ordered_at as occurred_at
     from lines
     union all
@@ -172,7 +173,7 @@ TIMELINE = f"""
         if(is_event, 'P' || product, null) as product_id,
         if(is_event, 'Category ' || product % {CATEGORIES}, 'campaign ' || product % 12) as category,
         null as content_category, if(is_event, 'events', 'messages') as kind,
-        {STAGE.format("customer_id")} as stage, null as amount, occurred_at
+        {STAGE.format("customer_id")} as stage, null as amount, true as has_time_of_day, occurred_at
     from doings
     order by timeline_id
 """

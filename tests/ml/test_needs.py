@@ -22,6 +22,7 @@ COLUMNS = [
     "channel",
     "category",
     "content_category",
+    "has_time_of_day",
     "occurred_at",
 ]
 
@@ -39,6 +40,7 @@ def _rows(customers, stage, kind, activity, categories, days) -> pd.DataFrame:
                 "shop",
                 category,
                 None,
+                True,
                 moment - timedelta(days=int(ago), seconds=number),
             )
             for number, (customer, category, ago) in enumerate(zip(customers, categories, days, strict=True))
@@ -230,6 +232,13 @@ def test_columns_that_are_all_unknown_are_no_needs(lake):
     )
     _, needs = _find(lake, pd.concat([timeline, visits]).astype({"category": "string"}))
     assert set(needs["need_kind"]) == {"activity", "channel", "part_of_day"}
+
+
+def test_a_day_without_a_time_is_no_part_of_the_day(lake):
+    till = _buyers("loyal", 100, 1, 0.2, 3).assign(channel="till", has_time_of_day=False)
+    till["occurred_at"] = till["occurred_at"].dt.normalize()
+    _, needs = _find(lake, pd.concat([till, _buyers("lead", 100, 1, 0.2, 4)]))
+    assert set(needs["need_kind"]) == {"channel", "service_reason"}
 
 
 def test_what_everybody_does_is_no_need(lake):

@@ -56,6 +56,12 @@ customer_identifiers as (
 
 ),
 
+channels_without_time as (
+
+    select * from {{ ref('int_channels_without_time') }}
+
+),
+
 -- From after the moment of its entry to that of the next one's: a customer has few, so that a hash join finds the one
 -- of an activity for less than sorting all activities. The first reaches back to whatever came first; before a customer
 -- who begins with an order was a lead.
@@ -254,6 +260,7 @@ final as (
         united.kind,
         stages.stage,
         cast(united.amount as decimal(18, 4)) as amount,
+        channels_without_time.channel is null as has_time_of_day,
         united.occurred_at,
     from united
     left join stages
@@ -261,6 +268,8 @@ final as (
             united.customer_id = stages.customer_id
             and united.occurred_at > stages.entered_at
             and united.occurred_at <= stages.until
+    left join channels_without_time
+        on united.channel = channels_without_time.channel
 
 )
 

@@ -1,6 +1,7 @@
 {#-
     By which channel a customer may be met, and which they answer to: the ways that consent and reachability leave open,
-    each with how much the customer did there in the last twelve weeks, and the hour and weekday at which they did it.
+    each with how much the customer did there in the last twelve weeks, and the hour and weekday at which they did it;
+    the weekday alone where a channel says no time.
     Where a company delivers no consents at all, nobody knows here whether a customer may be written to: the way is
     null.
 -#}
@@ -47,6 +48,7 @@ recent as (
 
     select
         customer_id,
+        has_time_of_day,
         occurred_at,
         case
             when starts_with(activity, 'email_') and split_part(activity, '_', 2) in ('opened', 'clicked') then 'email'
@@ -63,6 +65,7 @@ recent as (
 
     select
         customer_id,
+        has_time_of_day,
         ordered_at as occurred_at,
         case when is_store_order then 'store' else 'website' end as contact_channel,
     from customer_orders
@@ -79,7 +82,7 @@ moments as (
         customer_id,
         contact_channel,
         unnest([
-            {'unit': 'hour', 'number': extract(hour from occurred_at)},
+            {'unit': 'hour', 'number': case when has_time_of_day then extract(hour from occurred_at) end},
             {'unit': 'weekday', 'number': isodow(occurred_at)}
         ]) as moment,
     from recent

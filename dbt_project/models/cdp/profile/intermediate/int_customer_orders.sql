@@ -26,6 +26,12 @@ node_customers as (
 
 ),
 
+channels_without_time as (
+
+    select * from {{ ref('int_channels_without_time') }}
+
+),
+
 line_totals as (
 
     select
@@ -51,12 +57,15 @@ final as (
         coalesce(line_totals.line_count, 0) as line_count,
         orders.is_valid,
         {{ is_store_order('orders') }} as is_store_order,
+        channels_without_time.channel is null as has_time_of_day,
         orders.ordered_at,
     from orders
     inner join node_customers
         on orders.node_key = node_customers.node_key
     left join line_totals
         on orders.order_id = line_totals.order_id
+    left join channels_without_time
+        on orders.channel = channels_without_time.channel
 
 )
 

@@ -158,6 +158,7 @@ valued as (
         coalesce(versions.total, customer_orders.total_amount, 0) as total_amount,
         coalesce(versions.discount, 0) as discount_amount,
         customer_orders.line_count,
+        customer_orders.has_time_of_day,
         {{ is_valid_order('versions.status') }} as is_valid,
         {{ is_store_order('versions') }} as is_store_order,
         case
@@ -203,6 +204,7 @@ final as (
         currency,
         coupon,
         case
+            when not has_time_of_day then null
             when date_part('hour', ordered_at) < 6 then 'night'
             when date_part('hour', ordered_at) < 12 then 'morning'
             when date_part('hour', ordered_at) < 18 then 'afternoon'
