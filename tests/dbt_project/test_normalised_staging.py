@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import duckdb
 import pytest
 
@@ -35,6 +37,13 @@ def event(event_id: str, **columns: object) -> dict:
     } | columns
 
 
+def signed_up(name: str, status: str, purpose: str = "ads") -> dict:
+    return {
+        "id_type": "email", "id_value": f"{name}@example.org", "purpose": purpose, "status": status,
+        "effective_at": "2024-02-05 09:00",
+    }  # fmt: skip
+
+
 RECORDS = {
     ("customers", "crm", DAY): [
         person("german", phone="030 1234567", country="Germany", given_name="  Jörg ", postcode=" d-10115 "),
@@ -61,6 +70,12 @@ RECORDS = {
         for id_type, value in [("email", "ann@example.org"), ("email", "ANN@example.org"), ("email", "no"),
                                ("email", "none"), ("phone", "2125550147"), ("user_id", " U-1 ")]
     ],
+    # One address with a yes and a no of one moment, the yes last; and one that the next day's file corrects.
+    ("consents", "newsletter", date(2024, 3, 9)): [
+        signed_up("ann", "denied"), signed_up("ann", "granted"), signed_up("ann", "denied", purpose="email"),
+        signed_up("bob", "denied"), signed_up("cy", "granted"),
+    ],
+    ("consents", "newsletter", date(2024, 3, 10)): [signed_up("bob", "granted"), signed_up("cy", "denied")],
 }  # fmt: skip
 
 
@@ -157,7 +172,9 @@ def test_no_secret_of_an_address_is_staged(lake):
 
 def test_an_identifier_that_is_part_of_a_key_stays_when_it_is_refused(lake):
     """Two that cannot be read are not one, two spellings are, and the counts of rows agree."""
-    consents = "select id_type, id_value, rejected_values from stg_consents order by all"
+    consents = (
+        "select id_type, id_value, rejected_values from stg_consents where channel = 'cmp' order by all"
+    )
     assert staged(lake, consents) == [
         ("email", "ann@example.org", {}),
         ("email", "no", {"id_value": "no"}),
@@ -167,3 +184,14 @@ def test_an_identifier_that_is_part_of_a_key_stays_when_it_is_refused(lake):
     ]
     counts = "select landed_rows, superseded_rows from stg_landed_counts where channel = 'cmp'"
     assert staged(lake, counts) == [(6, 1)]
+
+
+def test_of_a_yes_and_a_no_of_one_moment_in_one_file_the_no_holds_and_a_later_file_corrects(lake):
+    said = """
+        select id_value, purpose, status from stg_consents where channel = 'newsletter' order by all"""
+    assert staged(lake, said) == [
+        ("ann@example.org", "ads", "denied"),
+        ("ann@example.org", "email", "denied"),
+        ("bob@example.org", "ads", "granted"),
+        ("cy@example.org", "ads", "denied"),
+    ]
