@@ -385,6 +385,13 @@ class SmallLake:
         path.parent.mkdir(parents=True, exist_ok=True)
         in_memory().execute(f"copy ({query}) to '{path}' (format parquet)")
 
+    def land(self, kind: str, channel: str, day: date, rows: int) -> None:
+        """Replace what a channel delivered on a day by so many rows, all of whose values could be read."""
+        self.write(
+            self.lake.landing(kind, channel, day) / "part.parquet",
+            f"""select i, {NONE_REJECTED}, '{channel}.csv' as source_file, i as source_row from range({rows}) t(i)""",
+        )
+
     def change(self, path: Path, query: str) -> None:
         """Replace a Parquet file by a query over `old`, its rows so far."""
         in_memory().execute(
@@ -402,7 +409,7 @@ def make_small_lake(data: Path) -> SmallLake:
     small = SmallLake(Lake(data))
     lake = small.lake
     for (kind, channel), (received, landed) in LANDED.items():
-        small.write(lake.landing(kind, channel, DAY) / "part.parquet", f"select i from range({landed}) t(i)")
+        small.land(kind, channel, DAY, landed)
         small.write(
             lake.receipts(channel, DAY) / "receipts.parquet",
             f"""select '{channel}' as channel, '{kind}' as kind, 'first' as party, '{channel}.csv' as source_file,
@@ -417,8 +424,7 @@ def make_small_lake(data: Path) -> SmallLake:
                 7 + i as source_row from range({received - landed}) t(i)""",
             )
     for kind in dict.fromkeys(kind for kind, _ in LANDED):
-        empty = "select 0 as i where false"
-        small.write(lake.landing(kind, "none", date(1970, 1, 1)) / "part.parquet", empty)
+        small.land(kind, "none", date(1970, 1, 1), 0)
         small.write(
             lake.quarantine(kind, "none", date(1970, 1, 1)) / "part.parquet",
             """select ''::varchar as raw, ''::varchar as reason, ''::varchar as source_file, 0::bigint as source_row

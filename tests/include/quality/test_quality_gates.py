@@ -52,6 +52,13 @@ def landed(kind: str, channel: str, query: str) -> Spoil:
     return lambda small: small.change(small.lake.landing(kind, channel, DAY) / "part.parquet", query)
 
 
+def unreadable(kind: str, channel: str, column: str, rows: int, value: str) -> Spoil:
+    """So many values of a column that the contract refuses, in the first rows of the day."""
+    query = f"""select * replace (if(i < {rows}, map(['{column}'], ['{value}']), rejected_values) as rejected_values),
+        if(i >= {rows}, i, null) as {column} from old"""
+    return landed(kind, channel, query)
+
+
 def receipts(channel: str, query: str) -> Spoil:
     return lambda small: small.change(small.lake.receipts(channel, DAY) / "receipts.parquet", query)
 
@@ -89,9 +96,7 @@ def build_database_early(small: SmallLake) -> None:
 
 
 def land_from_the_future(small: SmallLake) -> None:
-    small.write(
-        small.lake.landing("events", "web", date(2031, 1, 1)) / "part.parquet", "select 0 as i where false"
-    )
+    small.land("events", "web", date(2031, 1, 1), 0)
 
 
 def history(small: SmallLake, channel: str, rows: dict[int, int]) -> None:
@@ -105,9 +110,7 @@ def history(small: SmallLake, channel: str, rows: dict[int, int]) -> None:
                 {received}::bigint as landed, 0::bigint as quarantined)
             from read_parquet('{small.lake.receipts(channel, DAY)}/receipts.parquet', hive_partitioning = false)""",
         )
-        small.write(
-            small.lake.landing(kind, channel, delivered) / "part.parquet", f"from range({received}) t(i)"
-        )
+        small.land(kind, channel, delivered, received)
 
 
 def silence(small: SmallLake, channel: str) -> None:
@@ -150,6 +153,14 @@ STOPS: list[tuple[str, str, Spoil, set[str], str]] = [
         land_from_the_future,
         {"partitions: nothing_from_the_future"},
         "e.g. channel='web' landed_on=2031-01-01",
+    ),
+    (
+        "extract",
+        "totals with a decimal comma",
+        unreadable("orders", "shop", "total", 3, "10,50"),
+        {"refused_values: money_can_be_read"},
+        "2 of 2 rows, e.g. channel='shop' scope='all days' column_name='total' share=0.0714286 tolerance=0.05 "
+        "refused=3 given=42 form='99,99' refused_row='shop.csv row 0'",
     ),
     (
         "stage",
@@ -577,6 +588,12 @@ WARNINGS: list[tuple[str, str, Spoil, set[str]]] = [
             silence(small, "mail"),
         ],
         {"channels: channels_are_fresh", "quarantine_shares: nothing_quarantined"},
+    ),
+    (
+        "extract",
+        "birth dates of another form",
+        unreadable("customers", "crm", "birth_date", 7, "16.05.1980"),
+        {"refused_values: values_can_be_read", "quarantine_shares: nothing_quarantined"},
     ),
     (
         "stage",
@@ -1156,10 +1173,7 @@ def refuse(channel: str, day: date, received: int, refused: int) -> Spoil:
                 {received - refused}::bigint as landed, {refused}::bigint as quarantined)
             from read_parquet('{small.lake.receipts(channel, DAY)}/receipts.parquet', hive_partitioning = false)""",
         )
-        small.write(
-            small.lake.landing("customers", channel, day) / "part.parquet",
-            f"from range({received - refused})",
-        )
+        small.land("customers", channel, day, received - refused)
         small.write(
             small.lake.quarantine("customers", channel, day) / "part.parquet",
             f"""select 'x' as raw, 'malformed' as reason, 'crm.csv' as source_file, i as source_row
@@ -1201,6 +1215,25 @@ def test_a_higher_tolerance_lets_the_same_rows_pass(small: SmallLake, configurat
     tolerant = configuration.channels["crm"].model_copy(update={"tolerance": 0.2})
     wider = configuration.model_copy(update={"channels": configuration.channels | {"crm": tolerant}})
     assert not gate("extract", small, wider).failed
+
+
+def test_a_few_values_that_cannot_be_read_are_within_the_tolerance(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    unreadable("orders", "shop", "total", 2, "free")(small)
+    unreadable("customers", "crm", "birth_date", 6, "unknown")(small)
+    gate("extract", small, configuration)
+    assert broken(small, "extract") == NO_WARNING
+
+
+def test_of_a_value_that_slipped_into_the_column_of_money_only_its_form_is_told(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    unreadable("orders", "shop", "total", 42, "ann7@example.com")(small)
+    with pytest.raises(StepFailed, match="money_can_be_read") as failure:
+        gate("extract", small, configuration)
+    assert "share=1 tolerance=0.05 refused=42 given=42 form='aaa9@aaaaaaa.aaa'" in str(failure.value)
+    assert "ann7" not in str(failure.value) + small.lake.quality_page(DAY, "extract").read_text()
 
 
 def relayout(columns: str, day: date = date(2017, 11, 30)) -> Spoil:
@@ -1363,9 +1396,7 @@ def test_a_page_shows_what_each_expectation_found_on_the_days_before(
 
 
 def test_a_later_day_that_was_run_is_not_the_future(small: SmallLake, configuration: Configuration) -> None:
-    small.write(
-        small.lake.landing("events", "web", date(2017, 12, 2)) / "part.parquet", "select 0 as i where false"
-    )
+    small.land("events", "web", date(2017, 12, 2), 0)
     small.lake.run_file(date(2017, 12, 2), "run.json").parent.mkdir(parents=True)
     assert not gate("extract", small, configuration).failed
 
