@@ -42,7 +42,7 @@ WAREHOUSE = {
     "stg_order_lines": """select 'shop' as channel, 'o' || i as order_id, n as line_number,
         cast(5 + i / 2 as decimal(18, 4)) as amount from range(30) t(i), range(1, 3) u(n)""",
     "stg_event_orders": """select 'web' as channel, 'e1' as order_id, cast(0 as decimal(18, 4)) as total,
-        null::varchar as node_key where false""",
+        'EUR' as currency, null::varchar as node_key where false""",
     "stg_event_order_lines": """select 'web' as channel, 'e1' as order_id, 1 as line_number,
         cast(0 as decimal(18, 4)) as amount where false""",
     "stg_products": "select 'shop' as channel, 'p' || i as product_id from range(10) t(i)",

@@ -629,6 +629,18 @@ WARNINGS: list[tuple[str, str, Spoil, set[str]]] = [
     ),
     (
         "stage",
+        "orders of another currency",
+        warehouse("update stg_orders set currency = 'jpy' where order_id >= 'o36'"),
+        {"currencies: orders_are_of_one_currency"},
+    ),
+    (
+        "stage",
+        "orders without a total or a line",
+        warehouse("update stg_orders set total = null where order_id in ('o7', 'o31', 'o32', 'o33')"),
+        {"order_values: orders_have_a_value"},
+    ),
+    (
+        "stage",
         "telephone numbers of another country",
         warehouse(
             "update stg_customers set phone = null, rejected_values = map(['phone'], ['030 1234567']) "
