@@ -84,6 +84,11 @@ def _check_columns(document: Document, path: KeyPath, channel: dict, kind: Kind)
                 yield document.problem((*path, "map", column), message)
     if channel.get("spec") == "mapped" and isinstance(channel.get("map", {}), dict):
         filled = {*mapped, *(UNPIVOTED if unpivot is not None else ())}
+        source = channel.get("source")
+        if (
+            isinstance(source, dict) and "watermark" not in source
+        ):  # which delivers single lines, out of their order
+            filled.add(kind.counted)
         required = [column.name for column in kind.columns if column.required]
         missing = [column for column in required if column not in filled]
         if missing:

@@ -47,13 +47,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Kind:
-    """One record kind: `key` names a record, which of two versions holds is decided by `ordered_by` first."""
+    """One record kind: `key` names a record, which of two versions holds is decided by `ordered_by` first. The part of
+    the key that is `counted` may be left out of a map."""
 
     name: str
     grain: str
     key: tuple[str, ...]
     ordered_by: str
     columns: tuple[Column, ...]
+    counted: str | None = None
 
     def landing_schema(self) -> dict[str, str]:
         """Column name to DuckDB type of a landed file, in file order."""
@@ -77,6 +79,7 @@ def _kind(name: str, spec: dict, identifiers: list[str]) -> Kind:
         key=tuple(spec["key"]),
         ordered_by=spec["ordered_by"],
         columns=tuple(_column(column, value) for column, value in columns.items()),
+        counted=spec.get("counted"),
     )
 
 

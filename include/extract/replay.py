@@ -145,6 +145,12 @@ def _replay_day(
                 Replayed(channel.name, name, delivered_on, 0, {"other kind": receipt.quarantined}, note)
             )
             continue
+        if kind.counted and kind.counted not in channel.map:
+            note = f"{kind.counted} is counted over all rows of a file: correct the map and let a run read it again"
+            replayed.append(
+                Replayed(channel.name, name, delivered_on, 0, {"counted": receipt.quarantined}, note)
+            )
+            continue
         work = folder / str(number)
         work.mkdir()
         _gather(connection, channel, quarantine, name)

@@ -16,7 +16,8 @@ REASON = "tandem_reason"
 
 def checked(kind: Kind, canonical: Canonical, types: dict[str, str], party: str, source_file: str) -> str:
     """A query that gives the kind's landed columns with `tandem_raw` and `tandem_reason`: NULL for a good row,
-    else every reason code, joined by `;`.
+    else every reason code, joined by `;`. What the kind counts, unless it is given, is counted over all rows of the
+    file, also those that are refused, so that a row that is mended later changes no other's number.
 
     `types` are the DuckDB types of the canonical query's columns.
     """
@@ -54,11 +55,12 @@ def checked(kind: Kind, canonical: Canonical, types: dict[str, str], party: str,
         rule = _rule(column, may_fail=f"{column.name}__source" in types)
         if rule:
             bad[column.name] = rule
-    required = [column for column in kind.columns if column.required]
+    counted = None if kind.counted in canonical.columns else kind.counted
+    required = [column for column in kind.columns if column.required and column.name != counted]
     optional = [column for column in given if not column.required and column.name in bad]
     landed = [
-        *(f"{_landed(column, column in given, bad.get(column.name))} as {identifier(column.name)}"
-          for column in kind.columns),
+        *(f"{_count(kind, given) if column.name == counted else _landed(column, column in given, bad.get(column.name))}"
+          f" as {identifier(column.name)}" for column in kind.columns),
         f"attributes::{TECHNICAL_COLUMNS['attributes']} as attributes",
         f"{_rejected(optional, bad)} as rejected_values",
         f"{literal(party)} as party",
@@ -76,6 +78,7 @@ def checked(kind: Kind, canonical: Canonical, types: dict[str, str], party: str,
                 from ({canonical.query})
             )
         )
+        {f"order by {ROW}" if counted else ""}
     """
 
 
@@ -95,6 +98,11 @@ def _rule(column: Column, may_fail: bool) -> str | None:
     if bounds:
         cases.append(f"when {' or '.join(bounds)} then 'out_of_range'")
     return f"case when {text} is null then null {' '.join(cases)} end" if cases else None
+
+
+def _count(kind: Kind, given: list[Column]) -> str:
+    key = ", ".join(_text(column.name) for column in given if column.name in kind.key)
+    return f"row_number() over (partition by {key} order by {ROW})"
 
 
 def _landed(column: Column, is_given: bool, rule: str | None) -> str:

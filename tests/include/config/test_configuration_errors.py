@@ -184,6 +184,21 @@ def test_required_columns_that_are_not_mapped_are_named(problems):
     ]
 
 
+def test_lines_that_may_come_without_their_order_need_a_number_of_their_own(problems):
+    channel = """\
+channels:
+  lines:
+    party: first
+    kind: order_lines
+    source: {connector: sql, connection: shop, table: lines, watermark: changed_at}
+    spec: mapped
+    map: {order_id: id}
+"""
+    assert problems(channels=channel) == [
+        "channels.yml:7 channels.lines.map: found no line_number, allowed: a map with order_id, line_number"
+    ]
+
+
 def test_a_mapped_channel_without_a_map_is_refused(problems):
     assert problems(channels=CRM[: CRM.index("    map:")]) == [
         "channels.yml:2 channels.crm.map: found no record_id, observed_at, allowed: a map with record_id, observed_at"

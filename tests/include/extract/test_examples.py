@@ -73,7 +73,7 @@ LANDED: dict[str, dict[str, tuple[str, list[tuple]]]] = {
         "crm": ("record_id, email, phone, given_name, family_name, birth_date::varchar, country",
                 [("1", "ann@example.com", "+441", "Jürgen", None, "1980-12-31", "DE")]),
         "orders": ("order_id, total::double, customer_number", [("o1", 5.0, "1")]),
-        "order_lines": ("order_id, line_number, amount::double", [("o1", 2, 5.0), ("o1", 3, 0.1)]),
+        "order_lines": ("order_id, line_number, amount::double", [("o1", 1, 5.0), ("o1", 2, 0.1)]),
     },
     "mapped_json": {
         "tickets": ("interaction_id, occurred_at::varchar, reason, outcome, email, phone, duration_seconds",

@@ -172,6 +172,48 @@ def test_rows_without_a_number_of_their_own_have_that_of_the_row(desk, form):
     assert desk.landed()[0]["attributes"] == {}
 
 
+LINES = {"order_id": "order", "quantity": "n"}
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_lines_without_a_number_are_counted_within_their_order(desk, form):
+    desk.describe(kind="order_lines", path="lines", format=form, map=LINES)
+    rows = [{"order": order, "n": n} for n, order in enumerate(("o1", "o2", " o1", "", "o1"), start=1)]
+    desk.folder.mkdir(parents=True, exist_ok=True)
+    if form == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), desk.folder / "lines")
+    elif form == "jsonl":
+        desk.deliver("lines", "".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        desk.deliver("lines", "order,n\n" + "".join(f"{row['order']},{row['n']}\n" for row in rows))
+    desk.extract()
+    landed = [(item["order_id"], item["line_number"], int(item["quantity"])) for item in desk.landed()]
+    assert landed == [("o1", 1, 1), ("o2", 1, 2), ("o1", 2, 3), ("o1", 3, 5)]
+    assert [reason for _, reason in desk.reasons()] == ["missing:order_id"]
+
+
+def test_lines_of_an_order_that_comes_again_have_the_numbers_that_they_had(desk):
+    desk.describe(kind="order_lines", path="lines_{date}.csv", format="csv", map=LINES)
+    desk.deliver("lines_2017-11-30.csv", "order,n\no1,5\no1,5\no2,1\n")
+    desk.deliver("lines_2017-12-01.csv", "order,n\no3,9\no1,5\no3,9\no1,5\n")
+    desk.extract()
+    numbers = [(item["order_id"], item["line_number"]) for item in desk.landed()]
+    assert numbers == [
+        ("o1", 1), ("o1", 2), ("o2", 1),
+        ("o3", 1), ("o1", 1), ("o3", 2), ("o1", 2),
+    ]  # fmt: skip
+
+
+def test_counted_lines_stay_in_the_order_of_their_file(desk):
+    desk.describe(kind="order_lines", path="lines.csv", format="csv", map=LINES)
+    rows = 300_000
+    desk.deliver("lines.csv", "order,n\n" + "".join(f"o{row % 997},1\n" for row in range(rows)))
+    desk.extract()
+    (file,) = desk.lake.root.glob("landing/order_lines/channel=crm/*/*.parquet")
+    assert pq.read_table(file, columns=["source_row"])["source_row"].to_pylist() == list(range(2, rows + 2))
+    assert max(pq.read_table(file, columns=["line_number"])["line_number"].to_pylist()) == rows // 997 + 1
+
+
 def test_a_column_of_that_name_comes_before_the_number_of_the_row(desk):
     desk.describe(
         kind="order_lines", path="lines", format="csv", map={"order_id": "order", "line_number": "source_row"}

@@ -88,6 +88,20 @@ def test_a_second_replay_changes_not_one_byte(customers):
     assert customers.prints() == before
 
 
+def test_a_line_that_is_counted_within_its_file_is_not_replayed_alone(desk):
+    desk.describe(kind="order_lines", path="lines.csv", format="csv", map={"order_id": "o", "quantity": "n"})
+    desk.deliver("lines.csv", "o,n,p\no1,1,\n,2,o1\no1,3,\n")
+    desk.extract()
+    remap(desk, order_id={"sql": "coalesce(o, p)"})
+    before = desk.prints()
+    (file,) = replay(desk)
+    assert (file.landed, file.stayed) == (0, 1)
+    assert "line_number is counted over all rows of a file" in str(file)
+    assert desk.prints() == before
+    desk.extract()
+    assert [(row["line_number"], int(row["quantity"])) for row in desk.landed()] == [(1, 1), (2, 2), (3, 3)]
+
+
 def test_a_replay_without_a_fix_changes_not_one_byte(customers):
     customers.deliver(NAME, HEADER + "1,2017-11-30,a@x.org,,41\n2,30.11.2017,b@x.org,,42\n")
     customers.extract()

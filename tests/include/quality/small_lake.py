@@ -40,7 +40,9 @@ WAREHOUSE = {
         'completed' as status, 'store' as sales_channel, date '2017-12-01' as first_landed_on
         from range(40) t(i)""",
     "stg_order_lines": """select 'shop' as channel, 'o' || i as order_id, n as line_number,
-        cast(5 + i / 2 as decimal(18, 4)) as amount from range(30) t(i), range(1, 3) u(n)""",
+        'p1' as product_id, cast(1 as decimal(18, 4)) as quantity, null::decimal(18, 4) as unit_price,
+        cast(5 + i / 2 as decimal(18, 4)) as amount, 'shop.csv' as source_file, date '2017-12-01' as first_landed_on
+        from range(30) t(i), range(1, 3) u(n)""",
     "stg_event_orders": """select 'web' as channel, 'e1' as order_id, cast(0 as decimal(18, 4)) as total,
         'EUR' as currency, null::varchar as node_key where false""",
     "stg_event_order_lines": """select 'web' as channel, 'e1' as order_id, 1 as line_number,

@@ -623,6 +623,18 @@ WARNINGS: list[tuple[str, str, Spoil, set[str]]] = [
     ),
     (
         "stage",
+        "lines that came again under another number",
+        lambda small: [
+            landed("order_lines", "lines", "select * from old union all select * from old limit 62")(small),
+            small.change_warehouse(
+                """insert into stg_order_lines select * replace (line_number + 9 as line_number,
+                'again.csv' as source_file) from stg_order_lines where order_id = 'o7'"""
+            ),
+        ],
+        {"repeated_lines: lines_that_come_again_keep_their_number"},
+    ),
+    (
+        "stage",
         "a negative total",
         warehouse("update stg_orders set total = -5 where order_id = 'o35'"),
         {"stg_orders: total"},
