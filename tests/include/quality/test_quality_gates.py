@@ -171,6 +171,15 @@ STOPS: list[tuple[str, str, Spoil, set[str], str]] = [
     ),
     (
         "stage",
+        "lines of two channels' orders",
+        warehouse(
+            "insert into stg_orders select * replace ('b' as channel) from stg_orders where order_id = 'o5'"
+        ),
+        {"stg_orders: order_id", "stg_orders: an_order_with_lines_is_of_one_channel"},
+        "unexpected_rows_expectation(an_order_with_lines_is_of_one_channel) failed on stg_orders: 2 of 41 rows",
+    ),
+    (
+        "stage",
         "an event without an id",
         warehouse("update stg_events set event_id = null where event_id = 'e7'"),
         {"stg_events: event_id"},
