@@ -260,8 +260,8 @@ final as (
         united.kind,
         stages.stage,
         cast(united.amount as decimal(18, 4)) as amount,
-        channels_without_time.channel is null as has_time_of_day,
         united.occurred_at,
+        channels_without_time.channel is null as has_time_of_day,
     from united
     left join stages
         on
