@@ -87,13 +87,12 @@ def recorded(lake: Lake, day: date, step: str, part: str = "") -> Iterator[Entry
 
 
 def read(lake: Lake, day: date) -> list[Entry]:
-    """Every line of the day's ledger, in the order written."""
+    """Every whole line of the day's ledger, in the order written."""
     path = lake.run_file(day, "ledger.jsonl")
     if not path.exists():
         return []
-    return [
-        Entry(**json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()
-    ]
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    return [Entry(**json.loads(line)) for line in lines if _is_whole(line)]
 
 
 def write_run_costs(lake: Lake, day: date) -> None:
@@ -135,12 +134,21 @@ def _line_of(error: BaseException) -> str:
     return f"{line[:half].rsplit(' ', 1)[0]} … {line[-half:].split(' ', 1)[-1]}"
 
 
+def _is_whole(line: str) -> bool:
+    """Whether a line is there to its end: of a disk that became full, half of it is."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
 def _append(lake: Lake, day: date, entry: Entry) -> None:
     logger.info("%s: %s", day, str(entry))
     path = lake.run_file(day, "ledger.jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as handle:
-        handle.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
+        # Never behind half a line.
+        handle.write(f"\n{json.dumps(asdict(entry), ensure_ascii=False)}\n")
 
 
 def _cpu_seconds() -> float:

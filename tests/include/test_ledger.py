@@ -68,6 +68,15 @@ def test_a_line_of_the_ledger_is_below_a_page_in_any_script(tmp_path: Path):
     assert ledger.read(Lake(tmp_path), DAY)[-1].status == "failed"
 
 
+def test_half_a_line_of_a_disk_that_was_full_harms_no_other(tmp_path: Path):
+    path = Lake(tmp_path).run_file(DAY, "ledger.jsonl")
+    path.parent.mkdir(parents=True)
+    path.write_text('{"step": "resolve", "part": "", "status": "runn')
+    with ledger.recorded(Lake(tmp_path), DAY, "resolve"):
+        pass
+    assert [entry.status for entry in ledger.read(Lake(tmp_path), DAY)] == ["running", "done"]
+
+
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path):
     path = tmp_path / "folder" / "table.parquet"
     with replacing(path) as temporary:
