@@ -15,9 +15,11 @@ import duckdb
 
 from include.lake import Lake
 from include.privacy.requests.tombstones import tombstones_path
+from include.publish import verify_release
 from tests.company import ABOUT_THE_RUN, table_digests
 from tests.faults.flow import Task, make_company, run_whole
 from tests.faults.scenarios import Finding
+from tests.faults.world import published, rows_lost
 
 DAY = date(2017, 12, 1)
 # What is of the run and of the request: how long it took, what was received, what was done for whom.
@@ -49,6 +51,10 @@ def compare(folder: Path) -> Finding:
     return Finding(
         f"{len(after)} tables, {changed} changed by the erasure, {len(different)} differ from never having been",
         tuple(problems),
+        runs=3,
+        faults=1,
+        lost=rows_lost(published(never), published(erased)),
+        broken=len(verify_release(erased.current)[:1]),
     )
 
 

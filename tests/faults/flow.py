@@ -8,9 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -22,8 +23,10 @@ from include.pipeline import LEARNING
 from include.settings import DEMO_CONFIG, PROJECT
 
 CALL = """
-import json, sys
+import json, resource, sys
 from datetime import date
+for name, most in json.loads(sys.argv[3]).items():
+    resource.setrlimit(getattr(resource, name), (most, most))
 from include import pipeline
 for number, (function, arguments) in enumerate(json.loads(sys.argv[2])):
     print(number, flush=True)
@@ -67,11 +70,14 @@ def tasks_of(channels: list[str]) -> list[Task]:
 @dataclass(frozen=True)
 class Outcome:
     """How a process ended: its exit code (negative: the signal that killed it), how many seconds each task took that it
-    began, the last one until the end, and the last line that it said."""
+    began, the last one until the end, the last line that it said, and what it took with all that it began: seconds of
+    CPU, and the most bytes of memory of one process."""
 
     code: int
     seconds: tuple[float, ...]
     said: str
+    cpu: float
+    peak: int
 
 
 class RunFailed(Exception):
@@ -87,38 +93,52 @@ def make_company(folder: Path, days: int) -> tuple[Lake, Path, list[Task]]:
     """A small company of the demo's channels below a folder: its lake, its configuration, and the tasks of its day."""
     lake, config = Lake(folder / "data"), folder / "config"
     shutil.copytree(DEMO_CONFIG, config)
-    # So few people have small audiences, and somebody has to be sent.
+    # So few people have small audiences, and some have to be sent: those of the last audience too.
     audiences = config / "audiences.yml"
-    audiences.write_text(audiences.read_text().replace("min_size: 50", "min_size: 5"))
+    small = audiences.read_text().replace("min_size: 50", "min_size: 5")
+    audiences.write_text(small.rstrip() + "\n    destinations: [publisher]\n")
     prepare(lake.data / "demo", households=60, strangers=150, days=days)
     return lake, config, tasks_of(list(load_configuration(config).channels))
 
 
-def run_whole(tasks: list[Task], config: Path, lake: Lake, day: date) -> tuple[float, ...]:
-    """Run tasks undisturbed. Returns the seconds of each. Raises RunFailed."""
-    outcome = run_tasks(tasks, config, lake.data, day)
+def run_whole(
+    tasks: list[Task], config: Path, lake: Lake, day: date, environment: Mapping[str, str] | None = None
+) -> Outcome:
+    """Run tasks to their end. Raises RunFailed."""
+    outcome = run_tasks(tasks, config, lake.data, day, environment=environment)
     if outcome.code:
         raise RunFailed(f"{tasks[len(outcome.seconds) - 1]} failed: {outcome.said}")
     sys.stdout.write(f"{day}: {tasks[0]} to {tasks[-1]}, {sum(outcome.seconds):.0f} s\n")
     sys.stdout.flush()
-    return outcome.seconds
+    return outcome
 
 
 def run_tasks(
-    tasks: list[Task], config: Path, data: Path, day: date, kill: tuple[int, float] | None = None
+    tasks: list[Task],
+    config: Path,
+    data: Path,
+    day: date,
+    kill: tuple[int, float] | None = None,
+    environment: Mapping[str, str] | None = None,
+    limits: Mapping[str, int] | None = None,
 ) -> Outcome:
     """Run tasks in a process of their own. `kill` says where it is killed, with every process that it began: so many
-    seconds after the beginning of the task of that number."""
+    seconds after the beginning of the task of that number. `environment` is added to what it is given, `limits` are
+    those of the module `resource` by name."""
     environment = os.environ | {
         "TANDEM_PSEUDONYM_KEY": key(), "TANDEM_CONFIG": str(config), "TANDEM_DATA": str(data),
         "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
+    } | (environment or {})  # fmt: skip
     calls = json.dumps([(task.function, task.arguments) for task in tasks])
     began: list[float] = []
-    with tempfile.TemporaryFile("w+") as errors, subprocess.Popen(
-        [sys.executable, "-c", CALL, day.isoformat(), calls],
-        cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True,
+    last: deque[str] = deque(maxlen=1)
+    with subprocess.Popen(
+        [sys.executable, "-c", CALL, day.isoformat(), calls, json.dumps(limits or {})], cwd=PROJECT, env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True,
     ) as process:  # fmt: skip
+        # Read as it comes and never from a file, which a limit of the process would hold for too.
+        reader = threading.Thread(target=lambda: last.extend(filter(str.strip, process.stderr)))
+        reader.start()
         timer = None
         for line in process.stdout:
             if line.strip() != str(len(began)):
@@ -127,11 +147,12 @@ def run_tasks(
             if kill and kill[0] == len(began) - 1:
                 timer = threading.Timer(kill[1], os.killpg, (process.pid, signal.SIGKILL))
                 timer.start()
-        code = process.wait()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
         if timer:
             timer.cancel()
-        errors.seek(0)
-        lines = errors.read().strip().splitlines()
+        reader.join()
     ends = [*began[1:], time.monotonic()]
-    seconds = tuple(end - start for start, end in zip(began, ends, strict=True))
-    return Outcome(code, seconds, lines[-1] if lines else "")
+    seconds = tuple(end - start for start, end in zip(began, ends, strict=False))
+    said = last[0].strip() if last else ""
+    return Outcome(process.returncode, seconds, said, used.ru_utime + used.ru_stime, 1024 * used.ru_maxrss)

@@ -6,22 +6,56 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
 import shutil
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import duckdb
+from pyarrow.parquet import read_schema
 
+from include import ledger
 from include.privacy.pseudonym import visitor_id
 from include.publish import verify_release
-from tests.faults.flow import RunFailed, Task, key, run_tasks
-from tests.faults.world import DAYS, World, differences
+from tests.faults.flow import Outcome, RunFailed, Task, key
+from tests.faults.world import DAYS, PLACES, Published, World, differences, rows_lost
 
-LATE_BY = "2017-11-02"  # thirty days before the second day
-SPIKE = 100
+LATE = ("2017-11-25", "2017-11-02", "2017-10-02")  # seven, thirty and sixty-one days before the second day
+TIMES = 3  # that each task runs
+# Events of one day of browsers that nobody has seen, a third of one of them.
+STRANGE = 600_000
+MOST_MEMORY, MOST_CPU = 2, 1.3
 POISONED = 100_000
+WAVES = 20  # in which people withdraw their consent
+SHARES = (4, 10)  # of the memory that the day takes
+NO_MEMORY = r"memory|alloc"
+# The bytes that a file may have while a task runs; at 0 the run's ledger has room for half a line.
+LARGEST_FILE = {
+    Task("open_run"): 20_000,
+    Task("extract", ("web",)): 8_000,
+    Task("build", ("stage",)): 1_000_000,
+    Task("check", ("stage",)): 20_000,
+    Task("resolve"): 20_000,
+    Task("build", ("unify",)): 20_000_000,
+    Task("check", ("unify",)): 0,
+    Task("learn", ("recommendation",)): 17_000,
+    Task("learn", ("triggers",)): 20_000,
+    Task("build", ("segment",)): 5_000_000,
+    Task("expand"): 17_000,
+    Task("activate"): 18_500,
+    Task("check", ("publish",)): 19_000,
+    Task("swap_release"): 1_000_000,
+}
+HALF_A_LINE = 60
+# And the bytes of addresses that a process may have.
+ADDRESS_SPACE = {Task("resolve"): 500_000_000, Task("build", ("unify",)): 1_500_000_000}
+NO_SPACE = r"too large|no space|could not write"
+OF_CUSTOMERS = (
+    "cdp/customers", "cdp/customer_records", "cdp/customer_identifiers", "cdp/customer_timeline",
+)  # fmt: skip
 # What a company learned yesterday is an input of today: which segments there were, who was champion, what was told.
 OF_EARLIER_RUNS = (
     "cdp/identity_health", "cdp/segments", "cdp/customer_segments", "cdp/customer_scores", "cdp/product_profiles",
@@ -34,15 +68,20 @@ OF_EARLIER_RUNS = (
 
 @dataclass(frozen=True)
 class Finding:
-    """What was done, what was measured, and every way in which it did not hold."""
+    """What was done, what was measured, and every way in which it did not hold; runs begun, faults done to them, rows
+    that they should have published and did not, and how often readers' release was not whole."""
 
     done: str
     problems: tuple[str, ...]
+    runs: int = 0
+    faults: int = 0
+    lost: int = 0
+    broken: int = 0
 
 
 def killed(world: World, kills: int, seed: int) -> Finding:
     """SIGKILL at moments drawn evenly over the run's time, each task at least once; what was killed is tried again."""
-    draw, struck, problems = random.Random(seed), 0, []
+    draw, struck, broken, problems = random.Random(seed), 0, 0, []
     more = draw.choices(range(len(world.tasks)), weights=world.seconds, k=max(0, kills - len(world.tasks)))
     strikes = Counter([*range(len(world.tasks)), *more])
     seen = {world.lake.current.resolve().name}
@@ -51,7 +90,7 @@ def killed(world: World, kills: int, seed: int) -> Finding:
         while left and tries:
             tries -= 1
             moment = (0, draw.uniform(0, longest))
-            outcome = run_tasks([task], world.config, world.lake.data, DAYS[1], kill=moment)
+            outcome = world.strike([task], kill=moment)
             if outcome.code > 0:
                 raise RunFailed(f"{task} failed after {struck} kills: {outcome.said}")
             if outcome.code == 0:
@@ -59,24 +98,28 @@ def killed(world: World, kills: int, seed: int) -> Finding:
                 longest = min(longest, outcome.seconds[-1])
                 continue
             left, struck = left - 1, struck + 1
-            problems += [
-                f"after a kill in {task}: {problem}" for problem in verify_release(world.lake.current)
-            ]
+            torn = verify_release(world.lake.current)
+            broken += len(torn[:1])
+            problems += [f"after a kill in {task}: {problem}" for problem in torn]
             seen.add(world.lake.current.resolve().name)
         world.run([task])
     if len(seen) > 2:
         problems.append(f"readers saw {len(seen)} releases: {', '.join(sorted(seen))}")
-    problems += differences(world.undisturbed, world.published())
-    return Finding(
-        f"{struck} kills in {len(world.tasks)} tasks, readers' release whole after each", tuple(problems)
-    )
+    done = f"{struck} kills in {len(world.tasks)} tasks, readers' release whole after each"
+    return _compared(world, done, problems, runs=1, faults=struck, broken=broken)
 
 
 def retried(world: World) -> Finding:
-    """Every task runs twice, as Airflow does when an answer is lost."""
-    world.run([task for task in world.tasks for _ in range(2)])
-    problems = differences(world.undisturbed, world.published())
-    return Finding(f"{len(world.tasks)} tasks twice each, the same bytes", tuple(problems))
+    """Every task runs three times, as Airflow does when an answer is lost; and the whole day with one thread."""
+    world.run([task for task in world.tasks for _ in range(TIMES)])
+    again = world.published()
+    problems = [f"again: {problem}" for problem in differences(world.undisturbed, again)]
+    world.reset()
+    world.run(environment={"TANDEM_THREADS": "1"})
+    done = f"{len(world.tasks)} tasks {TIMES} times each, and the day with one thread instead of two: the same bytes"
+    faults = len(world.tasks) * (TIMES - 1) + 1
+    finding = _compared(world, done, problems, runs=2, faults=faults)
+    return replace(finding, lost=finding.lost + rows_lost(world.undisturbed, again))
 
 
 def rubbish(world: World) -> Finding:
@@ -92,59 +135,92 @@ def rubbish(world: World) -> Finding:
         said = str(failed)
     if "web" not in said:
         problems.append(f"the channel is not named: {said}")
-    if world.lake.current.resolve() != before or verify_release(world.lake.current):
-        problems.append("readers lost the release of the day before")
+    lost = _torn(world, before)
+    problems += lost
     path.write_bytes(good)
     world.run()
-    problems += differences(world.undisturbed, world.published())
     stopped = said.partition(" failed on ")[0].rpartition(": ")[2]
-    return Finding(f"stopped by {stopped}; after the mend the same bytes", tuple(problems))
+    done = f"stopped by {stopped}; after the mend the same bytes"
+    return _compared(world, done, problems, runs=2, faults=1, broken=len(lost))
 
 
 def late(world: World) -> Finding:
-    """A file of thirty days ago comes with the second day; the first run never saw it."""
-    history = world.sources / "web" / "events_2017-11-30.jsonl.gz"
-    lines = gzip.decompress(history.read_bytes()).splitlines(keepends=True)
-    received_then = f'"receivedAt":"{LATE_BY}'.encode()
-    then = [line for line in lines if received_then in line]
-    kept = [line for line in lines if received_then not in line]
+    """Events come with the second day that are one day late, a week, a month, and more than that; the first run never
+    saw them."""
+    web = world.sources / "web"
+    history, yesterday = web / "events_2017-11-30.jsonl.gz", web / f"events_{DAYS[0]}.jsonl.gz"
+    kept, of_yesterday = _lines_of(history), _lines_of(yesterday)
+    # By the date of its name a file is late; the one of yesterday grows.
+    files = {yesterday: of_yesterday}
+    for day in LATE:
+        files[web / f"events_{day}.jsonl.gz"] = [line for line in kept if _received_on(day, line)]
+        kept = [line for line in kept if not _received_on(day, line)]
+    came = {path.name[7:17]: len(lines) for path, lines in files.items()}
+    came[str(DAYS[0])] -= len(of_yesterday) // 2
     _empty(world)
-    history.write_bytes(gzip.compress(b"".join(kept), mtime=0))
+    _write_gzip(history, kept)
+    _write_gzip(yesterday, of_yesterday[: len(of_yesterday) // 2])
     world.run(day=DAYS[0])
-    _write_gzip(world.sources / "web" / f"events_{LATE_BY}.jsonl.gz", then)
+    for path, lines in files.items():
+        _write_gzip(path, lines)
     world.run()
-    values, expected = world.published().values, world.undisturbed.values
-    compared = [name for name in expected if not name.startswith((*OF_EARLIER_RUNS, "ops/"))]
-    problems = [f"values of {name} differ" for name in compared if values.get(name) != expected[name]]
-    if not then:
-        problems.append(f"nothing happened on {LATE_BY}: nothing is shown")
+    now, expected = world.published(), world.undisturbed
+    compared = [name for name in expected.values if not name.startswith((*OF_EARLIER_RUNS, "ops/"))]
+    problems = [
+        f"values of {name} differ" for name in compared if now.values.get(name) != expected.values[name]
+    ]
+    problems += [f"nothing happened on {day}: nothing is shown" for day, lines in came.items() if not lines]
+    same = [name for name in compared if _bytes_of(now, name) == _bytes_of(expected, name)]
+    problems += [
+        f"bytes of {name} differ" for name in compared if name not in same and not _tells_place(world, name)
+    ]
     return Finding(
-        f"{len(then)} events of {LATE_BY} a month late: {len(compared)} tables as if on time", tuple(problems)
+        f"events of {', '.join(f'{day} ({lines})' for day, lines in came.items())} came on {DAYS[1]}: {len(compared)}"
+        f" tables as if on time, {len(same)} of them byte by byte, the others but for where a row landed",
+        tuple(problems),
+        runs=2,
+        faults=len(came),
+        lost=sum(max(0, expected.rows[name] - now.rows.get(name, 0)) for name in compared),
+        broken=len(verify_release(world.lake.current)[:1]),
     )
 
 
 def spike(world: World) -> Finding:
-    """A channel brings a hundred times its events, of browsers that nobody has seen."""
+    """A channel brings ten thousand times its events, a third of them of one browser. What it takes to take them in,
+    when DuckDB may have no more memory than that takes undisturbed, is held against the day without them and against a
+    tenth of them."""
     path = world.sources / "web" / f"events_{DAYS[1]}.jsonl.gz"
-    lines = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
-    seen = [line for line in lines if _is_json(line) and b'"type":"identify"' not in line]
-    strange = [_by_a_stranger(line, number) for number in range(1, SPIKE) for line in seen]
-    _write_gzip(path, [*lines, *strange])
-    world.run()
+    lines = _lines_of(path)
+    taken, held = [_take_in(world, {})], {}
+    usual = max(each.peak for each in taken[0])
+    held["TANDEM_MEMORY_LIMIT"] = f"{usual // 10**6}MB"
+    for strange in (STRANGE // 10, STRANGE):
+        world.reset()
+        _write_gzip(path, chain(lines, _by_strangers(lines, strange)))
+        taken.append(_take_in(world, held))
+    world.run(world.before(Task("resolve"))[1], environment=held)
     now, before = world.published(), world.undisturbed
     problems = [
-        f"values of cdp/{name} differ"
-        for name in ("customers", "customer_records", "customer_identifiers", "customer_timeline")
-        if now.values[f"cdp/{name}"] != before.values[f"cdp/{name}"]
+        f"values of {name} differ" for name in OF_CUSTOMERS if now.values[name] != before.values[name]
     ]
-    memory, cpu = now.peak / before.peak, sum(now.cpu.values()) / sum(before.cpu.values())
-    if memory > 2:
+    memory = max(each.peak for each in taken[2]) / usual
+    none, some, all_ = (sum(each.cpu for each in outcomes) for outcomes in taken)
+    first, rest = (some - none) / (STRANGE // 10), (all_ - some) / (STRANGE - STRANGE // 10)
+    if memory > MOST_MEMORY:
         problems.append(f"{memory:.2f} times the memory")
+    if rest > MOST_CPU * first:
+        problems.append(f"{rest / first:.2f} times the CPU of each event")
+    torn = verify_release(world.lake.current)
     return Finding(
-        f"{len(lines) + len(strange):,} events for {len(lines):,}: {memory:.2f} times the memory, {cpu:.2f} times the"
-        f" CPU of the run ({now.cpu['extract web']:.1f} s for {before.cpu['extract web']:.1f} in extract),"
-        " customers the same",
-        tuple(problems),
+        f"{len(lines) + STRANGE:,} events for {len(lines)}, {STRANGE // 3:,} of them of one browser, and"
+        f" {held['TANDEM_MEMORY_LIMIT']} for DuckDB: extract and stage, each task in a process of its own, took"
+        f" {memory:.2f} times the memory and {all_:.0f} s of CPU for {none:.0f}, {1e6 * rest:.0f} µs for each event"
+        f" where a tenth of them took {1e6 * first:.0f}; customers the same",
+        (*problems, *torn),
+        runs=1,
+        faults=1,
+        lost=sum(max(0, before.rows[name] - now.rows[name]) for name in OF_CUSTOMERS),
+        broken=len(torn[:1]),
     )
 
 
@@ -192,31 +268,88 @@ def poisoned(world: World) -> Finding:
         f"{POISONED:,} records with one e-mail: {customers:,} customers for {customers_before}, the largest of"
         f" {largest} records for {largest_before}, {moved} records of others moved",
         tuple(problems),
+        runs=1,
+        faults=1,
+        lost=max(0, customers_before + POISONED - customers),
+        broken=len(verify_release(world.lake.current)[:1]),
     )
 
 
 def withdrawn(world: World) -> Finding:
-    """Everybody withdraws their consent while the run is between stage and resolve."""
-    before, after = world.before(Task("resolve"))
+    """Everybody withdraws their consent during the run, a few after each of twenty tasks."""
+    before, rest = world.before(Task("check", ("extract",)))
     world.run(before)
-    _withdraw_everything(world)
-    world.run(after)
-    problems = differences(world.undisturbed, world.published())
+    waves = _waves(world)
+    for number, wave in enumerate(waves):
+        _withdraw(world, wave)
+        world.run(rest[len(rest) * number // WAVES : len(rest) * (number + 1) // WAVES])
+    published = world.published()
+    problems = differences(world.undisturbed, published)
     sent = _sent(world, 1)
     world.run(day=DAYS[2])
     agreed = {each for each in sent if each[-1] in _agreed(world, 2)}
     still, removed = sent & _sent(world, 2), _lines(world, "remove")
-    if not sent - agreed:
-        problems.append("nobody was sent before and stayed away: nothing is shown")
+    struck = sum(bool(_visitors(wave) & {member for *_, member in sent - agreed}) for wave in waves)
+    if struck < len(waves):
+        problems.append(f"of {len(waves)} waves {struck} had somebody who was sent before")
     if still - agreed:
         problems.append(f"{len(still - agreed)} are sent after they withdrew")
-    if removed != len(sent):
-        problems.append(f"{removed} removals of {len(sent)} who had been sent")
+    if removed != len(sent - still):
+        problems.append(f"{removed} removals of {len(sent - still)} who had been sent")
     return Finding(
-        f"the run went on with what it had read; the next one removed {removed} of {len(sent)} who had been sent, and"
-        f" of the {len(sent - agreed)} who did not agree again on that day it sent {len(still - agreed)}",
+        f"people who had been sent withdrew at each of {struck} points of the run, which went on with what it had read;"
+        f" the next one removed {removed} of {len(sent)}, and of the {len(sent - agreed)} who did not agree again on"
+        f" that day it sent {len(still - agreed)}",
         tuple(problems),
+        runs=2,
+        faults=len(waves),
+        lost=rows_lost(world.undisturbed, published),
+        broken=len(verify_release(world.lake.current)[:1]),
     )
+
+
+def starved(world: World) -> Finding:
+    """DuckDB may take a quarter of the memory that the day takes undisturbed, then a tenth; then some tasks have too
+    small an address space. What fails runs again with enough."""
+    ended, problems, lost, broken = Counter(), [], 0, 0
+    for share in SHARES:
+        world.reset()
+        limit = f"{world.peak // share // 10**6}MB"
+        readers, rest = world.lake.current.resolve(), world.tasks
+        while rest and (outcome := world.strike(rest, environment={"TANDEM_MEMORY_LIMIT": limit})).code:
+            number = len(outcome.seconds) - 1
+            torn = _torn(world, readers)
+            problems += _unclear(world, rest[number], outcome, NO_MEMORY) + torn
+            broken += len(torn[:1])
+            ended[limit] += 1
+            world.run(rest[number : number + 1])
+            rest = rest[number + 1 :]
+        now = world.published()
+        problems += [f"of {limit}: {problem}" for problem in differences(world.undisturbed, now)]
+        lost += rows_lost(world.undisturbed, now)
+        ended[limit] += 0
+    world.reset()
+    more, torn = _limit(world, ADDRESS_SPACE, "RLIMIT_AS", NO_MEMORY)
+    done = (
+        f"{', '.join(f'with {limit} {tasks} of {len(world.tasks)} tasks' for limit, tasks in ended.items())} ended with"
+        f" one clear line and the others came to their end, where the day takes {world.peak // 10**6} MB; so did"
+        f" {len(ADDRESS_SPACE)} with too small an address space; again with enough the same bytes"
+    )
+    faults = len(SHARES) + len(ADDRESS_SPACE)
+    finding = _compared(world, done, problems + more, len(SHARES) + 1, faults, broken + torn)
+    return replace(finding, lost=finding.lost + lost)
+
+
+def full(world: World) -> Finding:
+    """No file may become larger than so many bytes, a limit for each of some tasks; what fails runs again without."""
+    problems, broken = _limit(world, LARGEST_FILE, "RLIMIT_FSIZE", NO_SPACE)
+    least, most = min(filter(None, LARGEST_FILE.values())), max(LARGEST_FILE.values())
+    done = (
+        f"{len(LARGEST_FILE)} tasks with limits of {least:,} to {most:,}"
+        " bytes for a file: each ended with one clear line, and readers kept their release; again without, the same"
+        " bytes"
+    )
+    return _compared(world, done, problems, runs=1, faults=len(LARGEST_FILE), broken=broken)
 
 
 SCENARIOS: dict[str, Callable[[World], Finding]] = {
@@ -226,7 +359,67 @@ SCENARIOS: dict[str, Callable[[World], Finding]] = {
     "poisoned": poisoned,
     "withdrawn": withdrawn,
     "late": late,
+    "starved": starved,
+    "full": full,
 }
+
+
+def _compared(
+    world: World, done: str, problems: list[str], runs: int, faults: int, broken: int = 0
+) -> Finding:
+    """The finding about a day that has to publish what it does undisturbed."""
+    now = world.published()
+    return Finding(
+        done,
+        (*problems, *differences(world.undisturbed, now)),
+        runs,
+        faults,
+        rows_lost(world.undisturbed, now),
+        broken,
+    )
+
+
+def _limit(world: World, limits: dict[Task, int], resource: str, clear: str) -> tuple[list[str], int]:
+    """Run the day; each of these tasks with a limit of the system first, which has to end it. Returns what did not
+    hold, and how often readers' release was not whole."""
+    problems, broken, begun = [], 0, 0
+    for task, most in limits.items():
+        place = world.tasks.index(task)
+        world.run(world.tasks[begun:place])
+        begun, readers = place, world.lake.current.resolve()
+        most = most or world.lake.run_file(DAYS[1], "ledger.jsonl").stat().st_size + HALF_A_LINE
+        outcome = world.strike([task], limits={resource: most})
+        torn = _torn(world, readers)
+        problems += _unclear(world, task, outcome, clear) + torn
+        broken += len(torn[:1])
+    world.run(world.tasks[begun:])
+    return problems, broken
+
+
+def _torn(world: World, readers: Path) -> list[str]:
+    """In which way readers do not have this release any more."""
+    moved = world.lake.current.resolve() != readers
+    return ["readers have another release"] * moved + list(verify_release(world.lake.current))
+
+
+def _unclear(world: World, task: Task, outcome: Outcome, clear: str) -> list[str]:
+    """What is wrong with how a task ended that could not do its work: it fails and says why, in the line of the ledger
+    that `make run` shows, or in its last one where the ledger has no room."""
+    if outcome.code == 0:
+        return [f"{task} came to its end: nothing is shown"]
+    last = ledger.read(world.lake, DAYS[1])[-1:]
+    said = next((entry.note for entry in last if entry.status == "failed"), outcome.said)
+    if outcome.code < 0 or not re.search(clear, said, re.IGNORECASE):
+        return [f"{task} ended with {outcome.code} and said {said!r}"]
+    return []
+
+
+def _bytes_of(published: Published, table: str) -> str | None:
+    return published.files.get(f"{table}.parquet")
+
+
+def _tells_place(world: World, table: str) -> bool:
+    return bool(set(PLACES) & set(read_schema(world.lake.current / f"{table}.parquet").names))
 
 
 def _empty(world: World) -> None:
@@ -236,8 +429,18 @@ def _empty(world: World) -> None:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def _write_gzip(path: Path, lines: list[bytes]) -> None:
-    path.write_bytes(gzip.compress(b"".join(lines), compresslevel=1, mtime=0))
+def _write_gzip(path: Path, lines: Iterable[bytes]) -> None:
+    # Line by line: what this process once took would be counted to each that it starts (man getrusage, ru_maxrss).
+    with gzip.GzipFile(path, "wb", compresslevel=1, mtime=0) as file:
+        file.writelines(lines)
+
+
+def _lines_of(path: Path) -> list[bytes]:
+    return gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+
+
+def _received_on(day: str, line: bytes) -> bool:
+    return f'"receivedAt":"{day}'.encode() in line
 
 
 def _is_json(line: bytes) -> bool:
@@ -248,18 +451,28 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-def _by_a_stranger(line: bytes, number: int) -> bytes:
-    event = json.loads(line)
-    event.pop("userId", None)
-    event |= {
-        "anonymousId": f"{event['anonymousId']}-{number}",
-        "messageId": f"{event['messageId']}-{number}",
-    }
-    return json.dumps(event).encode() + b"\n"
+def _by_strangers(lines: list[bytes], wanted: int) -> Iterator[bytes]:
+    """So many copies of a day's events, of browsers that never say who they are; a third of them of one browser."""
+    seen = [json.loads(line) for line in lines if _is_json(line) and b'"type":"identify"' not in line]
+    nobodys = {"userId": None, "anonymousId": "BROWSER", "messageId": "MESSAGE"}
+    texts = [json.dumps(event | nobodys).encode() + b"\n" for event in seen]
+    for number in range(wanted):
+        copy, which = divmod(number, len(seen))
+        browser = f"{seen[which]['anonymousId']}-{copy}" if number >= wanted // 3 else "one"
+        yield texts[which].replace(b"BROWSER", browser.encode()).replace(b"MESSAGE", b"copy-%d" % number)
 
 
-def _withdraw_everything(world: World) -> None:
-    """Append a refusal of all purposes of every cookie and customer number to the second day's consents."""
+def _take_in(world: World, environment: dict[str, str]) -> list[Outcome]:
+    """Run extract and stage, and say what each of their tasks took from the web's events on."""
+    before, _ = world.before(Task("extract", ("web",)))
+    world.run(before)
+    tasks, _ = world.before(Task("resolve"))
+    return [world.run([task], environment=environment) for task in tasks[len(before) :]]
+
+
+def _waves(world: World) -> list[list[tuple[str, str]]]:
+    """Every cookie and customer number that came so far, in twenty parts; each has some who were sent the day
+    before."""
     events = f"read_parquet('{world.lake.root}/landing/events/*/*/*.parquet', union_by_name = true)"
     people = f"read_parquet('{world.lake.root}/landing/customers/*/*/*.parquet', union_by_name = true)"
     ids = duckdb.sql(
@@ -269,6 +482,17 @@ def _withdraw_everything(world: World) -> None:
         order by all
         """
     ).fetchall()
+    sent = {member for *_, member in _sent(world, 0)}
+    ids.sort(key=lambda each: not _visitors([each]) & sent)
+    return [ids[number::WAVES] for number in range(WAVES)]
+
+
+def _visitors(ids: list[tuple[str, str]]) -> set[str]:
+    return {visitor_id(key().encode(), kind, value) for kind, value in ids}
+
+
+def _withdraw(world: World, ids: list[tuple[str, str]]) -> None:
+    """Append a refusal of all purposes to the second day's consents."""
     path = world.sources / "consents" / f"consents_{DAYS[1]}.csv"
     rows = [
         f'"{kind}","{value}","{purpose}","denied","withdrawal","2017-12-02T23:59:59Z"'

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import duckdb
+from pyarrow.parquet import read_metadata
 
 from include.lake import Lake, hash_file
 from tests.company import ABOUT_THE_RUN, table_digests
-from tests.faults.flow import Task, make_company, run_whole
+from tests.faults.flow import Outcome, Task, make_company, run_tasks, run_whole
 
 DAYS = (date(2017, 12, 1), date(2017, 12, 2), date(2017, 12, 3))
 # What the names of files about the run begin with: tables, and what is made of all of them.
@@ -29,21 +30,19 @@ PLACES = ("landed_on",)
 
 @dataclass(frozen=True)
 class Published:
-    """What readers see: the release, a digest of the values of each table but for where its rows came from, a hash of
-    the bytes of each file, and what the run took: CPU seconds by step and part, and the most memory of a process in
-    bytes."""
+    """What readers see: the release, a digest of the values of each table but for where its rows came from, its
+    rows, and a hash of the bytes of each file."""
 
     release: str
     values: dict[str, str]
+    rows: dict[str, int]
     files: dict[str, str]
-    cpu: dict[str, float]
-    peak: int
 
 
 @dataclass(frozen=True)
 class World:
     """The company's lake and configuration, the tasks of its day, its state after the first day, and the undisturbed
-    second day with the seconds that each task took and whose record was whose."""
+    second day with the seconds that each task took, the most memory in bytes, and whose record was whose."""
 
     lake: Lake
     config: Path
@@ -51,6 +50,7 @@ class World:
     after_the_first_day: Path
     undisturbed: Published
     seconds: tuple[float, ...]
+    peak: int
     undisturbed_nodes: Path
 
     @property
@@ -63,9 +63,24 @@ class World:
         shutil.rmtree(self.lake.data)
         shutil.copytree(self.after_the_first_day, self.lake.data, symlinks=True)
 
-    def run(self, tasks: list[Task] | None = None, day: date = DAYS[1]) -> None:
-        """Run tasks of a day, all when none are given. Raises RunFailed."""
-        run_whole(self.tasks if tasks is None else tasks, self.config, self.lake, day)
+    def run(
+        self,
+        tasks: list[Task] | None = None,
+        day: date = DAYS[1],
+        environment: Mapping[str, str] | None = None,
+    ) -> Outcome:
+        """Run tasks of a day to their end, all when none are given. Raises RunFailed."""
+        return run_whole(self.tasks if tasks is None else tasks, self.config, self.lake, day, environment)
+
+    def strike(
+        self,
+        tasks: list[Task],
+        kill: tuple[int, float] | None = None,
+        environment: Mapping[str, str] | None = None,
+        limits: Mapping[str, int] | None = None,
+    ) -> Outcome:
+        """Run tasks of the second day with a fault, however they end."""
+        return run_tasks(tasks, self.config, self.lake.data, DAYS[1], kill, environment, limits)
 
     def before(self, task: Task) -> tuple[list[Task], list[Task]]:
         """The tasks before one, and the rest."""
@@ -82,10 +97,10 @@ def make_world(folder: Path) -> World:
     run_whole(tasks, config, lake, DAYS[0])
     kept = folder / "after_the_first_day"
     shutil.copytree(lake.data, kept, symlinks=True)
-    seconds = run_whole(tasks, config, lake, DAYS[1])
+    done = run_whole(tasks, config, lake, DAYS[1])
     nodes = folder / "undisturbed_nodes.parquet"
     shutil.copyfile(lake.identity(DAYS[1], "node_customers"), nodes)
-    return World(lake, config, tasks, kept, published(lake), seconds, nodes)
+    return World(lake, config, tasks, kept, published(lake), done.seconds, done.peak, nodes)
 
 
 def published(lake: Lake) -> Published:
@@ -94,17 +109,12 @@ def published(lake: Lake) -> Published:
     files = {
         path.relative_to(release).as_posix(): hash_file(path) for path in release.rglob("*") if path.is_file()
     }
-    costs = duckdb.sql(
-        f"select concat_ws(' ', step, part), sum(cpu_seconds), max(peak_memory_bytes) "
-        f"from read_parquet('{release}/ops/run_costs.parquet') group by all order by all"
-    ).fetchall()
-    return Published(
-        release.name,
-        {name.replace(".", "/"): digest for name, digest in table_digests(release, PLACES).items()},
-        files,
-        {part: cpu for part, cpu, _ in costs},
-        max(peak for *_, peak in costs),
-    )
+    tables = {
+        f"{path.parent.name}/{path.stem}": read_metadata(path).num_rows
+        for path in release.glob("*/*.parquet")
+    }
+    values = {name.replace(".", "/"): digest for name, digest in table_digests(release, PLACES).items()}
+    return Published(release.name, values, tables, files)
 
 
 def differences(left: Published, right: Published) -> list[str]:
@@ -117,3 +127,12 @@ def differences(left: Published, right: Published) -> list[str]:
             if one.get(name) != other.get(name) and not name.startswith(FILES_ABOUT_THE_RUN)
         ]
     return found
+
+
+def rows_lost(before: Published, now: Published) -> int:
+    """How many rows fewer the tables have, but for those about the run itself."""
+    return sum(
+        max(0, rows - now.rows.get(name, 0))
+        for name, rows in before.rows.items()
+        if not name.startswith(FILES_ABOUT_THE_RUN)
+    )
