@@ -385,7 +385,8 @@ def _limit(world: World, limits: dict[Task, int], resource: str, clear: str) -> 
     problems, broken, begun = [], 0, 0
     for task, most in limits.items():
         place = world.tasks.index(task)
-        world.run(world.tasks[begun:place])
+        if begun < place:
+            world.run(world.tasks[begun:place])
         begun, readers = place, world.lake.current.resolve()
         most = most or world.lake.run_file(DAYS[1], "ledger.jsonl").stat().st_size + HALF_A_LINE
         outcome = world.strike([task], limits={resource: most})
