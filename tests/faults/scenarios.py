@@ -22,7 +22,7 @@ from include import ledger
 from include.privacy.pseudonym import visitor_id
 from include.publish import verify_release
 from tests.faults.flow import Outcome, RunFailed, Task, key
-from tests.faults.world import DAYS, PLACES, Published, World, differences, rows_lost
+from tests.faults.world import DAYS, OF_ARRIVAL, Published, World, differences, rows_lost
 
 LATE = ("2017-11-25", "2017-11-02", "2017-10-02")  # seven, thirty and sixty-one days before the second day
 TIMES = 3  # that each task runs
@@ -173,11 +173,12 @@ def late(world: World) -> Finding:
     problems += [f"nothing happened on {day}: nothing is shown" for day, lines in came.items() if not lines]
     same = [name for name in compared if _bytes_of(now, name) == _bytes_of(expected, name)]
     problems += [
-        f"bytes of {name} differ" for name in compared if name not in same and not _tells_place(world, name)
+        f"bytes of {name} differ" for name in compared if name not in same and not _tells_arrival(world, name)
     ]
     return Finding(
         f"events of {', '.join(f'{day} ({lines})' for day, lines in came.items())} came on {DAYS[1]}: {len(compared)}"
-        f" tables as if on time, {len(same)} of them byte by byte, the others but for where a row landed",
+        f" tables as if on time, {len(same)} of them byte by byte, the others but for where a row landed and an id that"
+        " stays",
         tuple(problems),
         runs=2,
         faults=len(came),
@@ -418,8 +419,8 @@ def _bytes_of(published: Published, table: str) -> str | None:
     return published.files.get(f"{table}.parquet")
 
 
-def _tells_place(world: World, table: str) -> bool:
-    return bool(set(PLACES) & set(read_schema(world.lake.current / f"{table}.parquet").names))
+def _tells_arrival(world: World, table: str) -> bool:
+    return bool(set(OF_ARRIVAL) & set(read_schema(world.lake.current / f"{table}.parquet").names))
 
 
 def _empty(world: World) -> None:

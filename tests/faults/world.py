@@ -24,13 +24,13 @@ FILES_ABOUT_THE_RUN = (
 )
 
 
-# Columns that say in which file a row came: another one when it comes late.
-PLACES = ("landed_on",)
+# Columns that say in which file a row came, another one when it comes late; and an id that stays once it is given.
+OF_ARRIVAL = ("landed_on", "exact_id")
 
 
 @dataclass(frozen=True)
 class Published:
-    """What readers see: the release, a digest of the values of each table but for where its rows came from, its
+    """What readers see: the release, a digest of the values of each table but for when and where its rows came, its
     rows, and a hash of the bytes of each file."""
 
     release: str
@@ -113,7 +113,7 @@ def published(lake: Lake) -> Published:
         f"{path.parent.name}/{path.stem}": read_metadata(path).num_rows
         for path in release.glob("*/*.parquet")
     }
-    values = {name.replace(".", "/"): digest for name, digest in table_digests(release, PLACES).items()}
+    values = {name.replace(".", "/"): digest for name, digest in table_digests(release, OF_ARRIVAL).items()}
     return Published(release.name, values, tables, files)
 
 
