@@ -188,11 +188,6 @@ def test_a_failure_names_the_model_the_reason_and_the_log(small: Lake, tmp_path:
     assert str(tmp_path / "dbt" / "logs" / "dbt.log") in message
 
 
-def test_a_data_folder_that_duckdb_takes_for_a_pattern_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StepFailed, match="choose another DATA folder"):
-        run_dbt("stage", Lake(tmp_path / "any*thing"), variables(), KEY)
-
-
 def test_models_are_built_one_at_a_time_so_that_each_has_the_memory(small: Lake) -> None:
     log = (small.data / "dbt" / "logs" / "dbt.log").read_text()
     assert len(re.findall(r"START .*model main\.", log)) > 100
