@@ -85,9 +85,8 @@ def _check_columns(document: Document, path: KeyPath, channel: dict, kind: Kind)
     if channel.get("spec") == "mapped" and isinstance(channel.get("map", {}), dict):
         filled = {*mapped, *(UNPIVOTED if unpivot is not None else ())}
         source = channel.get("source")
-        if (
-            isinstance(source, dict) and "watermark" not in source
-        ):  # which delivers single lines, out of their order
+        # With a watermark single lines are delivered, out of their order: they cannot be counted.
+        if isinstance(source, dict) and "watermark" not in source:
             filled.add(kind.counted)
         required = [column.name for column in kind.columns if column.required]
         missing = [column for column in required if column not in filled]
