@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 import duckdb
 import pytest
@@ -60,6 +60,8 @@ RECORDS = {
         event("own_words", site="example.com", url="https://example.com/sport", content_category="Our own"),
         event("app", site="Our App", platform="iOS", phone="nonsense", user_agent="whatever"),
         event("robot", site="example.com", user_agent=CRAWLER),
+        event("ahead", occurred_at="2099-01-01 00:00:01", received_at="2024-03-10 10:00:02"),
+        event("day_alone", occurred_at="2024-03-10 23:59", received_at="2024-03-10"),
     ],
     ("interactions", "calls", DAY): [
         {"interaction_id": "1", "occurred_at": "2024-03-09 08:00", "phone": "1 212 555 0147"},
@@ -121,6 +123,16 @@ def test_what_is_refused_is_null_and_kept_beside_what_extract_refused(lake):
     assert staged(lake, "select count(*) from stg_customers where rejected_values = map()") == [(3,)]
 
 
+def test_an_event_happens_at_the_latest_when_it_was_received(lake):
+    assert staged(
+        lake,
+        "select event_id, occurred_at, rejected_values from stg_events where received_at is not null order by all",
+    ) == [
+        ("ahead", datetime(2024, 3, 10, 10, 0, 2), {"occurred_at": "2099-01-01 00:00:01"}),
+        ("day_alone", datetime(2024, 3, 10, 23, 59), {}),
+    ]
+
+
 def test_names_and_postcodes_have_one_spelling(lake):
     assert staged(lake, "select given_name, postcode from stg_customers where record_id = 'german'") == [
         ("Jörg", "D-10115")
@@ -135,7 +147,7 @@ def test_throw_away_and_role_addresses_are_marked(lake):
 def test_an_event_has_site_device_and_robot(lake):
     events = """
         select event_id, site, site_domain, device, browser, operating_system, is_bot
-        from stg_events order by event_id"""
+        from stg_events where received_at is null order by event_id"""
     assert staged(lake, events) == [
         ("app", "Our App", None, "mobile", None, None, False),
         ("by_url", "news.example.com", "example.com", "tv", "Chrome", "Web0S", False),
@@ -149,7 +161,7 @@ def test_an_event_has_site_device_and_robot(lake):
 def test_an_event_says_its_category_itself_or_the_rules_say_it(lake):
     categories = """
         select event_id, content_category, content_category_id, content_category_tier_1
-        from stg_events order by event_id"""
+        from stg_events where received_at is null order by event_id"""
     assert staged(lake, categories) == [
         ("app", None, None, None),
         ("by_url", "Sports", "483", "Sports"),

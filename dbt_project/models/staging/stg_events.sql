@@ -44,13 +44,23 @@ renamed as (
         source_file,
         source_row,
         coalesce(is_owned_site, party = 'first') as is_owned_site,
-        occurred_at,
+        -- Nothing happens after it was received. A day is left to channels that name the day of receipt alone.
+        case
+            when occurred_at > received_at + interval 1 day then received_at else occurred_at
+        end as occurred_at,
         received_at,
         sent_at,
         is_deleted,
         landed_on,
         attributes,
-        rejected_values,
+        case
+            when occurred_at > received_at + interval 1 day
+                then map_concat(
+                    rejected_values,
+                    map_from_entries([{'key': 'occurred_at', 'value': cast(occurred_at as varchar)}])
+                )
+            else rejected_values
+        end as rejected_values,
     from source
 
 ),

@@ -626,6 +626,15 @@ WARNINGS: list[tuple[str, str, Spoil, set[str]]] = [
     ),
     (
         "stage",
+        "an event of a clock that was ahead of its receipt",
+        warehouse(
+            "update stg_events set rejected_values = map(['occurred_at'], ['2099-12-01 00:00:00']) "
+            "where event_id = 'e7'"
+        ),
+        {"stg_events: nothing_happens_after_it_was_received"},
+    ),
+    (
+        "stage",
         "lines without an order",
         warehouse("update stg_order_lines set order_id = 'o999' where order_id = 'o7' and line_number = 1"),
         {"stg_order_lines: lines_have_their_order"},
