@@ -39,6 +39,7 @@ WIDTH = 100
 EXAMPLES = 5
 DELIVERIES = 5
 MANY = 0.05
+MONEY = ("total", "discount", "amount")  # as in the expectation `money_can_be_read` of suites/extract.yml
 # What tells a later version of a record from one that only has the same key.
 VERSION = {"customers": ("observed_at",), "traits": ("observed_at",), "orders": ("updated_at",)}
 ID_COLUMNS = (
@@ -430,9 +431,17 @@ def _tell_rejected(check: ChannelCheck, look: _Look) -> None:
     for name, count, row, value in rejected:
         found = _refused(name, value)
         rows = "row" if count == 1 else "rows"
-        check.warn(
-            f"{count:,} {rows} would land without {name}, which cannot be read, e.g. row {row}: {found}"
-        )
+        line = f"{count:,} {rows} would land without {name}, which cannot be read, e.g. row {row}: {found}"
+        if name in MONEY and _stops(look, name, count):
+            check.fail(f"{line}; a run would stop at the gate of extract")
+        else:
+            check.warn(line)
+
+
+def _stops(look: _Look, name: str, refused: int) -> bool:
+    """Whether the gate of extract stops for so many amounts: `money_can_be_read`."""
+    ((read,),) = look.rows(f"select count({identifier(name)}) from {look.landing}")
+    return refused > look.channel.tolerance * (read + refused)
 
 
 def _suggest(check: ChannelCheck, channel: Channel, kind: Kind, columns: list[SourceColumn]) -> None:

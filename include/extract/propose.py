@@ -266,7 +266,7 @@ def _map_lines(layout: _Layout, kind: Kind, columns: list[SourceColumn]) -> list
     for column in kind.columns:
         if column.name in found:
             lines.append(f"      {column.name}: {_source_of(column, by_name[found[column.name]])}")
-        elif column.required:
+        elif column.required and column.name != kind.counted:
             allowed = f", one of {', '.join(column.allowed)}" if column.allowed else ""
             lines.append(f"      # {column.name}: REQUIRED, a column, {{sql: …}} or {{value: …}}{allowed}")
     rest = [column.name for column in columns if column.name not in found.values()]

@@ -120,6 +120,18 @@ def test_optional_values_that_would_be_left_out_are_told_by_their_form(company):
     )
 
 
+@pytest.mark.parametrize(("wrong", "verdict"), [(1, "warn"), (6, "fail")])
+def test_amounts_that_would_stop_a_run_are_a_failure(company, wrong: int, verdict: str):
+    columns = "order_id: id, ordered_at: at, customer_number: who, total: total"
+    describe_all(company, shop={"kind": "orders", "path": "shop.csv", "map": columns})
+    rows = [f"{i},2017-11-30,c{i},{'9x' if i < wrong else '9.5'}\n" for i in range(100)]
+    company.deliver("shop.csv", "id,at,who,total\n" + "".join(rows))
+    found = check(company)["shop"]
+    assert found.verdict == verdict
+    assert f"{verdict.upper()} {wrong} row" in text_of(found)
+    assert ("stop at the gate of extract" in text_of(found)) == (verdict == "fail")
+
+
 def test_identifiers_that_say_nothing_are_counted_by_the_rules_of_identity(company):
     describe_all(company, crm={"path": "crm.csv"})
     company.deliver(

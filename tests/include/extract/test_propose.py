@@ -78,6 +78,13 @@ def test_a_required_column_that_nothing_looks_like_is_asked_for(tmp_path: Path):
     assert "      # observed_at: REQUIRED, a column, {sql: …} or {value: …}\n" in entry
 
 
+def test_a_number_that_is_counted_is_not_asked_for(tmp_path: Path):
+    (tmp_path / "order_lines.csv").write_text("order_id,product_id,quantity\n1,a,2\n1,b,1\n")
+    (_, entry) = propose(tmp_path / "order_lines.csv", tmp_path)
+    assert "kind: order_lines" in entry
+    assert "line_number" not in entry
+
+
 def test_a_path_is_relative_to_the_configuration_or_absolute(tmp_path: Path):
     path = tmp_path / "data" / "orders.csv"
     path.parent.mkdir()
