@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from include.activate.formats import LISTED, Column, expression, is_hashed, teach_spellings
+from include.activate.formats import LISTED, Column, Format, expression, is_hashed, teach_spellings
 from include.extract.sql import identifier, literal, texts
 from include.lake import Lake
 
@@ -123,14 +123,25 @@ def decide(
         """
     )
     connection.execute(
-        """
+        f"""
         create or replace temp table identified as
-        select identified.* from identified
+        select identified.* {_shared_consent(layout)} from identified
         semi join decided
             on identified.audience_id = decided.audience_id and identified.member_id = decided.member_id
                 and decided.reason is null
         """
     )
+
+
+def _shared_consent(layout: Format) -> str:
+    """A contact of several people has one row, granted when all of them granted: of two rows that differ in that alone,
+    the removal of one would take the contact from whoever stays."""
+    said = sorted({name for row in layout.rows for name, column in row.items() if column[0] == "ad_consent"})
+    if not said:
+        return ""
+    same = ", ".join(identifier(name) for name in ("audience_id", *layout.columns) if name not in said)
+    shared = ", ".join(f"max({name}) over (partition by {same}) as {name}" for name in map(identifier, said))
+    return f"replace ({shared})"
 
 
 def write_rows(

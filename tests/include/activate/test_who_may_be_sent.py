@@ -140,3 +140,17 @@ def test_a_row_says_whether_googles_consents_were_granted(small: Activation, gra
     rows = small.file(DAY, destination="dm")
     assert sum('"consent":"granted"' in row for row in rows) == granted
     assert len(rows) == 100
+
+
+def test_a_phone_of_two_people_has_one_row_and_stays_when_one_leaves(small: Activation) -> None:
+    configuration = small.configure("- id: dm\n  format: google_data_manager\n")
+    crowd(small)
+    small.add("ann", phones=["+16505551234"], consents=EVERYBODY)
+    small.add("ben", phones=["+16505551234"])
+    small.export(DAY, configuration)
+    phone = [row for row in small.file(DAY, destination="dm") if '"phoneNumber":null' not in row]
+    assert len(phone) == 1 and '"consent":"unspecified"' in phone[0]
+    small.members["loyal"].discard("ann")
+    small.export(NEXT_DAY, configuration)
+    assert phone[0] in small.file(NEXT_DAY, destination="dm")
+    assert phone[0] not in small.file(NEXT_DAY, "remove", destination="dm")
