@@ -184,18 +184,20 @@ def _without(
     audience_id: str,
     rows: pa.Table,
 ) -> Target | None:
-    """What the destination is to hold: what the release says, without the rows. None when it holds none of them."""
-    name = destination.destination_id
-    held = Held(lake.held(name, audience_id))
-    manifest = read_manifests(release / "activation").get((name, audience_id))
-    if manifest is None or held.layout is None:
+    """What the destination is to hold: what the release says, without the rows, and nobody of an audience that the
+    release does not have. None when nothing was sent."""
+    name, layout = destination.destination_id, Layout.of(destination.layout)
+    if not Held(lake.held(name, audience_id)).states:
         return None
-    layout = layout_of(manifest)
+    manifest = read_manifests(release / "activation").get((name, audience_id))
     engine.register("gone", rows)
-    full = path_of(release / "activation" / name / audience_id, "full", layout)
+    stay, days = "from gone where false", None
+    if manifest and layout_of(manifest) == layout:
+        full = path_of(release / "activation" / name / audience_id, "full", layout)
+        stay, days = f"(from {rows_of(full, layout)}) except (from gone)", manifest["membership_days"]
     path = scratch / f"{name}_{audience_id}.{layout.file}"
-    write_set(engine, f"(from {rows_of(full, layout)}) except (from gone)", path, layout)
-    return Target(destination, audience_id, path, layout, release.name, manifest["membership_days"])
+    write_set(engine, stay, path, layout)
+    return Target(destination, audience_id, path, layout, release.name, days)
 
 
 def _purge(

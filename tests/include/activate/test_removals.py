@@ -12,8 +12,9 @@ import pytest
 from include.activate import transports
 from include.activate.deliver import deliver_release
 from include.activate.removals import remove_people
+from include.ledger import DestinationUnreachable
 from include.publish.release import current_release
-from tests.include.activate.conftest import DAY, NEXT_DAY, Activation
+from tests.include.activate.conftest import AUDIENCES, DAY, NEXT_DAY, THIRD_DAY, Activation
 from tests.include.activate.platform import listening
 
 DESTINATIONS = """\
@@ -96,6 +97,32 @@ def test_a_destination_that_is_away_removes_them_with_the_next_run(sent: Activat
     sent.release(NEXT_DAY)
     deliver_release(sent.lake, NEXT_DAY, configuration)
     assert platform.mails() == ["cal@example.com", "home@example.com"]
+
+
+def test_an_audience_that_is_sent_no_more_loses_them_while_the_destination_still_holds_it(
+    sent: Activation, platform
+) -> None:
+    configuration = sent.configure(DESTINATIONS, AUDIENCES.replace(", destinations: [%s]", ""))
+    for day in (NEXT_DAY, THIRD_DAY):  # the second release has no file of the audience any more
+        platform.failures = [503]
+        sent.export(day, configuration)
+        sent.release(day)
+        with pytest.raises(DestinationUnreachable):
+            deliver_release(sent.lake, day, configuration)
+    assert "ann@example.com" in platform.mails()
+    removed = remove_people(sent.lake, configuration, ["ann"])
+    assert [(line.destination_id, line.action, line.rows) for line in removed.lines] == [("out", "remove", 3)]
+    assert (platform.mails(), removed.problems) == ([], ())
+
+
+def test_a_destination_whose_columns_changed_since_does_not_keep_them_in_silence(
+    sent: Activation, platform
+) -> None:
+    changed = sent.configure(
+        DESTINATIONS.replace("{mail: [emails]}\n  deliver", "{address: [emails]}\n  deliver")
+    )
+    removed = remove_people(sent.lake, changed, ["ann"])
+    assert removed.problems == ("out holds loyal in other columns; give the new ones an id of their own",)
 
 
 def test_devices_of_a_person_are_removed_too(small: Activation) -> None:
