@@ -59,11 +59,14 @@ class Held:
 
     def count(self, engine: duckdb.DuckDBPyConnection) -> int:
         """Rows that the destination may hold."""
-        layout, states = self.layout, self.states
-        if not layout or not states:
+        layout = self.layout
+        if not layout or not self.states:
             return 0
-        union = " union ".join(f"(from {rows_of(path, layout)})" for path in states)
-        return engine.execute(f"select count(*) from ({union})").fetchone()[0]
+        return engine.execute(f"select count(*) from ({self.perhaps(layout)})").fetchone()[0]
+
+    def perhaps(self, layout: Layout) -> str:
+        """SQL for the rows that the destination may hold; there is a state of it."""
+        return " union ".join(f"(from {rows_of(path, layout)})" for path in self.states)
 
     def begin(
         self, engine: duckdb.DuckDBPyConnection, target: Path, layout: Layout, scratch: Path
@@ -79,9 +82,8 @@ class Held:
             )
         states = self.states
         surely = " intersect ".join(f"(from {rows_of(path, layout)})" for path in states)
-        perhaps = " union ".join(f"(from {rows_of(path, layout)})" for path in states)
         changes = {
-            "remove": f"(from ({perhaps})) except (from {rows_of(target, layout)})",
+            "remove": f"(from ({self.perhaps(layout)})) except (from {rows_of(target, layout)})",
             "add": f"(from {rows_of(target, layout)}) except (from ({surely}))",
         }
         paths = {action: scratch / f"{action}.{layout.file}" for action in changes}

@@ -184,17 +184,19 @@ def _without(
     audience_id: str,
     rows: pa.Table,
 ) -> Target | None:
-    """What the destination is to hold: what the release says, without the rows, and nobody of an audience that the
-    release does not have. None when nothing was sent."""
+    """What the destination is to hold: what it holds and the release says, without the rows; an erasure brings nobody
+    there, for who withdrew stands in the release that was rolled back to. None when nothing was sent."""
     name, layout = destination.destination_id, Layout.of(destination.layout)
-    if not Held(lake.held(name, audience_id)).states:
+    held = Held(lake.held(name, audience_id))
+    if not held.states:
         return None
     manifest = read_manifests(release / "activation").get((name, audience_id))
     engine.register("gone", rows)
     stay, days = "from gone where false", None
-    if manifest and layout_of(manifest) == layout:
+    if manifest and layout_of(manifest) == layout == held.layout:
         full = path_of(release / "activation" / name / audience_id, "full", layout)
-        stay, days = f"(from {rows_of(full, layout)}) except (from gone)", manifest["membership_days"]
+        said = f"(from {rows_of(full, layout)}) intersect (from ({held.perhaps(layout)}))"
+        stay, days = f"({said}) except (from gone)", manifest["membership_days"]
     path = scratch / f"{name}_{audience_id}.{layout.file}"
     write_set(engine, stay, path, layout)
     return Target(destination, audience_id, path, layout, release.name, days)

@@ -150,10 +150,13 @@ class Activation:
         shutil.rmtree(release, ignore_errors=True)
         shutil.copytree(self.lake.activation(day), release / "activation")
         self.seal(release)
-        pointer = self.lake.published / ".new"
-        pointer.symlink_to(release.relative_to(self.lake.published))
-        pointer.replace(self.lake.current)
+        self.point_to(release)
         return release
+
+    def point_to(self, release: Path) -> None:
+        pointer = self.lake.published / ".new"
+        pointer.symlink_to(release)
+        pointer.replace(self.lake.current)
 
     def seal(self, release: Path) -> None:
         files = sorted(path for path in release.rglob("*") if path.is_file())

@@ -115,6 +115,17 @@ def test_an_audience_that_is_sent_no_more_loses_them_while_the_destination_still
     assert (platform.mails(), removed.problems) == ([], ())
 
 
+def test_an_erasure_after_a_rollback_brings_nobody_back_who_withdrew(sent: Activation, platform) -> None:
+    configuration, earlier = sent.configure(DESTINATIONS), current_release(sent.lake)
+    sent.people["cal"].consents = {"advertising": False}
+    sent.export(NEXT_DAY, configuration)
+    sent.release(NEXT_DAY)
+    deliver_release(sent.lake, NEXT_DAY, configuration)
+    sent.point_to(earlier)
+    assert len(remove_people(sent.lake, configuration, ["ann"]).lines) == 2
+    assert platform.mails() == ["home@example.com"]
+
+
 def test_a_destination_whose_columns_changed_since_does_not_keep_them_in_silence(
     sent: Activation, platform
 ) -> None:
