@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import json
 import re
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -81,21 +82,31 @@ class Transport(Protocol):
 
 @dataclass(frozen=True)
 class Folder:
-    """Puts files where somebody else collects them, named by the release, and takes away those of days long past."""
+    """Puts files where somebody else collects them, named by the release, and takes away those of days long past.
+    Changes that wait to be collected stay: those that an erasure makes on the same release get a number."""
 
     folder: Path
     keep_days: int
 
     def send(self, parcel: Parcel, receipt: Receipt, engine: duckdb.DuckDBPyConnection) -> None:
         receipt.attempts += 1
-        name = f"{parcel.release_id}_{parcel.audience_id}_{parcel.action}.{parcel.layout.file}"
         try:
-            with replacing(self.folder / name) as temporary:
+            with replacing(self._path(parcel)) as temporary:
                 shutil.copyfile(parcel.path, temporary)
             self._forget(date.fromisoformat(parcel.release_id[:10]))
         except OSError as error:
             raise DeliveryFailed(f"{self.folder}: {error.strerror}", may_pass=True) from None
         receipt.batches += 1
+
+    def _path(self, parcel: Parcel) -> Path:
+        name = f"{parcel.release_id}_{parcel.audience_id}_{parcel.action}"
+        numbers = ("" if number == 1 else f"_{number}" for number in count(1))
+        paths = (self.folder / f"{name}{number}.{parcel.layout.file}" for number in numbers)
+        if parcel.action == "full":
+            return next(paths)
+        return next(
+            path for path in paths if not path.exists() or filecmp.cmp(path, parcel.path, shallow=False)
+        )
 
     def _forget(self, day: date) -> None:
         oldest = f"{day - timedelta(days=self.keep_days):%Y-%m-%d}"

@@ -153,6 +153,24 @@ def test_devices_of_a_person_are_removed_too(small: Activation) -> None:
     )
 
 
+def test_an_erasure_leaves_the_files_of_its_release_that_nobody_collected_yet(small: Activation) -> None:
+    configuration = small.configure(
+        "- id: out\n  columns: {mail: [emails]}\n  deliver: {to: folder, path: box}\n"
+    )
+    small.add("ann", "ben", "cal")
+    for day in (DAY, NEXT_DAY):
+        small.export(day, configuration)
+        small.release(day)
+        deliver_release(small.lake, day, configuration)
+        small.members["loyal"].discard("ann")
+    remove_people(small.lake, configuration, ["ben"])
+    removals = {path.name: path.read_text() for path in (small.folder / "box").glob("*_remove*")}
+    assert removals == {
+        "2024-06-29_000000000000_loyal_remove.csv": "mail\nann@example.com\n",
+        "2024-06-29_000000000000_loyal_remove_2.csv": "mail\nben@example.com\n",
+    }
+
+
 def test_who_was_never_sent_is_removed_nowhere(sent: Activation, platform) -> None:
     requests = len(platform.requests)
     removed = remove_people(sent.lake, sent.configure(DESTINATIONS), ["stranger"])
