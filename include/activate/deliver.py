@@ -128,6 +128,15 @@ def bring_to(
     another try may help."""
     name = target.destination.destination_id
     held = Held(lake.held(name, target.audience_id))
+    place = target.destination.place_of(target.audience_id)
+    if held.place not in (None, place) and held.count(engine):
+        if _is_sent(target, configuration) or {held.place[0], place[0]} != {"http"}:
+            was, now = " ".join(held.place).strip(), " ".join(place).strip()
+            reason = (
+                f"{name} holds {target.audience_id} in {was} and not {now}; give the new one an id of its own"
+            )
+            return [], (reason, False)
+        place = held.place
     if held.holds(target.path):
         return [], None
     if held.layout not in (None, target.layout):
@@ -137,7 +146,7 @@ def bring_to(
             )
             return [], (reason, False)
         held.forget()
-    paths, rows = held.begin(engine, target.path, target.layout, scratch)
+    paths, rows = held.begin(engine, target.path, target.layout, place, scratch)
     if getattr(target.destination.deliver, "send", "changes") == "full":
         everybody = f"select count(*) from {rows_of(target.path, target.layout)}"
         paths, rows = {"full": target.path}, {"full": engine.execute(everybody).fetchone()[0]}
@@ -147,8 +156,8 @@ def bring_to(
         for action, path in paths.items():
             if rows[action] or action == "full":
                 parcel = Parcel(
-                    action, path, target.layout, target.audience_id, target.release_id, held.state, target.days,
-                    held.acknowledged, held.acknowledge,
+                    action, path, target.layout, target.audience_id, place[1], target.release_id, held.state,
+                    target.days, held.acknowledged, held.acknowledge,
                 )  # fmt: skip
                 receipt = Receipt()
                 try:
@@ -162,6 +171,13 @@ def bring_to(
         return lines, (f"{name}: {failure}", False)
     held.settle(target.path)
     return lines, None
+
+
+def _is_sent(target: Target, configuration: Configuration) -> bool:
+    return any(
+        each.audience_id == target.audience_id and target.destination.destination_id in each.destinations
+        for each in configuration.audiences
+    )
 
 
 def _line(target: Target, action: str, status: str, reason: str | None, rows: int, receipt: Receipt) -> Line:

@@ -12,6 +12,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -31,11 +32,17 @@ class Held:
 
     @property
     def layout(self) -> Layout | None:
+        return Layout(self._said["file"], tuple(self._said["columns"])) if self._said else None
+
+    @property
+    def place(self) -> tuple[str, str] | None:
+        """What its rows were put into, as `Destination.place_of`; None when nobody wrote it down."""
+        return tuple(self._said["place"]) if "place" in self._said else None
+
+    @property
+    def _said(self) -> dict[str, Any]:
         path = self.folder / LAYOUT
-        if not path.exists():
-            return None
-        said = json.loads(path.read_text())
-        return Layout(said["file"], tuple(said["columns"]))
+        return json.loads(path.read_text()) if path.exists() else {}
 
     @property
     def states(self) -> list[Path]:
@@ -69,13 +76,19 @@ class Held:
         return " union ".join(f"(from {rows_of(path, layout)})" for path in self.states)
 
     def begin(
-        self, engine: duckdb.DuckDBPyConnection, target: Path, layout: Layout, scratch: Path
+        self,
+        engine: duckdb.DuckDBPyConnection,
+        target: Path,
+        layout: Layout,
+        place: tuple[str, str],
+        scratch: Path,
     ) -> tuple[dict[str, Path], dict[str, int]]:
         """Note that the destination is being brought to hold `target`. Returns the files to `remove` and to `add` for
         it, in this order, and their rows: nobody is missing from them, whatever became of earlier deliveries."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with replacing(self.folder / LAYOUT) as temporary:
-            temporary.write_text(json.dumps({"file": layout.file, "columns": list(layout.columns)}))
+            said = {"file": layout.file, "columns": list(layout.columns), "place": place}
+            temporary.write_text(json.dumps(said))
         if not self.states:
             write_set(
                 engine, f"from {rows_of(target, layout)} where false", self._path("none", layout), layout

@@ -60,13 +60,14 @@ class DeliveryFailed(Exception):
 
 @dataclass(frozen=True)
 class Parcel:
-    """One file of rows for one audience of a destination; `acknowledged` are the keys of the requests that were taken
-    already, to which `acknowledge` adds one."""
+    """One file of rows for one audience of a destination, whose own id of it is `list_id` where it is asked by HTTP;
+    `acknowledged` are the keys of the requests that were taken already, to which `acknowledge` adds one."""
 
     action: Action
     path: Path
     layout: Layout
     audience_id: str
+    list_id: str
     release_id: str
     state: str
     days: int | None
@@ -129,7 +130,7 @@ class Requests:
         verb, path = http.add if parcel.action == "add" else http.remove
         path = getattr(self.delivery, parcel.action) or path
         context = Context(
-            self.destination.list_of(parcel.audience_id),
+            parcel.list_id,
             self.destination.account or "",
             parcel.audience_id,
             parcel.days,

@@ -967,6 +967,12 @@ class Destination(Model):
         """The platform's own id of an audience, or ours when none is given."""
         return self.lists.get(audience_id, audience_id)
 
+    def place_of(self, audience_id: str) -> tuple[str, str]:
+        """What rows of an audience are put into: the way there, and the list or table."""
+        to = self.deliver.to if self.deliver else ""
+        names = {"http": self.list_of(audience_id), "table": getattr(self.deliver, "table", "")}
+        return to, names.get(to, "")
+
     def days_of(self, ttl_days: int) -> int:
         """How long the platform may keep a member of an audience."""
         return min(each for each in (ttl_days, self.membership_days, self.layout.longest_days) if each)

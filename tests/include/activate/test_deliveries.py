@@ -160,6 +160,33 @@ def test_a_day_that_is_run_again_with_other_people_leaves_nobody_behind(
     assert platform.mails() == ["ann@example.com"]
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        HTTP + "  lists: {loyal: other}\n",
+        HTTP.replace("http, connection: platform, timeout_seconds: 1", "folder, path: box"),
+    ],
+)
+def test_a_destination_that_puts_an_audience_elsewhere_does_not_take_it_for_held_there(
+    small: Activation, platform: Platform, changed: str
+) -> None:
+    small.add("ann", "ben")
+    send(small, DAY, small.configure(HTTP + "  lists: {loyal: one}\n"))
+    small.add("cal")
+    with pytest.raises(StepFailed, match="out holds loyal in http one and not"):
+        send(small, NEXT_DAY, small.configure(changed))
+    assert len(platform.requests) == 1
+
+
+def test_an_audience_that_is_sent_no_more_is_removed_from_the_list_where_it_was(
+    small: Activation, platform: Platform
+) -> None:
+    small.add("ann")
+    send(small, DAY, small.configure(HTTP + "  lists: {loyal: one}\n"))
+    send(small, NEXT_DAY, small.configure(HTTP, AUDIENCES.replace(", destinations: [%s]", "")))
+    assert [path for _, path, _ in platform.requests] == ["/audiences/one/add", "/audiences/one/remove"]
+
+
 def test_rows_that_the_platform_cannot_read_are_counted(small: Activation, platform: Platform) -> None:
     configuration = small.configure(HTTP)
     small.add("ann", "ben")
