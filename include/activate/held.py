@@ -86,8 +86,9 @@ class Held:
         """Note that the destination is being brought to hold `target`. Returns the files to `remove` and to `add` for
         it, in this order, and their rows: nobody is missing from them, whatever became of earlier deliveries."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        number = self._said.get("delivery", 0) + (_name(target) not in {path.stem for path in self.states})
+        said = {"file": layout.file, "columns": list(layout.columns), "place": place, "delivery": number}
         with replacing(self.folder / LAYOUT) as temporary:
-            said = {"file": layout.file, "columns": list(layout.columns), "place": place}
             temporary.write_text(json.dumps(said))
         if not self.states:
             write_set(
@@ -110,8 +111,9 @@ class Held:
 
     @property
     def state(self) -> str:
-        """Names what the destination may hold, so that a request is only ever the same as one from the same state."""
-        return "+".join(path.stem for path in self.states)
+        """Names the delivery and what the destination may hold, so that a request is only ever the same as one that is
+        tried again: a release may come back after a rollback."""
+        return "+".join([str(self._said["delivery"]), *(path.stem for path in self.states)])
 
     def settle(self, target: Path) -> None:
         """Note that the destination holds `target` and nothing else."""

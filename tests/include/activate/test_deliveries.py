@@ -149,6 +149,20 @@ def test_coming_back_is_sent_though_the_same_was_sent_before(small: Activation, 
     assert platform.mails() == ["ann@example.com"]
 
 
+def test_a_release_that_comes_again_after_a_rollback_is_sent_again(
+    small: Activation, platform: Platform
+) -> None:
+    configuration, releases = small.configure(HTTP), []
+    for day, name in ((DAY, "ann"), (NEXT_DAY, "ben")):
+        small.add(name)
+        send(small, day, configuration)
+        releases.append(small.lake.current.resolve())
+    for release in releases:
+        small.point_to(release)
+        deliver_release(small.lake, NEXT_DAY, configuration)
+    assert platform.mails() == ["ann@example.com", "ben@example.com"]
+
+
 def test_a_day_that_is_run_again_with_other_people_leaves_nobody_behind(
     small: Activation, platform: Platform
 ) -> None:
