@@ -1,4 +1,4 @@
-"""Writes what is to be sent: for each destination and audience everybody, and what changed since the day before."""
+"""Writes what is to be sent: for each destination and audience everybody, and what changed since the release before."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from include.activate.members import decide, open_members
 from include.extract.sql import literal
 from include.lake import Lake, replacing
 from include.ledger import StepFailed
+from include.publish.release import business_day, sealed_releases
 from include.scratch import scratch_engine
 from include.settings import settings
 
@@ -74,7 +75,8 @@ class Exported:
 
 @dataclass(frozen=True)
 class _Earlier:
-    """What was written on the latest earlier business day, which the day is compared with."""
+    """What was written on the latest earlier business day that was published, which the day is compared with: of a day
+    that failed nobody was given a file."""
 
     day: date | None
     folder: Path | None
@@ -110,7 +112,7 @@ def export_audiences(lake: Lake, day: date, configuration: Configuration) -> Exp
             "select count(distinct audience_id), sum(people), sum(refused), sum(added_rows), sum(removed_rows) "
             "from activations"
         ).fetchone()
-    _forget(lake, day, configuration.privacy.keep_releases_days)
+    _forget(lake, day, configuration.privacy.keep_releases_days, earlier)
     return Exported(len(sent), *(int(each or 0) for each in totals))
 
 
@@ -221,12 +223,13 @@ def _before(earlier: _Earlier, destination: str, audience: str, layout: Layout) 
 
 
 def _earlier(lake: Lake, day: date) -> _Earlier:
-    folder = lake.activation(day)
-    before = [path for path in activation_days(lake) if path.name < folder.name]
+    published = {business_day(release) for release in sealed_releases(lake)}
+    folders = {date.fromisoformat(path.name.removeprefix("date=")): path for path in activation_days(lake)}
+    before = [each for each in folders if each < day and each in published]
     if not before:
         return _Earlier(None, None, {})
-    latest = before[-1]
-    return _Earlier(date.fromisoformat(latest.name.removeprefix("date=")), latest, read_manifests(latest))
+    latest = max(before)
+    return _Earlier(latest, folders[latest], read_manifests(folders[latest]))
 
 
 def _keep(connection: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> None:
@@ -251,11 +254,9 @@ def _keep(connection: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> None:
             )
 
 
-def _forget(lake: Lake, day: date, keep_days: int) -> None:
-    """Remove the days more than `keep_days` back, but not the latest of them while nothing is later."""
+def _forget(lake: Lake, day: date, keep_days: int, earlier: _Earlier) -> None:
+    """Remove the days more than `keep_days` back, but not the one that this day is compared with."""
     oldest = lake.activation(day - timedelta(days=keep_days)).name
-    today = lake.activation(day).name
-    before = [path for path in activation_days(lake) if path.name < today]
-    for path in before[:-1]:
-        if path.name < oldest:
+    for path in activation_days(lake):
+        if path.name < oldest and path != earlier.folder:
             shutil.rmtree(path)

@@ -87,8 +87,11 @@ class Activation:
             self.members.setdefault(audience, set()).add(name)
 
     def export(self, day: date, configuration: Configuration) -> Exported:
+        """The files of a day that is published."""
         self.write()
-        return export_audiences(self.lake, day, configuration)
+        exported = export_audiences(self.lake, day, configuration)
+        self.release(day)
+        return exported
 
     def write(self) -> None:
         """The files that dbt would have written."""

@@ -60,6 +60,17 @@ def test_an_audience_that_is_no_longer_sent_is_removed_whole(small: Activation, 
     assert not (small.lake.activation(THIRD_DAY) / "out").exists()
 
 
+def test_who_left_on_a_day_that_was_not_published_is_removed_by_the_next(small: Activation, csv_out) -> None:
+    small.add("ann", "ben", "cal")
+    small.export(DAY, csv_out())
+    small.members["loyal"].discard("ann")
+    small.write()
+    export_audiences(small.lake, NEXT_DAY, csv_out())  # and then the gate of publish stops the run
+    small.members["loyal"].discard("ben")
+    small.export(THIRD_DAY, csv_out())
+    assert small.file(THIRD_DAY, "remove") == ["ann@example.com", "ben@example.com"]
+
+
 def test_running_a_day_again_writes_the_same_bytes_even_after_a_later_day(small: Activation, csv_out) -> None:
     def written() -> dict[str, bytes]:
         folder = small.lake.activation(NEXT_DAY)
@@ -126,3 +137,7 @@ def test_days_that_nobody_compares_with_are_forgotten(small: Activation, csv_out
         small.export(day, csv_out())
     left = sorted(path.name for path in Path(small.lake.activation(DAY)).parent.glob("date=*"))
     assert left == ["date=2024-06-28", "date=2024-06-29"]
+    small.write()
+    for day in (date(2024, 7, 5), date(2024, 7, 6)):  # neither is published
+        export_audiences(small.lake, day, csv_out())
+    assert small.lake.activation(NEXT_DAY).exists()
