@@ -37,6 +37,7 @@ LONGEST_PAUSE = 120.0
 PASSING = (408, 425, 429, 500, 502, 503, 504)
 KEY_CHARACTERS = 32
 MESSAGE_CHARACTERS = 200
+OURS = re.compile(r"\d{4}-\d\d-\d\d_[0-9a-f]{12}_.+_(add|remove|full)(_\d+)?\.(csv|jsonl)$")
 # A platform may repeat what it was sent: hashes, tokens and addresses are in no message.
 SECRET = re.compile(r"[A-Za-z0-9+/=_-]{32,}|[^\s\"']+@[^\s\"']+")
 
@@ -111,8 +112,8 @@ class Folder:
 
     def _forget(self, day: date) -> None:
         oldest = f"{day - timedelta(days=self.keep_days):%Y-%m-%d}"
-        for path in self.folder.glob("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]_*"):
-            if path.name[:10] < oldest:
+        for path in self.folder.iterdir():
+            if OURS.match(path.name) and path.name[:10] < oldest:
                 path.unlink()
 
 

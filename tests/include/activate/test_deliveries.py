@@ -331,6 +331,26 @@ def test_files_are_dropped_where_somebody_collects_them(small: Activation) -> No
     assert whole.read_text() == "mail\nann@example.com\n"
 
 
+def test_only_files_of_deliveries_long_past_are_taken_from_a_folder(small: Activation) -> None:
+    (small.folder / "privacy.yml").write_text(
+        "purposes: {advertising: [advertising]}\nkeep_releases_days: 1\n"
+    )
+    box = small.folder / "box"
+    (box / "2023-12-31_archive").mkdir(parents=True)
+    (box / "2024-01-31_invoices.csv").write_text("of somebody else\n")
+    (box / "2024-01-31_0123456789ab_loyal_remove_2.csv").write_text("mail\n")
+    small.add("ann")
+    said = send(
+        small,
+        DAY,
+        small.configure("- id: out\n  columns: {mail: [emails]}\n  deliver: {to: folder, path: box}\n"),
+    )
+    assert said == "1 rows added"
+    assert sorted(path.name for path in box.iterdir()) == [
+        "2023-12-31_archive", "2024-01-31_invoices.csv", "2024-06-28_000000000000_loyal_add.csv"
+    ]  # fmt: skip
+
+
 def test_a_destination_that_is_configured_no_more_is_told_of_while_it_holds_rows(small: Activation) -> None:
     configuration = small.configure(
         "- id: out\n  columns: {mail: [emails]}\n  deliver: {to: folder, path: box}\n"
