@@ -906,6 +906,18 @@ class Destination(Model):
             raise _problem(refusal(purposes, "at least one purpose of privacy.yml"))
         return purposes
 
+    @field_validator("lists")
+    @classmethod
+    def _one_audience_each(cls, lists: dict[str, str]) -> dict[str, str]:
+        for list_id in lists.values():
+            audiences = [name for name, each in lists.items() if each == list_id]
+            if len(audiences) > 1:
+                allowed = (
+                    "a list for each audience: who left one is removed from it, though still in the other"
+                )
+                raise _problem(f"found the list {list_id} for {' and '.join(audiences)}, allowed: {allowed}")
+        return lists
+
     @field_validator("columns")
     @classmethod
     def _known_steps(cls, columns: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

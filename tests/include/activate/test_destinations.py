@@ -33,6 +33,7 @@ def problem(small: Activation, destination: str, audiences: str | None = None) -
         ("purposes: []", "allowed: at least one purpose of privacy.yml"),
         ("countries: [UK]", "allowed: the ISO 3166 code of a country"),
         ("format: uid2\n  sides: [dmp]", "allowed: sides of cdp"),
+        ("lists: {loyal: 7, readers: 7}", "found the list 7 for loyal and readers, allowed: a list for each audience"),
         ("deliver: {to: ftp, path: x}", "found 'ftp', allowed: folder, http, table"),
         ("deliver: {to: table, connection: x, table: 'a; drop'}", "destinations[out].deliver.table"),
     ],
