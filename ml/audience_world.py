@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from include.config.folders import folders_of_traits
 from include.lake import Lake
 from include.privacy.epochs import earlier_days_of_epoch
 from ml.leaks import (
@@ -23,6 +24,7 @@ from ml.leaks import (
     refuse_features,
     refuse_telling_traits,
     refuse_traits,
+    texts_of,
 )
 from ml.likeness import Sample, TooLittle
 from ml.scorecard import reasons
@@ -97,15 +99,15 @@ class World:
 class Asked:
     """An audience that asks for look-alikes: its seed as rows of the visitors, and those of them set aside.
 
-    `where` is the condition of an audience of visitors, empty for one of customers; `rules` are the traits that events
-    make, name and condition.
+    `texts` are what the condition of an audience of visitors asks for, none for one of customers; `rules` are the
+    traits that events make, name and condition.
     """
 
     audience_id: str
     share: float
     seed_rows: np.ndarray
     set_aside: np.ndarray = field(default_factory=lambda: np.array([], dtype=np.int64))
-    where: str = ""
+    texts: frozenset[str] = frozenset()
     rules: tuple[tuple[str, str], ...] = ()
 
 
@@ -150,8 +152,7 @@ def learn_audience(world: World, asked: Asked) -> tuple[Sample, np.ndarray, dict
     by_family = refuse_telling_traits(world.observations.take(at), sample.is_seed)
     refused = {name: by_family[family_of(name)] for name in columns if family_of(name) in by_family}
     refused |= refuse_features(sample.matrix, columns, sample.is_seed)
-    if asked.where:
-        refused |= refuse_definition(asked.where, asked.rules, columns)
+    refused |= refuse_definition(asked.texts, asked.rules, columns)
     kept = np.array([place for place, name in enumerate(columns) if name not in refused], dtype=np.int64)
     if not len(kept):
         raise TooLittle(f"no feature is left to learn from: {reasons(world.refused | refused)}")
@@ -188,9 +189,23 @@ def ask(
         _share(audience.lookalike),
         seed_rows,
         np.intersect1d(seed_rows, targeted),
-        audience.where if is_of_visitors else "",
+        _texts(audience, configuration) if is_of_visitors else frozenset(),
         tuple((rule.trait_id, rule.where) for rule in configuration.traits) if is_of_visitors else (),
     )
+
+
+def _texts(audience: Any, configuration: Any) -> frozenset[str]:
+    """The texts in the condition of an audience of visitors and in those of the audiences that it names, with the
+    traits of the folders among them."""
+    conditions = {each.audience_id: each.where for each in configuration.audiences if each.side == "dmp"}
+    asked: set[str] = set()
+    left = [audience.where]
+    while left:
+        texts = texts_of(left.pop()) - asked
+        asked |= texts
+        left += [conditions[text] for text in texts if text in conditions]
+    folders = folders_of_traits(configuration)
+    return frozenset(asked | {trait_id for trait_id, inside in folders.items() if asked & set(inside)})
 
 
 def found_before(lake: Lake, day: date, audience_id: str) -> np.ndarray:

@@ -57,20 +57,21 @@ def refuse_traits(observations: Observations) -> dict[str, str]:
     return refused
 
 
-def refuse_definition(where: str, rules: Iterable[tuple[str, str]], names: Iterable[str]) -> dict[str, str]:
+def texts_of(condition: str) -> set[str]:
+    """The texts in a condition, names of traits among them."""
+    literals = parse_one(condition, dialect="duckdb").find_all(exp.Literal)
+    return {literal.name for literal in literals if literal.is_string}
+
+
+def refuse_definition(
+    asked: Collection[str], rules: Iterable[tuple[str, str]], names: Iterable[str]
+) -> dict[str, str]:
     """Refuse what the condition of an audience of visitors asks for itself.
 
-    `where` is the condition; `rules` are the traits defined over events, name and condition. A trait that `where` names
-    is refused whole; of a rule that it names, every feature that is one of the texts in the rule.
+    `asked` are the texts in it; `rules` are the traits defined over events, name and condition. A trait that is asked
+    for is refused whole; of a rule, every feature that is one of the texts in the rule.
     """
-    asked = {node.name for node in parse_one(where, dialect="duckdb").find_all(exp.Literal) if node.is_string}
-    told = {
-        literal.name
-        for name, condition in rules
-        if name in asked
-        for literal in parse_one(condition, dialect="duckdb").find_all(exp.Literal)
-        if literal.is_string
-    }
+    told = {text for name, condition in rules if name in asked for text in texts_of(condition)}
     refused = {}
     for name in names:
         family = family_of(name)

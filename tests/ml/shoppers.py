@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import pandas as pd
@@ -37,6 +37,7 @@ class Audience:
 class Trait:
     trait_id: str
     where: str
+    folder: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Configuration:
     models: Models = MODELS
     privacy: Privacy = Privacy()
     traits: tuple[Trait, ...] = ()
+    trait_folders: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def hand_over(lake: Lake, table: str, frame: pd.DataFrame) -> None:

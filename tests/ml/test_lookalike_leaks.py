@@ -20,6 +20,7 @@ from ml.leaks import (
     refuse_telling_traits,
     refuse_traits,
     require_unseen,
+    texts_of,
 )
 from ml.likeness import Learned, Sample, _judge_turn, folds_of, learn, places_of_unlabelled
 from ml.tables import LOOKALIKE_MEMBERS, write_table
@@ -174,17 +175,23 @@ def test_what_defines_the_audience_is_refused():
     names = ("trait:age=30-39", "trait:pet=yes", "category:Pets", "category:Sports", "site:pets.example")
     rules = (("pet_reader", "content_category = 'Pets' and not is_owned_site"),)
     where = "trait('age') = '30-39' and frequency('pet_reader', 30) >= 3"
-    assert set(refuse_definition(where, rules, names)) == {"trait:age=30-39", "category:Pets"}
+    assert set(refuse_definition(texts_of(where), rules, names)) == {"trait:age=30-39", "category:Pets"}
 
 
-def test_an_audience_of_readers_is_not_learned_from_the_category_that_makes_it(lake, honest):
+@pytest.mark.parametrize(
+    "where", ["frequency('reader', 30) >= 2", "audience('readers')", "frequency('interests', 30) >= 2"]
+)
+def test_an_audience_of_readers_is_not_learned_from_the_category_that_makes_it(lake, honest, where):
     """Whoever reads category 00 twice is a member; strangers who read it once would be told apart by nothing else."""
     features = honest["visitor_features"]
     readers = features[(features["feature"] == "category:00") & (features["value"] >= 2)]["visitor_id"]
     seeds = pd.DataFrame({"audience_id": "loyal", "visitor_id": readers, "person_key": readers})
     configuration = Configuration(
-        (Audience("loyal", Lookalike(level="broad"), "dmp", "frequency('reader', 30) >= 2"),),
-        traits=(Trait("reader", "content_category = '00'"),),
+        (
+            Audience("loyal", Lookalike(level="broad"), "dmp", where),
+            Audience("readers", None, "dmp", "frequency('reader', 30) >= 2"),
+        ),
+        traits=(Trait("reader", "content_category = '00'", "interests/food"),),
     )
     expand(lake, honest | {"audience_seeds": seeds}, configuration)
     assert "category:00: a trait that defines the audience" in card_of(lake).loc["features", "note"]
