@@ -327,12 +327,19 @@ def swap_release(day: date) -> str:
 
 
 def deliver(day: date) -> str:
-    """Send destinations what they do not hold yet of the release that readers see."""
+    """Send destinations what they do not hold yet of the release that readers see. After a rollback it sends nothing:
+    somebody may have withdrawn since that release."""
     from include.activate.deliver import deliver_release
+    from include.publish import current_release, release_of
 
     lake = _lake()
     with _recorded(lake, day, "publish", "deliver") as entry:
-        return _tell(entry, deliver_release(lake, day, _configuration(day)))
+        configuration, seen, published = _configuration(day), current_release(lake), release_of(lake, day)
+        if seen is None or seen.name == published:
+            return _tell(entry, deliver_release(lake, day, configuration))
+        entry.status = "skipped"
+        entry.note = f"readers see {seen.name} and not {published}: nothing is sent until the next run"
+    return entry.note
 
 
 def serve_release(day: date) -> str:

@@ -74,7 +74,7 @@ def remove_people(
 
     Call it while the tables still know them: what they are recognised by is not kept elsewhere. What another member is
     recognised by too, a phone that two people share, stays. A destination that cannot be reached is named among the
-    problems and removes them with the next run. Files of releases are the caller's, by `Removed.purge`, before
+    problems and removes them with the next run; so is one that still holds them and is not configured any more. Files of releases are the caller's, by `Removed.purge`, before
     anything is delivered again.
     """
     lines: list[Line] = []
@@ -105,6 +105,11 @@ def remove_people(
                 sent, problem = bring_to(lake, target, configuration, engine, scratch)
                 lines += sent
                 problems += [problem[0]] if problem else []
+        problems += [
+            f"{name} holds {audience} and is no destination any more; configure it again, or have it forget everybody "
+            f"and take {lake.held(name, audience).parent.relative_to(lake.data)} away"
+            for name, audience in _holding(lake, configuration, engine, former)
+        ]
         if release is not None:
             write_log(lake, day, lines, engine)
     removed = Removed(tuple(lines), tuple(problems), former | found)
@@ -133,6 +138,28 @@ def _former(lake: Lake, configuration: Configuration) -> Iterator[tuple[Destinat
     for (name, format_), audiences in former.items():
         if (name, format_) not in now and format_ in formats() and not formats()[format_].columns_are_free:
             yield Destination(id=name, format=format_), audiences
+
+
+def _holding(
+    lake: Lake,
+    configuration: Configuration,
+    engine: duckdb.DuckDBPyConnection,
+    former: dict[Key, pa.Table],
+) -> Iterator[tuple[str, str]]:
+    """Former destinations that hold an audience with rows of the people, or, where nothing is known of its columns,
+    hold one at all."""
+    now = {each.destination_id for each in configuration.destinations if each.deliver}
+    for name, audience in held_audiences(lake):
+        held = Held(lake.held(name, audience))
+        if name in now or not held.count(engine):
+            continue
+        gone = former.get((name, audience, held.layout.columns))
+        if gone is not None:
+            engine.register("gone", gone)
+        if gone is None or engine.execute(
+            f"select count(*) from (from gone intersect from ({held.perhaps(held.layout)}))"
+        ).fetchone() != (0,):
+            yield name, audience
 
 
 def _rows_of_people(

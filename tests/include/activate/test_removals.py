@@ -30,6 +30,9 @@ DESTINATIONS = """\
 """
 
 
+PEOPLE = tuple(f"p{number}" for number in range(120))
+
+
 @pytest.fixture
 def platform(monkeypatch: pytest.MonkeyPatch):
     with listening() as listener:
@@ -134,6 +137,21 @@ def test_a_destination_whose_columns_changed_since_does_not_keep_them_in_silence
     )
     removed = remove_people(sent.lake, changed, ["ann"])
     assert removed.problems == ("out holds loyal in other columns; give the new ones an id of their own",)
+
+
+@pytest.mark.parametrize("form", ["google_customer_match", "json"])
+def test_a_destination_of_before_that_still_holds_a_person_is_told(small: Activation, form: str) -> None:
+    columns = "  columns: {mail: [emails]}\n" if form == "json" else ""
+    gone = f"- id: gone\n  format: {form}\n{columns}  deliver: {{to: folder, path: box}}\n"
+    small.add(*PEOPLE)
+    small.export(DAY, small.configure(gone))
+    assert deliver_release(small.lake, DAY, small.configure(gone)).rows == len(PEOPLE)
+    (problem,) = remove_people(small.lake, small.configure(""), ["p7"]).problems
+    assert problem.startswith("gone holds loyal and is no destination any more; configure it again, or have")
+    assert problem.endswith("lake/activation/held/gone away")
+    assert remove_people(small.lake, small.configure(gone), ["p7"]).problems == ()
+    # Of free columns nothing is known, so whoever it may be is told.
+    assert bool(remove_people(small.lake, small.configure(""), ["p7"]).problems) == (form == "json")
 
 
 def test_devices_of_a_person_are_removed_too(small: Activation) -> None:
