@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from jinja2 import Environment, FileSystemLoader
 
+from include.activate.files import activation_days
 from include.extract.kinds import kinds
 from include.lake import Lake, replacing
 from include.privacy.epochs import keys_at_hand
@@ -64,7 +65,7 @@ def answer(
         "select id_type, id_value, bool_and(is_own) from person_identifier group by all order by all"
     ).fetchall()
     tables = {name: rows for place in found.values() for name, rows in sorted(place.items()) if rows}
-    _write(lake, configuration, request, day, identifiers, tables)
+    _write(lake, configuration, request, day, identifiers, tables, _sent_to(connection, lake))
     lost = ", ".join(map(str, at_hand.lost))
     return [
         Proof(
@@ -88,6 +89,26 @@ def _rows(connection: duckdb.DuckDBPyConnection, relation: str) -> list[dict[str
     return [json.loads(row) for (row,) in rows]
 
 
+def _sent_to(connection: duckdb.DuckDBPyConnection, lake: Lake) -> list[str]:
+    """The destinations that the person was to be sent to on any day that is kept."""
+    files = [day / "decisions.parquet" for day in activation_days(lake)]
+    files = [str(file) for file in files if file.exists()]
+    if not files:
+        return []
+    rows = connection.execute(
+        """
+        select distinct destination_id from read_parquet($files)
+        where reason is null and (
+            (side = 'cdp' and member_id in (select customer_id from person_customer))
+            or (side = 'dmp' and member_id in (select value from person_value where what = 'pseudonym'))
+        )
+        order by destination_id
+        """,
+        {"files": files},
+    ).fetchall()
+    return [destination_id for (destination_id,) in rows]
+
+
 def _write(
     lake: Lake,
     configuration: Configuration,
@@ -95,6 +116,7 @@ def _write(
     day: date,
     identifiers: list[tuple[str, str, bool]],
     tables: dict[str, list[dict[str, Any]]],
+    destinations: list[str],
 ) -> None:
     privacy = configuration.privacy
     retention = privacy.retention.named() | {
@@ -113,6 +135,7 @@ def _write(
             for id_type, value, is_own in identifiers
         ],
         "retention_days": retention,
+        "sent_to": destinations,
         "tables": tables,
     }
     templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True)
@@ -121,7 +144,7 @@ def _write(
         day=day,
         identifiers=identifiers,
         retention=retention,
-        destinations=sorted(configuration.destinations),
+        destinations=destinations,
         tables=tables,
         meanings={
             f"landed.{kind.name}": f"As it was delivered; each row is {kind.grain}."

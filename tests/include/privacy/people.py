@@ -312,6 +312,16 @@ def limited(shop: Shop, **limits: int) -> Shop:
     return replace(shop, configuration=shop.configuration.model_copy(update={"privacy": changed}))
 
 
+def customer_ids(shop: Shop) -> dict[str, str]:
+    """E-mail address to customer id, by the identity of the day."""
+    return dict(
+        shop.rows(
+            f"select id_value, customer_id from read_parquet('{{identity}}/date={DAY}/identifier_customers.parquet') "
+            "where id_type = 'email'"
+        )
+    )
+
+
 def identifiers_in(text: str) -> list[str]:
     """Which of Ann's values a text has, whatever their case."""
     return [value for value in ANNS_VALUES if re.search(re.escape(value), text, re.IGNORECASE)]

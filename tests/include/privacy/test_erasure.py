@@ -34,6 +34,7 @@ from tests.include.privacy.people import (
     FILES,
     Shop,
     copied,
+    customer_ids,
     limited,
 )
 from tests.privacy.searching import find_secrets, with_hashes
@@ -53,16 +54,6 @@ UNTOUCHED = {
     "left_over",
     "answers",
 }
-
-
-def customer_ids(shop: Shop) -> dict[str, str]:
-    """E-mail address to customer id, by the identity of the day."""
-    return dict(
-        shop.rows(
-            f"select id_value, customer_id from read_parquet('{{identity}}/date={DAY}/identifier_customers.parquet') "
-            "where id_type = 'email'"
-        )
-    )
 
 
 def files_with_ann(shop: Shop) -> set[str]:

@@ -39,6 +39,7 @@ from tests.include.privacy.people import (
     EMAIL,
     SHARED_PHONE,
     Shop,
+    customer_ids,
     identifiers_in,
 )
 from tests.ways_out import WAYS_OUT
@@ -128,6 +129,28 @@ def test_the_answer_to_an_access_request_holds_all_of_ann_and_nothing_of_others(
     changed = {path for path, mark in shop.prints().items() if before.get(path) != mark}
     assert {path.split("/")[0] for path in changed} <= {"privacy", "lake"}
     assert {path for path in changed if path.startswith("lake/")} == {"lake/privacy/proofs.parquet"}
+
+
+def test_the_answer_says_where_ann_was_sent_and_to_a_stranger_that_nothing_is_held(shop: Shop) -> None:
+    ann, bob = (customer_ids(shop)[email] for email in (EMAIL, "bob@mail.example.com"))
+    decisions = shop.lake.activation(DAY) / "decisions.parquet"
+    shop.write(
+        decisions,
+        f"""
+        select * from (values
+            ('meta_ads', 'all', 'cdp', '{ann}', null),
+            ('google_ads', 'all', 'cdp', '{ann}', 'consent_refused:advertising'),
+            ('partner', 'all', 'cdp', '{bob}', null)
+        ) as decisions (destination_id, audience_id, side, member_id, reason)
+        """,
+    )
+    asked = [shop.ask("access", "email", email) for email in (EMAIL, "nobody@mail.example.com")]
+    shop.fulfil()
+    folders = [shop.lake.data / "privacy" / "answers" / request.request_id for request in asked]
+    of_ann, of_nobody = (json.loads((folder / "answer.json").read_text()) for folder in folders)
+    assert (of_ann["sent_to"], of_nobody["sent_to"], of_nobody["tables"]) == (["meta_ads"], [], {})
+    assert "Nothing is held" not in (folders[0] / "answer.html").read_text()
+    assert "Nothing is held" in (folders[1] / "answer.html").read_text()
 
 
 def test_an_objection_lands_as_a_refusal_of_every_identifier_of_ann(shop: Shop) -> None:
