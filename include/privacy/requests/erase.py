@@ -243,7 +243,7 @@ def _known_place(lake: Lake, file: HeldFile) -> Place:
     if file.place is None:
         raise StepFailed(
             f"privacy: {file.path.relative_to(lake.data)} is in no place of include/privacy/requests/places.yml, so "
-            "nobody knows how to erase a person there"
+            "nobody knows how to erase a person there: move it out of DATA, and run the request again"
         )
     return file.place
 

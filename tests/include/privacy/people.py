@@ -258,6 +258,7 @@ class Shop:
             self.lake.quality_page(day, "stage"): "<p>1 row, as ann.example@mail.example.com, is late</p>",
             self.lake.run_file(day, "airflow.log"): f"INFO failed at {COOKIE[ANN]}\nINFO went on\n",
             self.lake.data / "dbt" / "logs" / "dbt.log": f"select '{CARD[ANN]}'\n",
+            self.lake.data / "docs" / "index.html": "<p>dbt's pages, of `make docs`</p>",
             self.lake.data / "identity_plan" / f"date={day}" / "plan.json": json.dumps(
                 {"email": ANNS_VALUES[0]}
             ),
