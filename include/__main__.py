@@ -189,9 +189,10 @@ def _work_off_requests(config: Path, data: Path, options: argparse.Namespace) ->
         options.date, options.kind or "", options.id_type, value, options.purpose or "", options.reason
     )
     print(pipeline.fulfil_requests(options.date))
+    again = f"python -m include privacy --config {config} --data {data} --date {options.date}"
     for request in requests(Lake(data)):
         if request.is_open:
-            print(f"{request}; python -m include privacy --approve {request.request_id} --by ...")
+            print(f"{request}; {again} --approve {request.request_id} --by ...")
     return 0
 
 

@@ -39,7 +39,9 @@ class Fulfilled:
             f"; visitors of key epoch {lost} could not be looked for: its key is gone" if lost else ""
         )
         waiting = f"{len(self.waiting):,} wait for approval"
-        return f"{len(self.done):,} requests done, {waiting}; {rows:,} rows removed{unsearched}"
+        answers = [f"privacy/answers/{each.request_id}" for each in self.done if each.kind == "access"]
+        answered = f"; answered in {', '.join(answers)}" if answers else ""
+        return f"{len(self.done):,} requests done, {waiting}; {rows:,} rows removed{answered}{unsearched}"
 
 
 def examine(lake: Lake, configuration: Configuration, settings: Settings, day: date) -> list[Request]:

@@ -13,6 +13,7 @@ import pytest
 
 from include import pipeline
 from include.__main__ import main
+from include.config import schema
 from include.config.schema import Retention
 from include.lake import Lake
 from include.ledger import StepFailed
@@ -270,4 +271,22 @@ def test_the_command_takes_a_request_in_and_works_off_the_queue(
     assert (done.kind, done.status, done.purpose, done.identifiers) == ("objection", "done", "email", ())
     assert main(["privacy", *folders, "--approve", done.request_id, "--by", "Dana"]) == 1
     assert "is done, and not waiting" in capsys.readouterr().err
+    settings.cache_clear()
+
+
+def test_the_command_says_how_to_approve_and_where_the_answer_lies(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("TANDEM_CONFIG", "TANDEM_DATA"):
+        monkeypatch.setenv(name, "")  # the command sets them
+    settings.cache_clear()
+    defaults = (Path(schema.__file__).parent / "privacy.yml").read_text()
+    limited = defaults.replace("approve_above_customers: 1", "approve_above_customers: 0")
+    (shop.source / "privacy.yml").write_text(limited)
+    folders = ["--config", str(shop.source), "--data", str(shop.lake.data), "--date", f"{DAY}"]
+    assert main(["privacy", *folders, "--kind", "access", "--id", EMAIL]) == 0
+    _, said = capsys.readouterr().out.split("python -m include ")
+    assert main(said.replace("...", "Dana").split()) == 0
+    (done,) = requests(shop.lake)
+    assert f"answered in privacy/answers/{done.request_id}" in capsys.readouterr().out
     settings.cache_clear()
