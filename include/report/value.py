@@ -107,10 +107,14 @@ def _activity(source: Source) -> Figure | Absent:
     rows = source.table(
         "cdp/customer_scores",
         f"""
-        select least(floor(value * 10), 9)::bigint as tenth, count(*)
-        from released where score = 'probability_active' and as_of_date = {source.date}
+        select least(floor(released.value * 10), 9)::bigint as tenth, count(*)
+        from released
+        inner join customers using (customer_id)
+        where released.score = 'probability_active' and released.as_of_date = {source.date}
+            and customers.lifecycle_stage not in ('visitor', 'lead')
         group by tenth order by tenth
         """,
+        customers="cdp/customers",
     )
     total = sum(row[1] for row in rows)
     if not total:
@@ -119,10 +123,10 @@ def _activity(source: Source) -> Figure | Absent:
         )
     found = dict(rows)
     gone = sum(people for tenth, people in rows if tenth < 5)
-    title = f"{share(gone / total)} of the scored customers are more likely gone than still active"
+    title = f"{share(gone / total)} of the buyers are more likely gone than still active"
     return Figure(
         title,
-        "How likely each customer is still one, judged by their own rhythm.",
+        "How likely who ever bought still is a customer, judged by their own rhythm.",
         "customers by probability of being active",
         bars(
             title,

@@ -12,6 +12,7 @@ from include.report.customers import customers
 from include.report.html import write_report
 from include.report.purchases import purchases
 from include.report.sections import Absent, Chapter, Figure, Source
+from include.report.value import value
 from tests.include.quality.small_lake import DAY, SmallLake
 
 PERCENT = "\N{NO-BREAK SPACE}%"
@@ -52,6 +53,22 @@ def test_lift_is_told_of_audiences_that_are_sent(source: Source, small: SmallLak
     assert told.title == "0 of 1 audience clearly buy more than those held back"
     small.change(small.lake.table("both", "audience_lift"), "select * replace (false as is_sent) from old")
     assert "What sending brings" in [each.title for each in activation(source).absent]
+
+
+def test_who_never_bought_is_not_called_gone(source: Source, small: SmallLake) -> None:
+    def judged() -> int:
+        return sum(int(row[1]) for row in figure(value(source), "customers by probability").rows)
+
+    small.change(
+        small.lake.table("cdp", "customer_scores"),
+        "select * replace ('probability_active' as score, 0.1 as value) from old",
+    )
+    small.change(
+        small.lake.table("cdp", "customers"),
+        "select * replace (if(customer_id = (select min(customer_id) from old), 'loyal', 'lead') as lifecycle_stage) "
+        "from old",
+    )
+    assert judged() == 1
 
 
 def test_placements_that_do_not_differ_are_not_shown(source: Source, small: SmallLake) -> None:
