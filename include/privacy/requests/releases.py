@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -31,6 +32,15 @@ from include.publish.release import (
 TABULAR = (".csv", ".jsonl", ".txt", ".gz")
 
 
+@dataclass(frozen=True)
+class Written:
+    """What a release has become: its id, the hash of its content, and the rows of its tables but `ops/releases`."""
+
+    release_id: str
+    content_hash: str
+    rows: int
+
+
 def erase_in_releases(
     connection: duckdb.DuckDBPyConnection, lake: Lake, tokens: dict[str, set[str]]
 ) -> tuple[Counter[str], int]:
@@ -42,13 +52,13 @@ def erase_in_releases(
     """
     sweep(lake)
     found: Counter[str] = Counter()
-    files, renamed = 0, {}
+    files, written = 0, {}
     for release in sealed_releases(lake):
         searched, held = _search(connection, release, tokens)
         files += searched
         found.update(held)
         if held:
-            renamed[release.name] = _write_again(connection, lake, release, set(tokens), renamed)
+            _write_again(connection, lake, release, set(tokens), written)
     return found, files
 
 
@@ -71,8 +81,9 @@ def _write_again(
     lake: Lake,
     release: Path,
     tokens: set[str],
-    renamed: dict[str, str],
-) -> str:
+    written: dict[str, Written],
+) -> None:
+    """Adds what the release has become to `written`, by its id before."""
     building = release.with_name(f"{BUILDING}{release.name}")
     shutil.rmtree(building, ignore_errors=True)
     for path in sorted(
@@ -89,8 +100,9 @@ def _write_again(
     contents = read_contents(building, connection)
     content_hash = hash_of_release({name: each.content_hash for name, each in contents.items()})
     release_id = release_id_of(f"{business_day(release):%Y-%m-%d}", content_hash)
-    renamed = renamed | {release.name: release_id}
-    _rename_in_history(connection, building / f"{HISTORY}.parquet", renamed, release_id, content_hash)
+    rows = sum(each.rows for name, each in contents.items() if name != HISTORY)
+    written[release.name] = Written(release_id, content_hash, rows)
+    _renew_history(connection, building / f"{HISTORY}.parquet", written)
     build_database(lake, building)
     contents[HISTORY] = read_content(HISTORY, building / f"{HISTORY}.parquet", connection)
     write_manifest(building, reseal(read_manifest(release), building, contents, release_id, content_hash))
@@ -109,7 +121,6 @@ def _write_again(
     if sealed == release:  # only what stands beside the tables has changed
         building.rename(sealed)
     shutil.rmtree(hidden)
-    return release_id
 
 
 def _without(path: Path, tokens: set[str]) -> None:
@@ -123,31 +134,27 @@ def _without(path: Path, tokens: set[str]) -> None:
         temporary.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 
-def _rename_in_history(
-    connection: duckdb.DuckDBPyConnection,
-    path: Path,
-    renamed: dict[str, str],
-    release_id: str,
-    content_hash: str,
-) -> None:
-    """`ops/releases` names releases by the ids that they have now."""
+def _renew_history(connection: duckdb.DuckDBPyConnection, path: Path, written: dict[str, Written]) -> None:
+    """`ops/releases` tells of the releases as they are now."""
     if not path.exists():
         return
-    cases = " ".join(f"when {literal(old)} then {literal(new)}" for old, new in sorted(renamed.items()))
+    now = ", ".join(
+        f"({literal(old)}, {literal(new.release_id)}, {literal(new.content_hash)}, {new.rows})"
+        for old, new in sorted(written.items())
+    )
     with replacing(path) as temporary:
         connection.execute(
             f"""
             copy (
-                select * exclude (new_id) replace (
-                    case when new_id = {literal(release_id)} then {literal(content_hash)} else content_hash end
-                        as content_hash,
-                    new_id as release_id
+                select history.* replace (
+                    coalesce(written.release_id, history.release_id) as release_id,
+                    coalesce(written.rows, history.rows)::bigint as rows,
+                    coalesce(written.content_hash, history.content_hash) as content_hash
                 )
-                from (
-                    select *, case release_id {cases} else release_id end as new_id
-                    from read_parquet({literal(str(path))}, hive_partitioning = false)
-                )
-                order by as_of_date, release_id
+                from read_parquet({literal(str(path))}, hive_partitioning = false) as history
+                left join (values {now}) as written (old_id, release_id, content_hash, rows)
+                    on history.release_id = written.old_id
+                order by history.as_of_date, release_id
             ) to {literal(str(temporary))} (format parquet, compression zstd)
             """
         )
