@@ -9,9 +9,21 @@ from typing import Any
 import duckdb
 
 from include.lake import Lake
+from include.publish.content import HISTORY
 from include.settings import settings
 
 DATABASE = "tandem.duckdb"
+# The one table that is no model of dbt.
+RELEASES = {
+    "description": "This release and every earlier one that is known. One row per release.",
+    "columns": {
+        "release_id": {"description": "Business day and hash of the content; the folder's name."},
+        "as_of_date": {"description": "The business day that it is of."},
+        "tables": {"description": "How many tables it has."},
+        "rows": {"description": "Rows of all its tables but this one."},
+        "content_hash": {"description": "Hash of all values but those that tell of the run itself."},
+    },
+}
 
 
 def build_database(lake: Lake, release: Path) -> Path:
@@ -46,12 +58,14 @@ def _comment(connection: duckdb.DuckDBPyConnection, relation: str, model: dict[s
 
 
 def _descriptions(lake: Lake) -> dict[str, dict[str, Any]]:
-    """dbt's models by name, from the manifest of the last dbt call; empty when there is none."""
+    """dbt's models by name, from the manifest of the last dbt call, which there may not be, and what publishing writes
+    itself."""
+    described = {Path(HISTORY).name: RELEASES}
     path = lake.data / "dbt" / "target" / "manifest.json"
     if not path.exists():
-        return {}
+        return described
     nodes = json.loads(path.read_text(encoding="utf-8"))["nodes"].values()
-    return {node["name"]: node for node in nodes if node["resource_type"] == "model"}
+    return described | {node["name"]: node for node in nodes if node["resource_type"] == "model"}
 
 
 def _literal(text: str) -> str:

@@ -184,6 +184,10 @@ def test_the_database_holds_the_same_tables_with_comments_and_no_log_to_replay(
             "select column_name, comment from duckdb_columns() where table_name = 'customers' and comment is not null"
         ).fetchall()
         assert comments == [("email", "The customer's address")]
+        undescribed = (
+            "select column_name from duckdb_columns() where table_name = 'releases' and comment is null"
+        )
+        assert database.execute(undescribed).fetchall() == []
         for name, rows in [(entry, small_rows(small, entry)) for entry in TABLES]:
             side, table = name.split("/")
             assert database.execute(f'select count(*) from "{side}"."{table}"').fetchone() == (rows,)
