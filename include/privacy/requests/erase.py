@@ -215,6 +215,8 @@ def _erase_in_place(
                 path.unlink()
             else:
                 blank_text(path, tokens_of(read_text(path)) & tokens.keys())
+    if place.name == "spark_warehouse":  # a folder is a table, also an empty one
+        shutil.rmtree(lake.spark_warehouse, ignore_errors=True)
     return Erased(len(paths), found)
 
 

@@ -254,6 +254,7 @@ class Shop:
         )
         with duckdb.connect(str(self.lake.warehouse)) as warehouse:
             warehouse.execute(f"create or replace table stg_customers as {people}")
+        self.write(self.lake.spark_warehouse / "stg_customers" / "part-0.parquet", people)
         texts = {
             self.lake.quality_page(day, "stage"): "<p>1 row, as ann.example@mail.example.com, is late</p>",
             self.lake.run_file(day, "airflow.log"): f"INFO failed at {COOKIE[ANN]}\nINFO went on\n",

@@ -71,6 +71,7 @@ def test_ann_is_in_every_place_before_and_found_in_none_after(filled: Shop, eras
     ann = customer_ids(filled)[EMAIL]
     files = [path for path in erased.lake.data.rglob("*") if path.is_file()]
     assert len(files) > 40
+    assert not erased.lake.spark_warehouse.exists()
     assert find_secrets(SECRETS | {ann}, [path for path in files if path.suffix != ".duckdb"]) == {}
     database = erased.lake.current / "tandem.duckdb"
     with duckdb.connect(str(database), read_only=True) as connection:
@@ -100,6 +101,7 @@ def test_files_that_do_not_hold_ann_are_not_written(filled: Shop, erased: Shop) 
         "lake/staged/",
         "lake/tables/",
         "warehouse.duckdb",
+        "warehouse/",
         "published/releases",
         "lake/receipts",
         "lake/privacy",
