@@ -600,6 +600,12 @@ WARNINGS: list[tuple[str, str, Spoil, set[str]]] = [
     ),
     (
         "extract",
+        "a channel that is no longer described",
+        lambda small: small.land("customers", "former", DAY, 3),
+        {"partitions: channels_are_described", "quarantine_shares: nothing_quarantined"},
+    ),
+    (
+        "extract",
         "birth dates of another form",
         unreadable("customers", "crm", "birth_date", 7, "16.05.1980"),
         {"refused_values: values_can_be_read", "quarantine_shares: nothing_quarantined"},
