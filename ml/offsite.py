@@ -65,6 +65,7 @@ FOUND = ["rises", "falls"]
 PLACEBO_SHOWS = 0.01  # p-value at which the placebo forbids a finding
 SOUGHT = 2.0  # what is looked for only where so large a multiplier would be found
 JUDGED = ["did", "low", "high", "multiplier", "multiplier_low", "multiplier_high", "p_value"]
+PLACEBO = ["placebo_multiplier", "placebo_low", "placebo_high"]
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,8 @@ def judge(table: pd.DataFrame) -> pd.DataFrame:
         ["too few", "none shown", "moved before", "rises"],
         "falls",
     )
-    return table.assign(comes_with=None)
+    judged = table["verdict"] != "too few"
+    return table.assign(comes_with=None, **{name: table[name].where(judged) for name in PLACEBO})
 
 
 def _q_values(table: pd.DataFrame) -> np.ndarray:

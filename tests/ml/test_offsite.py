@@ -209,7 +209,7 @@ def judged(p_values: list[list[float]], detectable: float = 1.5) -> pd.DataFrame
         columns=["category", "window_days", "p_value"],
     )
     columns = dict.fromkeys(["did", "low", "high", "multiplier", "multiplier_low", "multiplier_high"], 2.0)
-    placebo = {"placebo_p": 0.5, "placebo_multiplier": 1.0}
+    placebo = {"placebo_p": 0.5, "placebo_multiplier": 1.0, "placebo_low": 0.5, "placebo_high": 2.0}
     return judge(table.assign(content=0, detectable=detectable, **columns, **placebo))
 
 
@@ -240,6 +240,7 @@ def test_windows_are_judged_within_what_is_found_and_the_stricter_the_less_is_fo
 def test_what_could_not_be_found_is_not_asked() -> None:
     table = judged([[1e-9, 1e-9, 1e-9]], detectable=2.1)
     assert (table["verdict"] == "too few").all()
+    assert table[["placebo_multiplier", "placebo_low", "placebo_high"]].isna().all(axis=None)
     assert table[["multiplier", "low", "p_value", "q_value"]].isna().all(axis=None)
 
 
