@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import yaml
 from pydantic import ValidationError
@@ -141,6 +142,25 @@ def test_every_chart_runs_in_postgresql(database: Database) -> None:
                 cursor.fetchall()
                 asked += 1
     assert asked >= 40
+
+
+def test_where_an_audience_is_met_less_than_everybody_is_not_told_as_more() -> None:
+    asked = [chart for chart in boards()["audiences"].charts if chart.dataset == "placements"]
+    assert len(asked) == 2
+    with duckdb.connect() as connection:
+        connection.execute(
+            """
+            create schema dmp;
+            create table dmp.placements as
+            select 'a' as audience_id, 'members' as part, dimension, value, 60 as people, true as is_significant,
+                index, index - 20 as low, index + 20 as high
+            from (values ('site'), ('category')) as dimensions (dimension),
+                (values ('less', 40), ('more', 200)) as cells (value, index)
+            """
+        )
+        for chart in asked:
+            (row,) = connection.execute(chart.query).fetchall()
+            assert "more" in row, chart.title
 
 
 def test_exposures_say_who_reads_what() -> None:
