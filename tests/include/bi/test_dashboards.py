@@ -163,6 +163,20 @@ def test_where_an_audience_is_met_less_than_everybody_is_not_told_as_more() -> N
             assert "more" in row, chart.title
 
 
+def test_who_is_offered_nothing_is_not_counted_among_actions() -> None:
+    offered = {"a": 2, "b": 0}
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create schema cdp; create table cdp.next_best_actions (customer_id text, action text)"
+        )
+        for customer, actions in offered.items():
+            for action in ["product"] * actions or ["none"]:
+                connection.execute("insert into cdp.next_best_actions values (?, ?)", [customer, action])
+        said = {"title": "Actions", "kind": "table", "dataset": "next_best_actions"}
+        chart = Chart.model_validate(said | {"metrics": ("actions", "customers")})
+        assert connection.execute(chart.query).fetchall() == [(2, 1)]
+
+
 def test_exposures_say_who_reads_what() -> None:
     exposures = described_exposures()
     told = {name: _tables(exposure) for name, exposure in exposures.items()}
