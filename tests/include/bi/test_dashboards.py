@@ -177,6 +177,24 @@ def test_who_is_offered_nothing_is_not_counted_among_actions() -> None:
         assert connection.execute(chart.query).fetchall() == [(2, 1)]
 
 
+def test_who_never_bought_is_not_averaged_among_who_may_be_gone() -> None:
+    mean = {
+        "title": "Active",
+        "kind": "number",
+        "dataset": "customer_overview",
+        "metric": "mean_probability_active",
+    }
+    (spread,) = [chart for chart in boards()["customers"].charts if chart.column == "probability_active"]
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create table overview as "
+            "select * from (values (3, 0.9), (0, 0.1)) as scored (frequency_orders, probability_active)"
+        )
+        for chart in (Chart.model_validate(mean), spread):
+            rows = connection.execute(chart.query.replace(chart.source.relation, "overview")).fetchall()
+            assert [float(value) for (value,) in rows] == [0.9], chart.title
+
+
 def test_exposures_say_who_reads_what() -> None:
     exposures = described_exposures()
     told = {name: _tables(exposure) for name, exposure in exposures.items()}
