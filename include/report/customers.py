@@ -109,14 +109,12 @@ def _moves(source: Source) -> Figure | Absent:
 
 def _weeks(source: Source) -> tuple[Figure | Absent, ...]:
     """Who bought and for how much, in weeks that end on the business day."""
-    rows = source.table(
-        "cdp/customer_timeline",
+    rows = source.orders(
         f"""
-        select datediff('day', occurred_at::date, {source.date}) // 7 as weeks_ago, count(distinct customer_id),
-            sum(amount)::double, (select min(occurred_at)::date from released where activity = 'purchase')
-        from released
-        where activity = 'purchase' and occurred_at >= {source.date} - {7 * WEEKS - 1}
-            and occurred_at < {source.date} + 1
+        select datediff('day', ordered_at::date, {source.date}) // 7 as weeks_ago, count(distinct customer_id),
+            sum(total_amount)::double, (select min(ordered_at)::date from orders)
+        from orders
+        where ordered_at >= {source.date} - {7 * WEEKS - 1} and ordered_at < {source.date} + 1
         group by weeks_ago order by weeks_ago
         """,
     )

@@ -106,6 +106,16 @@ class Source:
         named = ", ".join(f"{name} as (select * from {_read(each)})" for name, each in files.items())
         return self.connection.execute(f"with {named} {query}").fetchall()
 
+    def orders(self, query: str) -> list[tuple]:
+        """Rows of a query over `orders`, those on the timeline of the release. An order counts its total, which its
+        lines on the timeline need not add up to: a discount or postage may hold for all of it."""
+        purchases = "select customer_id, order_id from released where activity = 'purchase'"
+        return self.file(
+            self.release / "cdp/customer_timeline.parquet",
+            f", orders as (from totals semi join ({purchases}) using (customer_id, order_id)) {query}",
+            totals=self.lake.staged("customer_orders"),
+        )
+
     def names(self) -> dict[str, str]:
         """The id of each audience, and what people call it."""
         found = self.table(

@@ -78,16 +78,15 @@ def _customers(source: Source) -> Tile | None:
 
 
 def _bought(source: Source) -> list[Tile]:
-    rows = source.table(
-        "cdp/customer_timeline",
+    rows = source.orders(
         f"""
         select
             count(distinct customer_id) filter (where is_recent),
             count(distinct customer_id) filter (where not is_recent),
-            coalesce(sum(amount) filter (where is_recent), 0)::double,
-            coalesce(sum(amount) filter (where not is_recent), 0)::double
-        from (select *, occurred_at >= {source.date} - 27 as is_recent from released)
-        where activity = 'purchase' and occurred_at >= {source.date} - 55 and occurred_at < {source.date} + 1
+            coalesce(sum(total_amount) filter (where is_recent), 0)::double,
+            coalesce(sum(total_amount) filter (where not is_recent), 0)::double
+        from (select *, ordered_at >= {source.date} - 27 as is_recent from orders)
+        where ordered_at >= {source.date} - 55 and ordered_at < {source.date} + 1
         """,
     )
     if not rows or not any(rows[0]):

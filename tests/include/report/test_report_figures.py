@@ -12,6 +12,7 @@ from include.report.customers import customers
 from include.report.html import write_report
 from include.report.purchases import purchases
 from include.report.sections import Absent, Chapter, Figure, Source
+from include.report.state import state
 from include.report.value import value
 from tests.include.quality.small_lake import DAY, SmallLake
 
@@ -166,6 +167,21 @@ def test_a_move_whose_share_is_not_known_yet_is_not_drawn(source: Source, small:
         "select * replace ('at_risk' as from_stage, null as conversion, null as low, null as high) from old",
     )
     assert [row[0] for row in figure(customers(source), "share of stays that moved").rows] == ["lead"]
+
+
+def test_an_order_is_worth_its_total_whatever_its_lines_add_up_to(source: Source, small: SmallLake) -> None:
+    small.change(
+        small.lake.table("cdp", "customer_timeline"),
+        "select * replace (2 * amount as amount, timestamp '2017-12-01 10:00' as occurred_at) from old",
+    )
+    small.change(
+        small.lake.staged("customer_orders"),
+        "select * replace (timestamp '2017-12-01 10:00' as ordered_at) from old union all by name "
+        "select * replace (timestamp '2017-11-16 10:00' as ordered_at) from old",
+    )
+    assert figure(customers(source), "order value by week").rows[-1][1] == "1,180"
+    (tile,) = [each for each in state(source).tiles if each.label == "order value in 28 days"]
+    assert tile.value == "2,360"
 
 
 def test_a_destination_that_nobody_is_sent_to_is_not_counted(source: Source, small: SmallLake) -> None:
