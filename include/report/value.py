@@ -160,8 +160,11 @@ def _models(source: Source) -> Figure | Absent:
     held = [row for row in rows if row[5] is not None and row[1] in COMPARED]
     if not held:
         return Absent("Quality of the scores", "No model was measured on data that it had not seen.")
-    better = sum(row[2] > row[5] for row in held)
-    title = f"{better} of {len(held)} models are better than the naive rule they are held against"
+    # The difference on the same people tells more than the interval of one of the two.
+    differences = {row[0]: row for row in rows if row[1] == "auc_difference"}
+    compared = [differences.get(row[0], row) for row in held]
+    better = sum(row[3] is not None and row[3] > row[5] for row in compared)
+    title = f"{better} of {len(held)} models are clearly better than the naive rule they are held against"
     return Figure(
         title,
         "Measured on people and weeks that the models had not seen. 1 is perfect.",

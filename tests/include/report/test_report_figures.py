@@ -184,6 +184,19 @@ def test_an_order_is_worth_its_total_whatever_its_lines_add_up_to(source: Source
     assert tile.value == "2,360"
 
 
+def test_a_model_is_better_only_where_chance_cannot_say_so_too(source: Source, small: SmallLake) -> None:
+    small.write(
+        small.lake.table("ops", "model_cards"),
+        """select model, metric, 0.8 as value, low, 0.9 as high, baseline, 'past orders' as baseline_name,
+            'promoted' as verdict
+        from (values ('sure', 'auc', 0.75, 0.7), ('chance', 'gini', 0.75, 0.78), ('same people', 'auc', 0.75, 0.78),
+            ('same people', 'auc_difference', 0.01, 0.0)) as cards(model, metric, low, baseline)""",
+    )
+    assert figure(value(source), "AUC or Gini").title.startswith(
+        "2 of 3 models are clearly better than the naive rule"
+    )
+
+
 def test_a_destination_that_nobody_is_sent_to_is_not_counted(source: Source, small: SmallLake) -> None:
     small.change(
         small.lake.table("ops", "activations"),
