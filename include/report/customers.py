@@ -12,8 +12,8 @@ from include.report.sections import MOST_BARS, Absent, Chapter, Figure, Source, 
 LIFE = ("visitor", "lead", "first_time", "active", "loyal", "at_risk", "lapsed", "won_back")
 # The moves that tell whether a company wins, keeps and wins back.
 MOVES = (
-    ("visitor", "lead"), ("lead", "first_time"), ("first_time", "active"), ("active", "loyal"),
-    ("loyal", "at_risk"), ("at_risk", "loyal"), ("at_risk", "lapsed"), ("lapsed", "won_back"),
+    ("lead", "first_time"), ("first_time", "active"), ("active", "loyal"), ("loyal", "at_risk"),
+    ("at_risk", "loyal"), ("at_risk", "lapsed"), ("lapsed", "won_back"),
 )  # fmt: skip
 WEEKS = 26
 

@@ -7,9 +7,11 @@
 
 with
 
+-- Only a visitor who became known is a customer: of those who never did, nobody is here to be counted.
 customer_stages as (
 
     select * from {{ ref('customer_stages') }}
+    where stage <> 'visitor'
 
 ),
 
