@@ -15,7 +15,7 @@ def create_health(engine: Engine, day: date) -> None:
     """Make `health(as_of_date, measure, part, value)`: one row per measure and part of it, a total's part is 'all'.
 
     Nodes are records, and the combinations of identifiers of what was done. Sizes and tiers count customers: by their
-    nodes, and by the weakest evidence that holds a customer's records together.
+    nodes, and by the weakest evidence that holds a customer's records together, or what was done where there is none.
     """
     size = "\n".join(f"when nodes <= {most} then {text(name)}" for name, most in SIZES)
     tier = "case when parts > 1 then 'strict' else 'exact' end"
@@ -45,10 +45,16 @@ def create_health(engine: Engine, day: date) -> None:
         select
             node_customer.customer_id,
             count(*) as nodes,
-            count(
-                distinct case
-                    when node_facts.is_record = 1 then coalesce(exact_membership.component, node_customer.node)
-                end
+            coalesce(
+                nullif(
+                    count(
+                        distinct case
+                            when node_facts.is_record = 1 then coalesce(exact_membership.component, node_customer.node)
+                        end
+                    ),
+                    0
+                ),
+                count(distinct coalesce(exact_membership.component, node_customer.node))
             ) as parts
         from node_customer
         inner join node_facts on node_customer.node = node_facts.node

@@ -8,6 +8,7 @@ import random
 import duckdb
 import pytest
 
+from include.config.schema import IdentityRules
 from include.identity import Resolved
 from include.identity.results import SCHEMAS
 from include.ledger import StepFailed
@@ -259,6 +260,29 @@ def test_health_agrees_with_the_tables(desk: Desk) -> None:
     assert reasons == statuses.count("blocked") + statuses.count("removed") > 0
     assert (resolved.customers, resolved.nodes) == (len(sizes), len(owners))
     assert resolved.created == resolved.customers
+
+
+def test_health_counts_as_strict_whom_something_weaker_than_exact_holds_together(desk: Desk) -> None:
+    rules = IdentityRules(
+        id_types={
+            "email": {"priority": 1},
+            "user_id": {"priority": 2},
+            "phone": {"priority": 3, "tier": "strict"},
+        }
+    )
+    desk.put(
+        record("1", phone="+1"), record("2", phone="+1"),
+        record("3", email="ann@x"), record("4", email="ann@x", phone="+2"), event(user_id="u1", phone="+2"),
+        event(user_id="u2", phone="+3", kind="orders"), event(email="bo@x", phone="+3", kind="orders"),
+    ).resolve(rules=rules)  # fmt: skip
+    parts: dict[str, dict[bool, set[str]]] = {}
+    for row in desk.read("node_customers"):
+        of_kind = parts.setdefault(row["customer_id"], {True: set(), False: set()})
+        of_kind[row["kind"] == "customers"].add(row["exact_id"])
+    strict = sum(len(each[True] or each[False]) > 1 for each in parts.values())
+    health = {(row["measure"], row["part"]): row["value"] for row in desk.read("health")}
+    tiers = (health["customers_by_tier", "exact"], health["customers_by_tier", "strict"])
+    assert tiers == (len(parts) - strict, strict) == (1, 2)
 
 
 def test_evidence_of_another_shape_fails_with_what_is_missing_and_leaves_the_last_result(desk: Desk) -> None:

@@ -54,8 +54,15 @@ people as (
 
     select
         customer_id,
-        -- The weakest of the records, exact comes before strict; a browser that is tied to them says nothing of it.
-        coalesce(max(tier) filter (where kind = 'customers'), max(tier)) as confidence_tier,
+        -- What ties the records to one another; a browser that is tied to them says nothing of it, whoever has the id.
+        case
+            when
+                coalesce(
+                    nullif(count(distinct exact_id) filter (where kind = 'customers'), 0), count(distinct exact_id)
+                ) > 1
+                then 'strict'
+            else 'exact'
+        end as confidence_tier,
         list_sort(list(distinct channel)) as channels,
         count(*) filter (where kind = 'customers') as record_count,
         min(first_seen_at) as first_seen_at,
