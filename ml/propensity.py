@@ -243,7 +243,9 @@ def _naive_guesses(frame: Rows, question: Question) -> tuple[NaiveGuess, ...]:
     if recency:
         guesses.append(NaiveGuess("recency", recency, falling=True))
     if frequency:
-        guesses.append(NaiveGuess("frequency", frequency, per_day="days_observed" in frame))
+        guesses.append(NaiveGuess("orders so far", frequency))
+        if "days_observed" in frame:
+            guesses.append(NaiveGuess("frequency", frequency, per_day=True))
     return tuple(guesses)
 
 

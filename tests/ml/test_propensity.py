@@ -51,6 +51,18 @@ def test_on_real_shoppers_the_model_beats_what_anybody_would_guess(learned):
     assert card.loc["brier", "value"] < card.loc["brier", "baseline"]
 
 
+def test_a_model_is_held_against_orders_so_far_where_these_foretell_best(half, lake):
+    """Where all are watched for different times and nobody's last order is known, orders per day foretell less."""
+    watched = np.random.default_rng(1).integers(1, 400, len(half))
+    hand_over(lake, "customer_feature_snapshots", half.assign(days_observed=watched, recency_days=0))
+    score_customers(lake, DAY, MODELS)
+    judged = half[half["as_of_date"] == pd.Timestamp(DAY - timedelta(days=HORIZON))]
+    foretold = roc_auc_score(judged["bought_in_horizon"].astype(int), judged["frequency_orders"])
+    card = _card(lake)
+    assert card.loc["auc", "baseline_name"] == "the naive guess by orders so far"
+    assert card.loc["auc", "baseline"] == pytest.approx(foretold)
+
+
 def test_every_current_customer_has_one_probability_inside_its_interval(learned, snapshots):
     scores = _scores(learned)
     current = snapshots[snapshots["is_current"]]
