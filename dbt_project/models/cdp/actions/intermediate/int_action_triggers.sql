@@ -1,10 +1,13 @@
 {#- Which found triggers work on whom today: the customer had the signal, and its window is not over. -#}
 with
 
+-- What is raised is the probability of a purchase anywhere: what brings orders on line alone says too much of that.
 found as (
 
     select * from {{ ref('purchase_triggers') }}
-    where verdict = 'raises'
+    where
+        verdict = 'raises'
+        and sales_channel = 'any'
 
 ),
 
