@@ -74,8 +74,8 @@ def remove_people(
 
     Call it while the tables still know them: what they are recognised by is not kept elsewhere. What another member is
     recognised by too, a phone that two people share, stays. A destination that cannot be reached is named among the
-    problems and removes them with the next run; so is one that still holds them and is not configured any more. Files of
-    releases are the caller's, by `Removed.purge`, before anything is delivered again.
+    problems and removes them with the next run; so is one that still holds them and is not configured any more. Files
+    of releases are the caller's, by `Removed.purge`, before anything is delivered again.
     """
     lines: list[Line] = []
     problems: list[str] = []
