@@ -150,12 +150,13 @@ def _reach(source: Source) -> Figure | Absent:
     if not told:
         return Absent("Reach", "No audience reaches enough consented visitors to tell of.")
     names = source.names()
-    title = f"“{_who(*told[0][:2], names)}” reaches {plural(told[0][3], 'person', 'people')} on the web"
+    title = f"{plural(told[0][3], 'person', 'people')} of “{_who(*told[0][:2], names)}” can be met on the web"
     return Figure(
         title,
-        "People behind consented visitors, all known devices of one person together. Look-alikes add to the members "
-        "whom they resemble, members to all other audiences. What would tell of a few people is left out.",
-        "people reached",
+        "People behind consented visitors, met lately or not, all known devices of one person together. Look-alikes "
+        "add to the members whom they resemble, members to all other audiences. What would tell of a few people is "
+        "left out.",
+        "people who can be met",
         bars(
             title,
             [
@@ -191,7 +192,7 @@ def _reach(source: Source) -> Figure | Absent:
             )
             for row in rows
         ),
-        key=(("s1", "added, where it may be told"), ("s3", "other people reached")),
+        key=(("s1", "added, where it may be told"), ("s3", "other people who can be met")),
     )
 
 

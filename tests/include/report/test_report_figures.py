@@ -85,7 +85,9 @@ def test_placements_that_do_not_differ_are_not_shown(source: Source, small: Smal
 
 
 def test_reach_says_why_a_size_is_not_told(source: Source) -> None:
-    rows = {row[0]: row for row in figure(audiences(source), "people reached").rows}
+    told = figure(audiences(source), "people who can be met")
+    assert told.title == "120 people of “Loyal, look-alikes” can be met on the web"
+    rows = {row[0]: row for row in told.rows}
     assert rows["loyal"][2] == ""
     assert rows["loyal"][-1] == "too few people"
     assert rows["sporty"][2] == "110"
