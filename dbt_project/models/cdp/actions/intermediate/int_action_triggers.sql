@@ -25,7 +25,10 @@ active as (
         case when found.category = 'any' then signals.signal_category else found.category end as category,
         found.trigger_id,
         found.meaning,
-        found.effect,
+        -- How many times as many orders it makes of those within the horizon: it works on the days left of its window.
+        1 + (found.effect - 1) * least(
+            date_diff('day', {{ as_of_date() }}, signals.signal_date) + found.window_days, {{ var('horizon_days') }}
+        ) / {{ var('horizon_days') }} as effect,
     from found
     inner join signals
         on
