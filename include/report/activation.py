@@ -32,7 +32,7 @@ def _sent(source: Source) -> Figure | Absent:
     names = source.names()
     title = (
         f"{plural(people, 'membership')} go to {len(reached)} of {plural(len(destinations), 'destination')}, "
-        f"{refused:,} are held back"
+        f"{refused:,} are not sent"
     )
     return Figure(
         title,
@@ -70,7 +70,7 @@ def _refused(source: Source) -> Figure | Absent:
         reasons[reason] = reasons.get(reason, 0) + people
     ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
     total = sum(reasons.values())
-    title = f"The main reason for not sending: {_sentence(ordered[0][0]).lower()} ({share(ordered[0][1] / total)})"
+    title = f"The main reason for not sending: {why_not_sent(ordered[0][0]).lower()} ({share(ordered[0][1] / total)})"
     return Figure(
         title,
         "Everybody is told once for each audience and destination, with the first reason that holds.",
@@ -78,12 +78,12 @@ def _refused(source: Source) -> Figure | Absent:
         bars(
             title,
             [
-                Bar(_sentence(reason), f"{people:,} ({share(people / total)})", (0, 0, people))
+                Bar(why_not_sent(reason), f"{people:,} ({share(people / total)})", (0, 0, people))
                 for reason, people in ordered[:MOST_BARS]
             ],
         ),
         ("reason", "destination", "audience", "people"),
-        tuple(text_of(_sentence(row[0]), row[1], words(row[2]), count(row[3])) for row in rows),
+        tuple(text_of(why_not_sent(row[0]), row[1], words(row[2]), count(row[3])) for row in rows),
     )
 
 
@@ -196,7 +196,7 @@ def _who(row: tuple) -> str:
     return words(row[0]) + (", look-alikes" if row[1] == "lookalike" else "")
 
 
-def _sentence(reason: str) -> str:
+def why_not_sent(reason: str) -> str:
     """consent_refused:advertising as Consent refused (advertising)."""
     what, _, of = words(reason).partition(":")
     return (what[:1].upper() + what[1:]) + (f" ({of})" if of else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from include.report.activation import why_not_sent
 from include.report.formats import count, day_in_words, listed, plural, share, short, words
 from include.report.inputs import received_rows, silent_channels
 from include.report.run import warnings_of_gates
@@ -256,14 +257,20 @@ def _notices(source: Source) -> list[Notice]:
                 f"{plural(failed, 'delivery', 'deliveries')} to {words(destination)} failed.", "activation"
             )
         )
-    for destination, audience, refused in source.table(
-        "ops/activations",
-        "select destination_id, audience_id, refused from released where people = 0 and refused > 0 order by 1, 2",
+    for destination, audience, reason, people, refused in source.table(
+        "ops/activation_refusals",
+        """
+        select destination_id, audience_id, arg_max(reason, people), max(people), sum(people)
+        from released
+        anti join (from activations where people > 0) as sent using (destination_id, audience_id)
+        group by all order by 1, 2
+        """,
+        activations="ops/activations",
     ):
         found.append(
             Notice(
-                f"Nobody of “{names.get(audience, audience)}” is sent to {words(destination)}: "
-                f"all {count(refused)} are held back.",
+                f"Nobody of “{names.get(audience, audience)}” is sent to {words(destination)}: {count(people)} of "
+                f"{count(refused)} for {why_not_sent(reason).lower()}.",
                 "activation",
             )
         )

@@ -132,7 +132,7 @@ def test_of_many_audiences_the_overlap_matrix_has_those_that_share_most(
 def test_totals_are_of_all_rows_though_the_page_has_a_hundred(small: SmallLake, source: Source) -> None:
     small.change(small.lake.table("ops", "activations"), "select old.* from old, range(200)")
     told = figure(activation(source), "people")
-    assert told.title == "10,000 memberships go to 1 of 1 destination, 2,000 are held back"
+    assert told.title == "10,000 memberships go to 1 of 1 destination, 2,000 are not sent"
     assert (len(told.rows), len(told.shown)) == (200, 100)
     page = write_report(small.lake, small.lake.root / "tables", DAY, 90).read_text()
     assert "; the first 100 of 200 rows</caption>" in page
@@ -205,7 +205,16 @@ def test_a_destination_that_nobody_is_sent_to_is_not_counted(source: Source, sma
         "select * from old union all by name select * replace ('meta' as destination_id, 0 as people) from old",
     )
     told = figure(activation(source), "people")
-    assert told.title == "50 memberships go to 1 of 2 destinations, 20 are held back"
+    assert told.title == "50 memberships go to 1 of 2 destinations, 20 are not sent"
+
+
+def test_an_audience_that_goes_nowhere_is_told_with_the_main_reason(source: Source, small: SmallLake) -> None:
+    def told() -> list[str]:
+        return [notice.text for notice in state(source).notices if "Nobody" in notice.text]
+
+    assert told() == []
+    small.change(small.lake.table("ops", "activations"), "select * replace (0 as people) from old")
+    assert told() == ["Nobody of “Loyal” is sent to ads: 6 of 10 for control."]
 
 
 def test_each_interest_is_told_once_in_its_clearest_window(source: Source) -> None:
