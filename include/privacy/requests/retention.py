@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from include.extract.kinds import kinds
+from include.extract.sql import literal
 from include.lake import Lake
 from include.privacy.requests.access import answers_folder
 from include.privacy.requests.landed import recount
@@ -45,7 +46,7 @@ def expire(lake: Lake, retention: Retention, settings: Settings, day: date) -> l
         for name in [name for name in limits if name in kinds()]:
             removed[name] = _expire_kind(connection, lake, name, limits[name])
         if "orders" in limits:
-            removed["order_lines"] = _expire_lines(connection, lake)
+            removed["order_lines"] = _expire_lines(connection, lake, limits["orders"])
         if "quarantine" in limits:
             removed["quarantine"] = _expire_quarantine(connection, lake, limits["quarantine"])
     if "answers" in limits:
@@ -83,7 +84,26 @@ def _expire_kind(
     return _remove(connection, lake, kind, rows)
 
 
-def _expire_lines(connection: duckdb.DuckDBPyConnection, lake: Lake) -> tuple[int, int]:
+def _expire_lines(connection: duckdb.DuckDBPyConnection, lake: Lake, oldest: date) -> tuple[int, int]:
+    """Lines go with their orders. Of one that lands when its order has gone already, or never came, the day of its
+    delivery counts: a line has no time of its own."""
+    files = landed_files(lake)
+    orders = ", ".join(literal(str(file.path)) for file in files if file.kind == "orders")
+    lines = ", ".join(
+        literal(str(file.path))
+        for file in files
+        if file.kind == "order_lines" and file.path.parent.name < f"date={oldest}"
+    )
+    if orders and lines:
+        connection.execute(
+            f"""
+            insert into expired_order
+            select distinct order_id from read_parquet([{lines}], hive_partitioning = false)
+            where order_id not in (
+                select order_id from read_parquet([{orders}], hive_partitioning = false)
+            )
+            """
+        )
     return _remove(
         connection,
         lake,

@@ -194,6 +194,18 @@ def test_what_is_too_old_goes_and_is_counted(shop: Shop) -> None:
     assert expire(shop.lake, retention, shop.settings, date(2017, 12, 3)) == []
 
 
+def test_lines_that_land_again_after_their_orders_went_do_not_stay(shop: Shop) -> None:
+    retention = Retention(orders=27)
+    expire(shop.lake, retention, shop.settings, date(2017, 12, 3))
+    assert shop.landed("orders") == []
+    shop.deliver("lines", DAY, ["o-1001,1,5.00", "o-1002,1,7.50"])
+    shop.land(NEXT_DAY)
+    expire(shop.lake, retention, shop.settings, date(2017, 12, 28))
+    assert len(shop.landed("order_lines")) == 2
+    expire(shop.lake, retention, shop.settings, date(2017, 12, 29))
+    assert shop.landed("order_lines") == []
+
+
 def test_of_consents_only_what_was_granted_grows_too_old(shop: Shop) -> None:
     assert set(shop.landed("consents", "status")) == {("granted",)}
     shop.ask("objection", "loyalty_number", CARD[ANN], purpose="advertising")
