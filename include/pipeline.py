@@ -312,7 +312,7 @@ def write_release(day: date) -> None:
 
 def swap_release(day: date) -> str:
     """Seal the audited release and point readers to it. Returns the release id."""
-    from include.publish import keep_history, prune_releases, remember_inputs, seal_release
+    from include.publish import forget_learned, keep_history, prune_releases, remember_inputs, seal_release
 
     lake = _lake()
     with _recorded(lake, day, "publish", "swap") as entry:
@@ -322,6 +322,7 @@ def swap_release(day: date) -> str:
         # From here on a day whose inputs stay the same is not run again.
         remember_inputs(lake, day, configuration, release.release_id)
         prune_releases(lake, configuration.privacy.keep_releases_days)
+        forget_learned(lake, day, configuration.privacy)
         entry.note = f"release {release.release_id}"
     return release.release_id
 

@@ -14,6 +14,9 @@ from include.lake import Lake, earlier_days, replacing
 from include.ledger import StepFailed
 from include.settings import earlier_keys, erasure_key, pseudonym_key
 
+# The tables of `lake/ml` that name visitors; those of past days are asked for within one epoch.
+VISITORS_LEARNED = ("lookalike_members", "lookalike_seeds")
+
 
 @dataclass(frozen=True)
 class KeysAtHand:
@@ -46,8 +49,11 @@ def keys_at_hand(lake: Lake) -> KeysAtHand:
 
 def _epochs_held(lake: Lake) -> set[int | None]:
     """The epochs of the days of which something that names visitors is kept; None of a day that nothing is known of."""
-    folders = [
-        path for area in ("ml", "audiences", "activation") for path in (lake.root / area).glob("date=*")
+    folders = [path for area in ("audiences", "activation") for path in (lake.root / area).glob("date=*")]
+    folders += [
+        path.parent
+        for table in VISITORS_LEARNED
+        for path in (lake.root / "ml").glob(f"date=*/{table}.parquet")
     ]
     days = {path.name.removeprefix("date=") for path in folders}
     days |= {path.name.partition("_")[0] for path in (lake.published / "releases").glob("*_*")}

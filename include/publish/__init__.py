@@ -1,6 +1,6 @@
 """Publishing: write a release where no reader looks, audit it, then point readers to it in one step."""
 
-from include.publish.history import keep_history
+from include.publish.history import forget_learned, keep_history
 from include.publish.manifest import verify_release
 from include.publish.release import (
     Release,
@@ -17,6 +17,7 @@ __all__ = [
     "Release",
     "current_release",
     "find_unchanged_release",
+    "forget_learned",
     "keep_history",
     "point_readers_to",
     "prune_releases",

@@ -10,7 +10,7 @@ import pytest
 
 from include.lake import Lake, earlier_days
 from include.ledger import StepFailed
-from include.privacy.epochs import files_of_epoch, hold_key_to_its_epoch
+from include.privacy.epochs import files_of_epoch, hold_key_to_its_epoch, keys_at_hand
 
 FIRST, SECOND = b"the key of the first epoch", b"the key of the second epoch"
 
@@ -49,6 +49,23 @@ def test_a_new_epoch_with_an_old_key_is_refused(lake: Lake) -> None:
 def test_epochs_only_rise(lake: Lake) -> None:
     hold_key_to_its_epoch(lake, SECOND, 2)
     assert "epochs only rise" in refused(lake, FIRST, 1)
+
+
+def test_a_key_is_missed_as_long_as_visitors_of_its_epoch_are_held_and_no_longer(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold_key_to_its_epoch(lake, SECOND, 2)
+    monkeypatch.setenv("TANDEM_PSEUDONYM_KEY", SECOND.decode())
+    day = date(2017, 12, 1)
+    run = lake.run_file(day, "run.json")
+    run.parent.mkdir(parents=True)
+    run.write_text(json.dumps({"dbt": {"key_epoch": 1}}))
+    learned, members = lake.ml(day, "segments"), lake.ml(day, "lookalike_members")
+    learned.parent.mkdir(parents=True)
+    learned.touch()
+    assert keys_at_hand(lake).lost == ()
+    members.touch()
+    assert keys_at_hand(lake).lost == (1,)
 
 
 def test_what_is_remembered_does_not_tell_the_key(lake: Lake) -> None:
