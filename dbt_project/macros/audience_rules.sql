@@ -125,19 +125,25 @@
 {#
     What was published as `table` on the latest earlier day, with `columns` and their SQL types. Which file that is says
     a variable, chosen before the run among the days before the business day, so that running a day again changes
-    nothing. On the first day there is none: an empty relation of the same columns.
+    nothing. It is chosen for each side, since visitors have other names under another key. On the first day there is
+    none: an empty relation of the same columns.
 #}
 {% macro published_before(table, columns) -%}
-    {%- set path = var('audience_history', {}).get(table) -%}
+    {%- set paths = var('audience_history', {}).get(table, {}) -%}
     select
     {%- for column, type in columns.items() %}
-        cast({{ column if path else 'null' }} as {{ type }}) as {{ column }},
+        cast({{ column if paths else 'null' }} as {{ type }}) as {{ column }},
     {%- endfor %}
-    {%- if path %}
+    {%- if paths %}
     from (
+        {%- for path in paths.values() | unique %}
         select * from read_parquet('{{ path }}', hive_partitioning = false)
-        -- A day before a column was introduced does not have it.
+        where side in (
+            {%- for side in paths if paths[side] == path %}{{ ', ' if not loop.first }}'{{ side }}'{% endfor -%}
+        )
         union all by name
+        {%- endfor %}
+        -- A day before a column was introduced does not have it.
         select
         {%- for column, type in columns.items() %}
             cast(null as {{ type }}) as {{ column }},

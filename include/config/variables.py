@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -140,13 +141,8 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         ],
         **question_variables(questions),
         "audience_history": {
-            table: str(paths[-1])
+            table: _latest_of_sides(lake, lake.audiences(day, table).resolve(), privacy.key.epoch)
             for table in HISTORY_TABLES
-            if (
-                paths := files_of_epoch(
-                    lake, earlier_days(lake.audiences(day, table).resolve()), privacy.key.epoch
-                )
-            )
         },
         "removal_days": privacy.keep_releases_days,
         "tcf_vendors": sorted({each.tcf_vendor for each in configuration.destinations if each.tcf_vendor}),
@@ -161,6 +157,14 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
             for name, channel in configuration.channels.items()
         ],
     }
+
+
+def _latest_of_sides(lake: Lake, path: Path, epoch: int) -> dict[str, str]:
+    """The file of the latest day before that of `path`, by the side whose rows are read of it: visitors have the names
+    of one epoch of the key, customers keep theirs."""
+    earlier = earlier_days(path)
+    sides = {"cdp": earlier, "dmp": files_of_epoch(lake, earlier, epoch)}
+    return {side: str(files[-1]) for side, files in sides.items() if files}
 
 
 def privacy_variables(privacy: Privacy) -> dict[str, Any]:

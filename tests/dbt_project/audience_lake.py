@@ -149,7 +149,10 @@ def variables(lake: Lake | None = None) -> dict[str, Any]:
             question("brief", "value = 'true'", 8),
             question("golfer", "value = 'true'", 16),
         ],
-        "audience_history": {table: str(lake.audiences(DAY_BEFORE, table)) for table in HISTORY_TABLES}
+        "audience_history": {
+            table: dict.fromkeys(("cdp", "dmp"), str(lake.audiences(DAY_BEFORE, table)))
+            for table in HISTORY_TABLES
+        }
         if lake
         else {},
         "audiences": [
@@ -367,7 +370,8 @@ def remember(lake: Lake) -> None:
     _write(
         lake.audiences(DAY_BEFORE, "audiences"),
         f"""select audience_id, definition_version, date '{DAY_BEFORE}' as as_of_date,
-            if(audience_id = 'brief_readers', 'below_min_size', 'published') as status
+            if(audience_id = 'brief_readers', 'below_min_size', 'published') as status,
+            if(audience_id in ('runners', 'thirties', 'brief_readers'), 'dmp', 'cdp') as side
         from (values {audiences}) as audiences (audience_id, definition_version)""",
     )
     members = [

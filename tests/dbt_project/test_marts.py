@@ -187,6 +187,35 @@ def test_members_are_the_same_whether_they_are_taken_together_or_in_parts(
     assert together == apart
 
 
+def test_another_key_ends_the_history_of_visitors_and_not_that_of_customers(
+    built: AudienceLake, tmp_path: Path
+) -> None:
+    rotated = Lake(tmp_path / "rotated")
+    shutil.copytree(built.lake.data, rotated.data)
+    told = variables(rotated)
+    for paths in told["audience_history"].values():
+        del paths["dmp"]
+    run_models(["audience_members", "audience_changes"], rotated, told, KEY)
+
+    def of(lake: Lake, side: str) -> tuple[list[tuple], list[tuple]]:
+        members, changes = (
+            f"from '{lake.root}/tables/both/{table}.parquet' where side = '{side}'"
+            for table in ("audience_members", "audience_changes")
+        )
+        return duckdb.sql(f"{members} order by all").fetchall(), duckdb.sql(
+            f"{changes} order by all"
+        ).fetchall()
+
+    assert of(rotated, "cdp") == of(built.lake, "cdp")
+    members, changes = of(rotated, "dmp")
+    assert len(members) == len(changes) == len(of(built.lake, "dmp")[0]) > 6
+    table = f"'{rotated.root}/tables/both/audience_changes.parquet'"
+    found = duckdb.sql(
+        f"select distinct change, changed_date::varchar from {table} where side = 'dmp'"
+    ).fetchall()
+    assert found == [("entered", str(DAY))]
+
+
 def test_an_audience_on_a_trait_that_nobody_holds_says_so(built: AudienceLake) -> None:
     query = "select audience_id, trait_warning from audiences where trait_warning is not null"
     assert built.read(query) == [("brief_readers", "nobody holds golfer (unknown)")]

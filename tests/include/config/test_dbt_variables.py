@@ -129,7 +129,7 @@ def test_another_content_of_a_folder_is_another_version_of_who_asks_for_it(varia
     assert version(told, "loyal") == version(changed, "loyal")
 
 
-def test_the_latest_earlier_day_of_the_same_key_is_the_history_of_a_day(load, tmp_path):
+def test_the_latest_earlier_day_is_the_history_of_a_day_and_of_visitors_that_of_the_same_key(load, tmp_path):
     lake = Lake(tmp_path)
     epochs = {date(2024, 6, 1): 1, date(2024, 6, 28): 1, date(2024, 6, 29): 2, DAY: 1, date(2024, 7, 1): 1}
     for day, epoch in epochs.items():
@@ -137,7 +137,14 @@ def test_the_latest_earlier_day_of_the_same_key_is_the_history_of_a_day(load, tm
             path.parent.mkdir(parents=True)
             path.write_text(json.dumps({"dbt": {"key_epoch": epoch}}))
     told = dbt_variables(load(audiences=AUDIENCES), DAY, lake)
-    assert told["audience_history"] == {"audiences": str(lake.audiences(date(2024, 6, 28), "audiences"))}
+    assert told["audience_history"] == {
+        "audiences": {
+            "cdp": str(lake.audiences(date(2024, 6, 29), "audiences")),
+            "dmp": str(lake.audiences(date(2024, 6, 28), "audiences")),
+        },
+        "audience_members": {},
+        "audience_changes": {},
+    }
 
 
 def test_rules_are_told_with_their_compiled_condition(variables):
