@@ -252,11 +252,17 @@ def _write_history(
         "create or replace table history (release_id varchar primary key, as_of_date date, tables bigint, "
         "rows bigint, content_hash varchar)"
     )
-    for earlier in sealed_releases(lake):
+    sealed = sealed_releases(lake)
+    for earlier in sealed:
         known = earlier / f"{HISTORY}.parquet"
         if known.exists():
             connection.execute(f"insert or ignore into history by name from read_parquet('{known}')")
     connection.execute("delete from history where as_of_date > ? or release_id = ?", [day, release_id])
+    # Releases of a day go together: where some are there, another has a new name, since an erasure wrote it again.
+    connection.execute(
+        "delete from history where list_contains($days, as_of_date) and not list_contains($names, release_id)",
+        {"days": [business_day(path) for path in sealed], "names": [path.name for path in sealed]},
+    )
     connection.execute(
         "insert into history values (?, ?, ?, ?, ?)", [release_id, day, tables, rows, content_hash]
     )
