@@ -14,6 +14,7 @@ import pytest
 from include.config import Configuration, load_configuration
 from include.extract.drift import write_drift
 from include.ledger import StepFailed
+from include.privacy.requests import objection
 from include.quality import GateResult, run_gate
 from include.quality.gate import RESULT_SCHEMA
 from include.quality.suites import STEPS, SuiteError, load_suite
@@ -1447,6 +1448,14 @@ def test_a_later_day_that_was_run_is_not_the_future(small: SmallLake, configurat
     small.land("events", "web", date(2017, 12, 2), 0)
     small.lake.run_file(date(2017, 12, 2), "run.json").parent.mkdir(parents=True)
     assert not gate("extract", small, configuration).failed
+
+
+def test_objections_that_landed_are_of_no_channel_that_somebody_took_out(
+    small: SmallLake, configuration: Configuration
+) -> None:
+    small.land("consents", objection.CHANNEL, DAY, 3)
+    gate("extract", small, configuration)
+    assert "partitions: channels_are_described" not in broken(small, "extract")
 
 
 def test_every_expectation_says_who_owns_it_and_what_a_failure_means() -> None:
