@@ -312,6 +312,7 @@ def write_release(day: date) -> None:
 
 def swap_release(day: date) -> str:
     """Seal the audited release and point readers to it. Returns the release id."""
+    from include.identity import forget_days
     from include.publish import forget_learned, keep_history, prune_releases, remember_inputs, seal_release
 
     lake = _lake()
@@ -323,6 +324,7 @@ def swap_release(day: date) -> str:
         remember_inputs(lake, day, configuration, release.release_id)
         prune_releases(lake, configuration.privacy.keep_releases_days)
         forget_learned(lake, day, configuration.privacy)
+        forget_days(lake, day, configuration.privacy.keep_releases_days)
         entry.note = f"release {release.release_id}"
     return release.release_id
 

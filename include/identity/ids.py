@@ -9,7 +9,8 @@ for somebody else.
 
 from __future__ import annotations
 
-from datetime import date
+import shutil
+from datetime import date, timedelta
 from pathlib import Path
 
 from include.identity.engine import Engine, hashed, parquet
@@ -60,6 +61,21 @@ def find_registry(lake: Lake, day: date) -> date | None:
 def registry_files(lake: Lake, day: date | None) -> dict[str, Path]:
     """The files of the registry of that day, none without a day."""
     return {} if day is None else {table: lake.identity(day, table) for table in REGISTRY}
+
+
+def forget_days(lake: Lake, day: date, keep_days: int) -> None:
+    """Remove what nobody builds on of days more than `keep_days` before `day`: all but the registry, and that too but
+    for the last day of each month. A day that is run after one of those plays the days between again."""
+    oldest = day - timedelta(days=keep_days)
+    folders = [path.parent for path in earlier_days(lake.identity(oldest, "ids"))]
+    last_of_month = {folder.name[: len("date=2024-01")]: folder for folder in folders}
+    for folder in folders:
+        if folder not in last_of_month.values():
+            shutil.rmtree(folder)
+            continue
+        for path in folder.glob("*.parquet"):
+            if path.stem not in REGISTRY:
+                path.unlink()
 
 
 def read_registry(engine: Engine, files: dict[str, Path]) -> None:

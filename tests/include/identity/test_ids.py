@@ -10,7 +10,7 @@ import pandas as pd
 
 from include.config.schema import IdentityRules
 from include.identity.engine import hashed, opened, text
-from include.identity.ids import create_tier_ids
+from include.identity.ids import REGISTRY, create_tier_ids, forget_days
 from tests.include.identity.evidence import Desk, day, event, node_of, record
 from tests.include.identity.test_plan import other
 from tests.include.identity.test_resolve import digests, random_evidence
@@ -115,6 +115,22 @@ def test_days_that_were_not_resolved_are_told_as_if_they_had_been(desk: Desk, ot
     other_desk.resolve(3)
     assert digests(desk, 3) == digests(other_desk, 3)
     assert {row[-1] for row in other_desk.log(3)} == {day(number) for number in (1, 2, 3)}
+
+
+def test_a_day_after_one_that_was_forgotten_is_resolved_as_before(desk: Desk) -> None:
+    desk.put(*random_evidence(13, days=4))
+    for number in (1, 2, 3, 4):
+        desk.resolve(number)
+    before = digests(desk, 4)
+    forget_days(desk.lake, day(5), 1)
+    found = {
+        number: {path.stem for path in desk.lake.identity(day(number), "ids").parent.glob("*.parquet")}
+        for number in (1, 2, 3, 4)
+    }
+    assert (found[1], found[2], found[3]) == (set(), set(), set(REGISTRY))
+    assert found[4] > set(REGISTRY)
+    desk.resolve(4)
+    assert digests(desk, 4) == before
 
 
 def test_an_id_changes_from_one_day_to_the_next_for_a_reason_alone(desk: Desk) -> None:
