@@ -108,13 +108,13 @@ def deliver_release(lake: Lake, day: date, configuration: Configuration) -> Deli
             lines += sent
             if problem:
                 problems[name] = problem
-        forgotten = _forgotten(lake, configuration, engine)
+        forgotten = {name for name, _ in held_by_former(lake, configuration, engine)}
     if problems:
         kind = DestinationUnreachable if any(may_pass for _, may_pass in problems.values()) else StepFailed
         first, *others = (reason for reason, _ in problems.values())
         more = f", and {len(others)} other destinations" if others else ""
         raise kind(f"deliver: {first}{more}; the release is published, and nothing of it is lost")
-    return Delivered(tuple(lines), forgotten)
+    return Delivered(tuple(lines), tuple(sorted(forgotten)))
 
 
 def bring_to(
@@ -130,7 +130,8 @@ def bring_to(
     held = Held(lake.held(name, target.audience_id))
     place = target.destination.place_of(target.audience_id)
     if held.place not in (None, place) and held.count(engine):
-        if _is_sent(target, configuration) or {held.place[0], place[0]} != {"http"}:
+        is_sent = target.audience_id in configuration.audiences_of(name)
+        if is_sent or {held.place[0], place[0]} != {"http"}:
             was, now = " ".join(held.place).strip(), " ".join(place).strip()
             reason = (
                 f"{name} holds {target.audience_id} in {was} and not {now}; give the new one an id of its own"
@@ -171,13 +172,6 @@ def bring_to(
         return lines, (f"{name}: {failure}", False)
     held.settle(target.path)
     return lines, None
-
-
-def _is_sent(target: Target, configuration: Configuration) -> bool:
-    return any(
-        each.audience_id == target.audience_id and target.destination.destination_id in each.destinations
-        for each in configuration.audiences
-    )
 
 
 def _line(target: Target, action: str, status: str, reason: str | None, rows: int, receipt: Receipt) -> Line:
@@ -227,16 +221,16 @@ def _targets(
     return targets
 
 
-def _forgotten(
+def held_by_former(
     lake: Lake, configuration: Configuration, engine: duckdb.DuckDBPyConnection
-) -> tuple[str, ...]:
+) -> list[tuple[str, str]]:
+    """What is no longer delivered to but still holds rows: destination and audience."""
     known = {destination.destination_id for destination in configuration.destinations if destination.deliver}
-    holding = {
-        name
+    return [
+        (name, audience)
         for name, audience in held_audiences(lake)
         if name not in known and Held(lake.held(name, audience)).count(engine)
-    }
-    return tuple(sorted(holding))
+    ]
 
 
 def write_log(lake: Lake, day: date, lines: list[Line], engine: duckdb.DuckDBPyConnection) -> None:

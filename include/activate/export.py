@@ -125,11 +125,7 @@ def _audiences_of(
         for (name, audience), manifest in earlier.manifests.items()
         if name == destination.destination_id and manifest["files"]["full"]["rows"]
     }
-    return left | {
-        audience.audience_id: audience
-        for audience in configuration.audiences
-        if destination.destination_id in audience.destinations
-    }
+    return left | configuration.audiences_of(destination.destination_id)
 
 
 def _export(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
-from include.activate.deliver import Line, Target, bring_to, write_log
+from include.activate.deliver import Line, Target, bring_to, held_by_former, write_log
 from include.activate.files import (
     ACTIONS,
     MANIFEST,
@@ -120,8 +120,9 @@ def remove_people(
 
 def _audiences_of(lake: Lake, destination: Destination, configuration: Configuration) -> set[str]:
     name = destination.destination_id
-    configured = {each.audience_id for each in configuration.audiences if name in each.destinations}
-    return configured | {audience for owner, audience in held_audiences(lake) if owner == name}
+    return configuration.audiences_of(name).keys() | {
+        audience for owner, audience in held_audiences(lake) if owner == name
+    }
 
 
 def _former(lake: Lake, configuration: Configuration) -> Iterator[tuple[Destination, set[str]]]:
@@ -148,11 +149,8 @@ def _holding(
 ) -> Iterator[tuple[str, str]]:
     """Former destinations that hold an audience with rows of the people, or, where nothing is known of its columns,
     hold one at all."""
-    now = {each.destination_id for each in configuration.destinations if each.deliver}
-    for name, audience in held_audiences(lake):
+    for name, audience in held_by_former(lake, configuration, engine):
         held = Held(lake.held(name, audience))
-        if name in now or not held.count(engine):
-            continue
         gone = former.get((name, audience, held.layout.columns))
         if gone is not None:
             engine.register("gone", gone)

@@ -1442,6 +1442,10 @@ class Configuration(Model):
         says nothing of what is in it."""
         return _hash(self.model_dump(mode="json", exclude={"folder", "customer_columns", "publishing"}))
 
+    def audiences_of(self, destination_id: str) -> dict[str, Audience]:
+        """The audiences that are sent to a destination, by their ids."""
+        return {each.audience_id: each for each in self.audiences if destination_id in each.destinations}
+
     def require_channels(self) -> None:
         """Raise ConfigError when there is no channel: a run would have nothing to read."""
         if not self.channels:

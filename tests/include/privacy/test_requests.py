@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import stat
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -268,14 +269,20 @@ def test_what_ann_shares_with_bob_stays_with_bob(shop: Shop) -> None:
     assert shop.landed("customers", "record_id, phone") == [("C2", SHARED_PHONE), ("C3", None)]
 
 
-def test_the_command_takes_a_request_in_and_works_off_the_queue(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def folders(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What the command is told of the shop and the day."""
     for name in ("TANDEM_CONFIG", "TANDEM_DATA"):
         monkeypatch.setenv(name, "")  # the command sets them
     settings.cache_clear()
+    yield ["--config", str(shop.source), "--data", str(shop.lake.data), "--date", f"{DAY}"]
+    settings.cache_clear()
+
+
+def test_the_command_takes_a_request_in_and_works_off_the_queue(
+    shop: Shop, folders: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{CARD[BOB]}\n"))
-    folders = ["--config", str(shop.source), "--data", str(shop.lake.data), "--date", f"{DAY}"]
     request = ["--kind", "objection", "--purpose", "email", "--id-type", "loyalty_number", "--id", "-"]
     assert main(["privacy", *folders, *request]) == 0
     assert "1 requests done, 0 wait for approval" in capsys.readouterr().out
@@ -283,22 +290,16 @@ def test_the_command_takes_a_request_in_and_works_off_the_queue(
     assert (done.kind, done.status, done.purpose, done.identifiers) == ("objection", "done", "email", ())
     assert main(["privacy", *folders, "--approve", done.request_id, "--by", "Dana"]) == 1
     assert "is done, and not waiting" in capsys.readouterr().err
-    settings.cache_clear()
 
 
 def test_the_command_says_how_to_approve_and_where_the_answer_lies(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    shop: Shop, folders: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("TANDEM_CONFIG", "TANDEM_DATA"):
-        monkeypatch.setenv(name, "")  # the command sets them
-    settings.cache_clear()
     defaults = (Path(schema.__file__).parent / "privacy.yml").read_text()
     limited = defaults.replace("approve_above_customers: 1", "approve_above_customers: 0")
     (shop.source / "privacy.yml").write_text(limited)
-    folders = ["--config", str(shop.source), "--data", str(shop.lake.data), "--date", f"{DAY}"]
     assert main(["privacy", *folders, "--kind", "access", "--id", EMAIL]) == 0
     _, said = capsys.readouterr().out.split("python -m include ")
     assert main(said.replace("...", "Dana").split()) == 0
     (done,) = requests(shop.lake)
     assert f"answered in privacy/answers/{done.request_id}" in capsys.readouterr().out
-    settings.cache_clear()
