@@ -272,7 +272,7 @@ def _comes_twice() -> str:
 
 
 def _columns() -> dict[str, str]:
-    url, consent = "context.page.url", "context.consent.categoryPreferences"
+    url, consent = _of_page("url"), "context.consent.categoryPreferences"
     plain = {
         "type": '"type"',
         "name": 'coalesce(event, "name")',
@@ -291,8 +291,8 @@ def _columns() -> dict[str, str]:
         "is_owned_site": "true",
         "is_owned_site__text": "'true'",
         "url": url,
-        "referrer": "context.page.referrer",
-        "title": "context.page.title",
+        "referrer": _of_page("referrer"),
+        "title": _of_page("title"),
         "campaign_source": "context.campaign.source",
         "campaign_medium": "context.campaign.medium",
         "campaign_name": "context.campaign.name",
@@ -316,6 +316,12 @@ def _columns() -> dict[str, str]:
         "sent_at": "tandem_sentAt",
         "sent_at__text": "sentAt",
     } | plain
+
+
+def _of_page(name: str) -> str:
+    """What is said of the page; a server or an app says it in the properties of the call."""
+    own = f"case when \"type\" in ('page', 'screen') then properties->>'{name}' end"
+    return f"coalesce(context.page.{name}, {own})"
 
 
 def _times() -> str:

@@ -301,3 +301,22 @@ def test_sql_over_a_key_that_no_line_has_sees_null(web):
     web.channel = type(web.channel).model_validate(web.channel.model_dump(mode="json") | {"map": entry})
     (landed,) = deliver(web, EVENT)
     assert landed["title"] == "Product Viewed"
+
+
+def test_a_page_call_without_a_context_says_its_page_in_its_properties(web):
+    said = {
+        "url": "https://shop.example.com/shirts",
+        "referrer": "https://search.example/",
+        "title": "Shirts",
+    }
+    landed = deliver(
+        web,
+        EVENT | {"type": "page", "context": {}, "properties": said},
+        EVENT | {"type": "page", "context": {"page": {"url": "https://a.example/"}}, "properties": said},
+        EVENT | {"type": "track", "context": {}, "properties": said},
+    )
+    assert [(row["url"], row["site"], row["title"]) for row in landed] == [
+        ("https://shop.example.com/shirts", "shop.example.com", "Shirts"),
+        ("https://a.example/", "a.example", "Shirts"),
+        (None, None, None),
+    ]
