@@ -31,12 +31,14 @@ TECHNICAL_COLUMNS = {
 
 @dataclass(frozen=True)
 class Column:
-    """One canonical column: its declared type and what a value must satisfy to be landed."""
+    """One canonical column: its declared type and what a value must satisfy to be landed. `words` are pairs of another
+    word and the allowed one that it means."""
 
     name: str
     type: str
     required: bool = False
     allowed: tuple[str, ...] = ()
+    words: tuple[tuple[str, str], ...] = ()
     min: str | int | float | None = None
     max: str | int | float | None = None
 
@@ -86,4 +88,5 @@ def _kind(name: str, spec: dict, identifiers: list[str]) -> Kind:
 def _column(name: str, value: str | dict) -> Column:
     if isinstance(value, str):
         return Column(name, value)
-    return Column(name, **(value | {"allowed": tuple(value.get("allowed", ()))}))
+    words = [(other, word) for word, others in value.get("words", {}).items() for other in others]
+    return Column(name, **(value | {"allowed": tuple(value.get("allowed", ())), "words": tuple(words)}))

@@ -46,12 +46,10 @@ def checked(kind: Kind, canonical: Canonical, types: dict[str, str], party: str,
                 f"coalesce({own}, {clean(identifier(failed_on))}) as {text}",
                 f"{own} as {identifier(column.name + '__own')}",
             ]
-            values.append(
-                f"{read_value(identifier(column.name + '__own'), column.type)} as {_value(column.name)}"
-            )
+            values.append(f"{_read(column, identifier(column.name + '__own'))} as {_value(column.name)}")
         else:
             cleaned.append(f"{clean(as_text(identifier(column.name), types[column.name]))} as {text}")
-            values.append(f"{read_value(text, column.type)} as {_value(column.name)}")
+            values.append(f"{_read(column, text)} as {_value(column.name)}")
         rule = _rule(column, may_fail=f"{column.name}__source" in types)
         if rule:
             bad[column.name] = rule
@@ -80,6 +78,19 @@ def checked(kind: Kind, canonical: Canonical, types: dict[str, str], party: str,
         )
         {f"order by {ROW}" if counted else ""}
     """
+
+
+def _read(column: Column, text: str) -> str:
+    """SQL that reads a clean text as a value of the column; of one of few words case and hyphens do not count."""
+    if not column.allowed:
+        return read_value(text, column.type)
+    word = f"regexp_replace(lower({text}), '[ -]', '_', 'g')"
+    others = " ".join(f"when {literal(other)} then {literal(meant)}" for other, meant in column.words)
+    # Most texts are such a word already, and need no more.
+    return f"""case
+        when list_contains({texts(column.allowed)}, {text}) then {text}
+        else {f"case {word} {others} else {word} end" if others else word}
+    end"""
 
 
 def _rule(column: Column, may_fail: bool) -> str | None:

@@ -1,0 +1,50 @@
+"""Columns of few words: an export has them in its own case, and calls a withdrawn consent in many ways."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def statuses(desk, *words: str) -> list[str]:
+    desk.describe(
+        kind="consents", path="consents.csv", format="csv",
+        map={"id_type": {"value": "email"}, "id_value": "mail", "purpose": {"value": "email"}, "status": "said",
+             "effective_at": {"value": "2017-12-01"}},
+    )  # fmt: skip
+    desk.deliver(
+        "consents.csv", "mail,said\n" + "".join(f"{n}@a.example,{word}\n" for n, word in enumerate(words))
+    )
+    desk.extract()
+    return [row["status"] for row in desk.landed("status, date, source_file, source_row")]
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["denied", "Denied", "REVOKED", "withdrawn", "opted-out", "Opt Out", "unsubscribed", "false", "0", "No"],
+)
+def test_a_withdrawn_consent_is_a_refusal_whatever_it_is_called(desk, word):
+    assert statuses(desk, word) == ["denied"]
+
+
+@pytest.mark.parametrize("word", ["granted", "GRANTED", "opted_in", "True", "1"])
+def test_a_grant_is_read_in_any_case(desk, word):
+    assert statuses(desk, word) == ["granted"]
+
+
+def test_a_word_that_is_neither_is_quarantined(desk):
+    assert statuses(desk, "granted", "pending") == ["granted"]
+    assert desk.reasons() == [(3, "not_allowed:status")]
+
+
+def test_what_was_done_with_a_message_is_read_as_its_sender_calls_it(desk):
+    desk.describe(
+        kind="messages", path="mail.csv", format="csv",
+        map={"message_id": "id", "action": "event", "occurred_at": {"value": "2017-12-01"}},
+    )  # fmt: skip
+    words = ["Sent", "delivered", "open", "CLICK", "bounce", "unsubscribe", "spamreport"]
+    desk.deliver("mail.csv", "id,event\n" + "".join(f"m,{word}\n" for word in words))
+    desk.extract()
+    assert [row["action"] for row in desk.landed("action, date, source_file, source_row")] == [
+        "sent", "delivered", "opened", "clicked", "bounced", "unsubscribed",
+    ]  # fmt: skip
+    assert desk.reasons() == [(8, "not_allowed:action")]
