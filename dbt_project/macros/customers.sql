@@ -53,11 +53,6 @@
     ]
 {%- endmacro %}
 
-{# A country as an ISO 3166 code, null when it is written in another way. #}
-{% macro country_code(text) -%}
-    case when regexp_full_match({{ text }}, '[A-Za-z]{2}') then upper({{ text }}) end
-{%- endmacro %}
-
 {# One part of an address that personal_statements put together. #}
 {% macro address_part(address, part) -%}
     json_extract_string({{ address }}, '$.{{ part }}')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gettext
+import re
 import unicodedata
 from functools import lru_cache
 
@@ -21,6 +22,14 @@ ALIASES = {
     "u.s.a.": "US",
     "america": "US",
     "united states of america (usa)": "US",
+    "republic of ireland": "IE",
+    "eire": "IE",
+    "brd": "DE",
+    "uae": "AE",
+    "korea": "KR",
+    "republic of korea": "KR",
+    "bosnia": "BA",
+    "dr congo": "CD",
     "holland": "NL",
     "the netherlands": "NL",
     "russia": "RU",
@@ -39,6 +48,7 @@ ALIASES = {
     "gran bretaña": "GB",
     "el": "GR",  # of the European Union
 }
+WITH_CODE = re.compile(r"(.+?) ?\(([a-z]{2,3})\)")  # United States (US), as shops show it
 # Languages whose names of countries are read; a name of two countries is of none.
 LANGUAGES = ("cs", "da", "de", "es", "fi", "fr", "hu", "it", "nb_NO", "nl", "pl", "pt", "ro", "sv", "tr")
 
@@ -47,8 +57,15 @@ def normalise_country(raw: str) -> tuple[str | None, str | None]:
     """The code of a country that is written as a code (two or three letters, or the number) or as a name, in English
     or one of `LANGUAGES`; and `unknown_country` when it is none."""
     text = unicodedata.normalize("NFC", " ".join(raw.split())).casefold()
-    code = ALIASES.get(text) or _by_standard(text) or _by_language().get(text)
+    code = _known(text) or _known(text.removeprefix("the ").replace(".", "").replace("-", " "))
+    if code is None and (both := WITH_CODE.fullmatch(text)):
+        name, its_code = map(_known, both.groups())
+        code = name if name == its_code else None
     return code, None if code else "unknown_country"
+
+
+def _known(text: str) -> str | None:
+    return ALIASES.get(text) or _by_standard(text) or _by_language().get(text)
 
 
 def _by_standard(text: str) -> str | None:

@@ -81,7 +81,7 @@ def _dictionaries(lake: Lake, normalisation: Normalisation) -> Iterator[Dictiona
     )
     yield dictionary(
         "countries",
-        f"select country as raw from {_landed(lake, 'customers')} where {_is_filled('country')}",
+        _countries(lake),
         normalise_country,
         {"country": text, "reason": text},
     )
@@ -132,6 +132,17 @@ def _identifiers(lake: Lake, id_type: str, without: tuple[str, ...] = ()) -> str
         for kind in NAMED_VALUES
     ]
     return " union ".join([*columns, *rows])
+
+
+def _countries(lake: Lake) -> str:
+    """All countries of records, and of the traits that a log-in says; of a hundred million events few name one."""
+    trait = "trim(json_extract_string(traits, '$.address.country'))"
+    return f"""
+        select country as raw from {_landed(lake, "customers")} where {_is_filled("country")}
+        union
+        select {trait} as raw from {_landed(lake, "events")}
+        where type = 'identify' and contains(traits, '"country"') and {trait} <> ''
+    """
 
 
 def _phones(lake: Lake) -> str:

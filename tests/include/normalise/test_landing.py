@@ -24,7 +24,7 @@ from include.settings import settings
 # The columns that a test gives, all of them text.
 NAMED = (
     "record_id", "order_id", "event_id", "interaction_id", "id_type", "id_value", "email", "phone", "country", "url",
-    "site", "user_agent",
+    "site", "user_agent", "type", "traits",
 )  # fmt: skip
 NAMES = ("emails", "countries", "phones", "user_agents", "sites", "content_categories")
 
@@ -114,6 +114,17 @@ def test_a_number_is_read_by_the_country_of_its_record_and_else_by_the_region(la
         ("030 1234567", None, "+44301234567", None),
         ("030 1234567", "DE", "+49301234567", None),
     ]
+
+
+def test_a_country_that_a_log_in_tells_is_read_like_that_of_a_record(lake):
+    living_in = '{"address": {"country": " United States "}}'
+    land(lake, "events", [
+        {"event_id": "1", "type": "identify", "traits": living_in},
+        {"event_id": "2", "type": "identify", "traits": '{"country": "of birth unknown"}'},
+        {"event_id": "3", "type": "page", "traits": living_in.replace("United States", "Spain")},
+    ])  # fmt: skip
+    normalise(lake)
+    assert read(lake, "countries") == [("United States", "US", None)]
 
 
 def test_a_second_run_has_nothing_new_and_leaves_the_files_alone(lake):

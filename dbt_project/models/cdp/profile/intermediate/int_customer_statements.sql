@@ -16,6 +16,12 @@ events as (
 
 ),
 
+countries as (
+
+    select * from {{ ref('stg_countries') }}
+
+),
+
 edges as (
 
     select * from {{ ref('int_identity_edges') }}
@@ -98,7 +104,7 @@ traits_read as (
         {{ normalise_line(first_json_text('traits', ['address.city'])) }} as city,
         {{ normalise_line(first_json_text('traits', ['address.state', 'address.region'])) }} as region,
         {{ normalise_postcode(first_json_text('traits', ['address.postalCode', 'address.postcode'])) }} as postcode,
-        {{ country_code(first_json_text('traits', ['address.country'])) }} as country,
+        {{ first_json_text('traits', ['address.country']) }} as country_text,
         first_observed_at,
         last_observed_at,
     from traits
@@ -108,12 +114,15 @@ traits_read as (
 known_traits as (
 
     select
-        traits_read.*,
+        traits_read.* exclude (country_text),
+        countries.country,
         node_customers.customer_id,
         node_customers.channel,
         node_customers.kind,
         node_customers.record_id,
     from traits_read
+    left join countries
+        on traits_read.country_text = countries.country_text
     inner join node_customers
         on traits_read.node_key = node_customers.node_key
 
