@@ -27,8 +27,9 @@ Column = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Http:
-    """How a platform is asked: verb and path of an addition and a removal, rows per request, the body, headers, and
-    the number of the answer that counts refused rows."""
+    """How a platform is asked: verb and path of an addition and a removal, rows per request, the body, the number of
+    the answer that counts refused rows, headers, and what only the configuration can say: the account, and headers,
+    here with an example."""
 
     add: tuple[str, str]
     remove: tuple[str, str]
@@ -36,6 +37,8 @@ class Http:
     body: str
     refused: str | None = None
     headers: Mapping[str, str] | None = None
+    needs_account: bool = False
+    needs_headers: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -955,7 +955,24 @@ class Destination(Model):
             raise _problem(
                 f"found http with the format {layout.name}, which is of files; allowed: with {able}"
             )
+        if isinstance(self.deliver, HttpDelivery):
+            self._check_what_is_asked_for(self.deliver)
         return self
+
+    def _check_what_is_asked_for(self, delivery: HttpDelivery) -> None:
+        """Without these every request would be refused."""
+        http = self.layout.http
+        if http.needs_account and not self.account:
+            raise _problem(
+                f"found no account, which {self.format_} is asked with; allowed: the platform's id of it"
+            )
+        given = {name.lower() for name in delivery.headers}
+        for name, example in (http.needs_headers or {}).items():
+            if name.lower() not in given:
+                allowed = f"deliver: {{headers: {{{name}: '{example}'}}}} or the like"
+                raise _problem(
+                    f"found no header {name}, which {self.format_} is asked with; allowed: {allowed}"
+                )
 
     @property
     def layout(self) -> Format:

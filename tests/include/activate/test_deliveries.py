@@ -292,14 +292,14 @@ def test_after_any_sequence_of_days_and_failures_the_platform_holds_the_release(
 def test_each_platform_is_asked_in_its_own_words(small: Activation, platform: Platform) -> None:
     ways = {
         "google_data_manager": "/v1/audienceMembers:ingest",
-        "display_video_360": "/v3/firstAndThirdPartyAudiences/L1:editCustomerMatchMembers",
+        "display_video_360": "/v4/firstPartyAndPartnerAudiences/L1:editCustomerMatchMembers",
         "meta_custom_audience": "/v25.0/L1/users",
         "linkedin_dmp_segment": "/rest/dmpSegments/L1/users",
     }
     configuration = small.configure(
         "".join(
             f"- id: {name}\n  format: {name}\n  account: 99\n  lists: {{loyal: L1}}\n"
-            "  deliver: {to: http, connection: platform}\n"
+            "  deliver: {to: http, connection: platform, headers: {LinkedIn-Version: '202610'}}\n"
             for name in ways
         )
     )
@@ -332,6 +332,7 @@ def test_each_platform_is_asked_in_its_own_words(small: Activation, platform: Pl
     (elements,) = [body["elements"] for body in asked[ways["linkedin_dmp_segment"]]]
     assert {"action": "ADD", "userIds": [{"idType": "SHA256_EMAIL", "idValue": email}]} in elements
     assert all(headers["Authorization"] == f"Bearer {TOKEN}" for headers in platform.headers)
+    assert {headers["LinkedIn-Version"] for headers in platform.headers} == {"202610"}
 
 
 def test_files_are_dropped_where_somebody_collects_them(small: Activation) -> None:

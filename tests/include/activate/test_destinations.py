@@ -34,6 +34,10 @@ def problem(small: Activation, destination: str, audiences: str | None = None) -
         ("countries: [UK]", "allowed: the ISO 3166 code of a country"),
         ("format: uid2\n  sides: [dmp]", "allowed: sides of cdp"),
         ("lists: {loyal: 7, readers: 7}", "found the list 7 for loyal and readers, allowed: a list for each audience"),
+        ("format: display_video_360\n  deliver: {to: http, connection: x}", "found no account, which display_v"),
+        ("format: linkedin_dmp_segment\n  deliver: {to: http, connection: x}",
+         "found no header LinkedIn-Version, which linkedin_dmp_segment is asked with; allowed: deliver: {headers: "
+         "{LinkedIn-Version: '202610'}} or the like"),
         ("deliver: {to: ftp, path: x}", "found 'ftp', allowed: folder, http, table"),
         ("deliver: {to: table, connection: x, table: 'a; drop'}", "destinations[out].deliver.table"),
     ],
