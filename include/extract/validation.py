@@ -82,13 +82,14 @@ def checked(kind: Kind, canonical: Canonical, types: dict[str, str], party: str,
 
 def _read(column: Column, text: str) -> str:
     """SQL that reads a clean text as a value of the column; of one of few words case and hyphens do not count."""
-    if not column.allowed:
+    known = column.allowed or tuple(dict.fromkeys(meant for _, meant in column.words))
+    if not known:
         return read_value(text, column.type)
     word = f"regexp_replace(lower({text}), '[ -]', '_', 'g')"
     others = " ".join(f"when {literal(other)} then {literal(meant)}" for other, meant in column.words)
     # Most texts are such a word already, and need no more.
     return f"""case
-        when list_contains({texts(column.allowed)}, {text}) then {text}
+        when list_contains({texts(known)}, {text}) then {text}
         else {f"case {word} {others} else {word} end" if others else word}
     end"""
 

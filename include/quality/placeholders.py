@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from include.config.schema import ID_TYPES
 from include.lake import Lake
 from include.publish.manifest import read_manifest
 from include.publish.release import business_day, sealed_releases
@@ -15,6 +16,9 @@ from include.quality.keys import repeated_hashes
 
 if TYPE_CHECKING:
     from include.config import Configuration
+
+# What consents and traits may say of: a hashed e-mail address identifies nobody, but is a visitor.
+STATED_ID_TYPES = (*ID_TYPES, "hashed_email")
 
 
 def placeholders(lake: Lake, day: date, configuration: Configuration, release: Path | None) -> dict[str, str]:
@@ -29,6 +33,8 @@ def placeholders(lake: Lake, day: date, configuration: Configuration, release: P
         "minimum_cell": str(configuration.privacy.minimum_cell),
         "channels": _channels(configuration),
         "unique_id_types": _unique_id_types(configuration),
+        "stated_id_types": rows_as_sql({"id_type": "varchar"}, ((name,) for name in STATED_ID_TYPES)),
+        "purposes": _purposes(configuration),
         "own_audiences": _own_audiences(configuration),
         "control_shares": _control_shares(configuration),
     }
@@ -41,6 +47,12 @@ def placeholders(lake: Lake, day: date, configuration: Configuration, release: P
             "earlier_releases": _earlier_releases(lake, day, configuration),
         }
     return values
+
+
+def _purposes(configuration: Configuration) -> str:
+    """By which names consent records ask for the purposes of privacy.yml."""
+    names = sorted({name for names in configuration.privacy.purposes.values() for name in names})
+    return rows_as_sql({"purpose": "varchar"}, ((name,) for name in names))
 
 
 def _newest_run(lake: Lake, day: date) -> date:

@@ -36,6 +36,20 @@ def test_a_word_that_is_neither_is_quarantined(desk):
     assert desk.reasons() == [(3, "not_allowed:status")]
 
 
+def test_the_type_of_an_identifier_is_read_as_others_call_it(desk):
+    desk.describe(
+        kind="consents", path="consents.csv", format="csv",
+        map={"id_type": "type", "id_value": {"value": "7"}, "purpose": {"value": "email"},
+             "status": {"value": "denied"}, "effective_at": {"value": "2017-12-01"}},
+    )  # fmt: skip
+    words = ["EMAIL", "E-Mail", "Phone number", "customer_number", "Loyalty card"]
+    desk.deliver("consents.csv", "type\n" + "".join(f"{word}\n" for word in words))
+    desk.extract()
+    assert [row["id_type"] for row in desk.landed("id_type, date, source_file, source_row")] == [
+        "email", "email", "phone", "customer_number", "loyalty_card",
+    ]  # fmt: skip
+
+
 def test_what_was_done_with_a_message_is_read_as_its_sender_calls_it(desk):
     desk.describe(
         kind="messages", path="mail.csv", format="csv",

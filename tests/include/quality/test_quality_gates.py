@@ -678,6 +678,22 @@ WARNINGS: list[tuple[str, str, Spoil, set[str]]] = [
     ),
     (
         "stage",
+        "consents of an identifier that nobody knows",
+        warehouse(
+            "update stg_consents set id_type = 'loyalty card' where id_value = (select min(id_value) from stg_consents)"
+        ),
+        {"statements: statements_are_of_a_known_id_type"},
+    ),
+    (
+        "stage",
+        "consents of a purpose in capitals",
+        warehouse(
+            "update stg_consents set purpose = 'Email' where id_value = (select min(id_value) from stg_consents)"
+        ),
+        {"purposes: purposes_are_written_as_configured"},
+    ),
+    (
+        "stage",
         "telephone numbers of another country",
         warehouse(
             "update stg_customers set phone = null, rejected_values = map(['phone'], ['030 1234567']) "
