@@ -53,6 +53,21 @@
     ]
 {%- endmacro %}
 
+{#
+    A part of the address in the traits of a log-in, by any of its names: of the object that Segment's spec has, or of
+    the columns that its warehouse tables make of it, address_city for address.city.
+#}
+{% macro address_of_traits(names) -%}
+    {%- set keys = [] -%}
+    {%- for name in names -%}
+        {%- do keys.append('address.' ~ name) -%}
+    {%- endfor -%}
+    {%- for name in names -%}
+        {%- do keys.append('address_' ~ name) -%}
+    {%- endfor -%}
+    {{ first_json_text('traits', keys) }}
+{%- endmacro %}
+
 {# One part of an address that personal_statements put together. #}
 {% macro address_part(address, part) -%}
     json_extract_string({{ address }}, '$.{{ part }}')

@@ -135,13 +135,16 @@ def _identifiers(lake: Lake, id_type: str, without: tuple[str, ...] = ()) -> str
 
 
 def _countries(lake: Lake) -> str:
-    """All countries of records, and of the traits that a log-in says; of a hundred million events few name one."""
-    trait = "trim(json_extract_string(traits, '$.address.country'))"
+    """All countries of records, and of the traits that a log-in says; of a hundred million events few name one. The
+    macro `address_of_traits` of the dbt project reads the same keys."""
+    texts = "json_extract_string(traits, ['$.address.country', '$.address_country'])"
     return f"""
         select country as raw from {_landed(lake, "customers")} where {_is_filled("country")}
         union
-        select {trait} as raw from {_landed(lake, "events")}
-        where type = 'identify' and contains(traits, '"country"') and {trait} <> ''
+        select trim(raw) as raw from (
+            select unnest({texts}) as raw from {_landed(lake, "events")}
+            where type = 'identify' and contains(traits, 'country"')
+        ) where {_is_filled("raw")}
     """
 
 

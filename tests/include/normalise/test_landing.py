@@ -122,9 +122,10 @@ def test_a_country_that_a_log_in_tells_is_read_like_that_of_a_record(lake):
         {"event_id": "1", "type": "identify", "traits": living_in},
         {"event_id": "2", "type": "identify", "traits": '{"country": "of birth unknown"}'},
         {"event_id": "3", "type": "page", "traits": living_in.replace("United States", "Spain")},
+        {"event_id": "4", "type": "identify", "traits": '{"address_country": "Austria", "address": {"country": ""}}'},
     ])  # fmt: skip
     normalise(lake)
-    assert read(lake, "countries") == [("United States", "US", None)]
+    assert read(lake, "countries") == [("Austria", "AT", None), ("United States", "US", None)]
 
 
 def test_a_second_run_has_nothing_new_and_leaves_the_files_alone(lake):

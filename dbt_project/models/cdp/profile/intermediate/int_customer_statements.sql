@@ -100,11 +100,11 @@ traits_read as (
             left({{ first_json_text('traits', ['birthday', 'birth_date', 'date_of_birth']) }}, 10) as date
         ) as birth_date,
         {{ first_json_text('traits', ['gender']) }} as gender,
-        {{ normalise_line(first_json_text('traits', ['address.street'])) }} as street,
-        {{ normalise_line(first_json_text('traits', ['address.city'])) }} as city,
-        {{ normalise_line(first_json_text('traits', ['address.state', 'address.region'])) }} as region,
-        {{ normalise_postcode(first_json_text('traits', ['address.postalCode', 'address.postcode'])) }} as postcode,
-        {{ first_json_text('traits', ['address.country']) }} as country_text,
+        {{ normalise_line(address_of_traits(['street'])) }} as street,
+        {{ normalise_line(address_of_traits(['city'])) }} as city,
+        {{ normalise_line(address_of_traits(['state', 'region'])) }} as region,
+        {{ normalise_postcode(address_of_traits(['postalCode', 'postal_code', 'postcode'])) }} as postcode,
+        {{ address_of_traits(['country']) }} as country_text,
         first_observed_at,
         last_observed_at,
     from traits
