@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from include.config import load_configuration
 from include.config.schema import IdentityRules
 from tests.include.identity.evidence import Desk, event, node_of, record
 
@@ -38,6 +41,24 @@ def test_rubbish_never_merges(littered: Desk, id_type: str, value: str, reason: 
     assert littered.customer(one) != littered.customer(other)
     fates = littered.fates()
     assert fates[node_of(one), value] == fates[node_of(other), value] == ("blocked", reason)
+
+
+@pytest.mark.parametrize(
+    ("id_type", "value"),
+    [
+        ("customer_number", "#N/A"), ("customer_number", "(null)"), ("customer_number", "99999999"),
+        ("customer_number", "XXX"), ("user_id", "(not set)"), ("user_id", r"\N"), ("user_id", "{{user_id}}"),
+        ("user_id", "%%USERID%%"), ("user_id", "${id}"), ("email", "*|EMAIL|*"), ("user_id", "a" * 2000),
+        ("anonymous_id", "OPTOUT"), ("email", "no@email.com"), ("email", "no-email@shop.example"),
+    ],
+)  # fmt: skip
+def test_what_spreadsheets_trackers_and_templates_leave_is_nobody_by_default(
+    id_type: str, value: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config").mkdir()
+    desk = Desk(tmp_path / "data", load_configuration(tmp_path / "config").identity)
+    desk.put(record("1", **{id_type: value}), record("2", **{id_type: value})).resolve()
+    assert desk.customer(record("1")) != desk.customer(record("2"))
 
 
 def test_nobody_claims_rubbish(littered: Desk) -> None:
