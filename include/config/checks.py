@@ -310,11 +310,12 @@ def _require_kind(option: str, text: str, kind: str, rule: dict) -> None:
 def check_audiences(
     document: Document,
     customer_columns: Mapping[str, str],
-    destinations: Mapping[str, Destination],
+    destinations: Mapping[str, Destination] | None,
     own_features: tuple[str, ...],
     connection: duckdb.DuckDBPyConnection,
 ) -> Iterator[Problem]:
-    """Ids differ, conditions compile, destinations exist and can take the members."""
+    """Ids differ, conditions compile, destinations exist and can take the members; without `destinations`, where these
+    are wrong themselves, nothing is said of them."""
     yield from check_ids(document, "traits")
     yield from check_ids(document, "audiences")
     for index, trait in _items(document.data, "traits"):
@@ -339,7 +340,7 @@ def check_audiences(
             found = _try(lambda where: compile_visitor_condition(where, connection, same_side["dmp"]), where)
             yield from _reasons(document, (*path, "where"), found)
         for position, name in _items(audience, "destinations"):
-            if isinstance(name, str):
+            if isinstance(name, str) and destinations is not None:
                 for reason in _unreachable(audience, name, destinations):
                     yield document.problem(
                         (*path, "destinations", position), f"{reason}; see destinations.yml"

@@ -223,7 +223,7 @@ def _disagreements(
             if _is_own(document) and (privacy := loaded.get("privacy.yml")):
                 problems += check_placements(document, privacy.event_days)
         if document := usable.get("audiences.yml"):
-            known = {item.destination_id: item for item in destinations.destinations} if destinations else {}
+            known = destinations and {item.destination_id: item for item in destinations.destinations}
             problems += check_audiences(document, columns, known, _own_features(usable), connection)
             privacy, normalisation = loaded.get("privacy.yml"), loaded.get("normalisation.yml")
             if privacy and normalisation:

@@ -592,6 +592,12 @@ def test_a_destination_that_does_not_exist_is_named_with_the_nearest(problems):
     ]
 
 
+def test_a_wrong_destination_is_told_where_it_is_and_not_by_every_audience(problems):
+    destinations = "destinations:\n  - {id: tiktok, format: tiktok_custom_audience, min_size: 1}\n"
+    (found,) = problems(audiences=AUDIENCE + "    destinations: [tiktok]\n", destinations=destinations)
+    assert found.startswith("destinations.yml:2 destinations[tiktok]")
+
+
 # Identity, models, privacy
 
 
