@@ -295,10 +295,14 @@ deleted_{{ kind }} as (
     ), ''))
 {%- endmacro %}
 
-{# True when an order still counts: cancelled and refunded ones stay visible but have no value. #}
+{#
+    True when an order still counts: those that were cancelled, refunded or never paid stay visible but have no value.
+    WooCommerce's tables begin each status with `wc-`.
+#}
 {% macro is_valid_order(status) -%}
-    coalesce(lower(trim({{ status }})), '') not in (
-        'cancelled', 'canceled', 'refunded', 'returned', 'failed', 'void', 'voided'
+    coalesce(regexp_replace(lower(trim({{ status }})), '^wc-', ''), '') not in (
+        'cancelled', 'canceled', 'refunded', 'refund', 'returned', 'return', 'failed', 'void', 'voided', 'declined',
+        'rejected', 'chargeback', 'charged_back', 'reversed'
     )
 {%- endmacro %}
 

@@ -7,6 +7,10 @@ cases (status, expected) as (
     values
     ('Cancelled', false),
     ('refunded ', false),
+    ('Declined', false),
+    ('wc-refunded', false),
+    ('wc-processing', true),
+    ('partially_refunded', true),
     ('completed', true),
     ('', true),
     (null, true)
