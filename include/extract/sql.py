@@ -53,10 +53,13 @@ def read_value(text: str, kind_type: str) -> str:
     if kind_type == "timestamp":
         # A cast to timestamp ignores an offset. One to timestamp with time zone costs four times as much, and reads a
         # time without a zone in the zone of a row before it (DuckDB 1.5.5).
+        # Nor does it read ISO's form with an offset and without seconds.
+        seconds = rf"regexp_replace({text}, '^(.{{10}}[T ]\d\d:\d\d)( ?[+A-Z-])', '\1:00\2')"
         return f"""case
             when {iso} then case
-                when regexp_matches({text}, '^.{{10}}.+[+A-Ya-z-]') then try_cast({text} as timestamptz)::timestamp
-                else try_cast({text} as timestamp)
+                when regexp_matches({text}, '^.{{10}}.+[+A-Ya-z-]')
+                    then coalesce(try_cast({text} as timestamptz), try_cast({seconds} as timestamptz))::timestamp
+                else coalesce(try_cast({text} as timestamp), try_cast({seconds} as timestamp))
             end
             else {_read_digits(text)}
         end"""
@@ -94,11 +97,12 @@ def read_value(text: str, kind_type: str) -> str:
 
 
 def _read_digits(text: str) -> str:
-    """Epoch seconds, milliseconds or microseconds by their number of digits, or yyyymmdd."""
+    """Epoch seconds, milliseconds or microseconds by their number of digits, yyyymmdd or yyyymmddhhmmss."""
     return f"""case
         when regexp_full_match({text}, '[0-9]{{9,10}}(\\.[0-9]+)?')
             then make_timestamp(round(try_cast({text} as double) * 1000000)::bigint)
         when regexp_full_match({text}, '[0-9]{{12,13}}') then make_timestamp(try_cast({text} as bigint) * 1000)
         when regexp_full_match({text}, '[0-9]{{15,16}}') then make_timestamp(try_cast({text} as bigint))
         when regexp_full_match({text}, '[0-9]{{8}}') then try_strptime({text}, '%Y%m%d')
+        when regexp_full_match({text}, '[0-9]{{14}}') then try_strptime({text}, '%Y%m%d%H%M%S')
     end"""
