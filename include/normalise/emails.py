@@ -12,6 +12,9 @@ from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 # A local part that needs no library: RFC 5322's dot-atom in ASCII. Validating the domain is what takes time, and
 # there are far fewer domains than addresses.
 PLAIN_NAME = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.IGNORECASE)
+# White space, and what copying from pages and files leaves unseen: spaces without width, marks of byte order.
+UNSEEN = r"[\s\u200b-\u200d\u2060\ufeff]+"
+OUTSIDE = re.compile(rf"^{UNSEEN}|{UNSEEN}$")
 MAXIMUM_NAME, MAXIMUM_ADDRESS = 64, 254  # RFC 5321
 
 # Mailboxes that several people read, or none: RFC 2142's and those that shops and offices use.
@@ -44,10 +47,10 @@ def normalise_email(raw: str, has_provider_rules: bool) -> tuple[str | None, boo
     """One spelling of an address, whether its domain gives addresses to throw away, whether it is of a role and not
     of a person, and why it is refused: `no_at_sign`, `invalid_domain` or `invalid_name`.
 
-    Case and outer spaces do not count, an international domain is in Unicode. With provider rules the spellings of
-    one mailbox become one.
+    Case and outer spaces, seen or unseen, do not count; an international domain is in Unicode. With provider rules the
+    spellings of one mailbox become one.
     """
-    text = raw.strip()
+    text = OUTSIDE.sub("", raw)
     name, at_sign, domain_text = text.rpartition("@")
     if not at_sign:
         return None, False, False, "no_at_sign"

@@ -16,6 +16,7 @@ def spelling(raw: str, has_provider_rules: bool = False) -> str | None:
     ("raw", "expected"),
     [
         (" Ann@Example.ORG ", "ann@example.org"),
+        ("\ufeff\u200bann@example.org\u00a0", "ann@example.org"),
         ("ann.lee+news@example.org", "ann.lee+news@example.org"),
         ("ann@XN--EXMPLE-CUA.de", "ann@exämple.de"),
         ("ann@exämple.de", "ann@exämple.de"),
