@@ -7,10 +7,21 @@ import re
 import ua_parser
 
 SPIDER = "Spider"  # ua-parser's device of a robot that it knows
-# Robots, monitors and scripts that say what they are. Cubot is a maker of phones.
+# Robots and monitors that say what they are. Cubot is a maker of phones.
 ROBOT = re.compile(
-    r"bot|crawl|spider|slurp|headless|phantomjs|lighthouse|pingdom|uptime|facebookexternalhit|^curl/|^wget/"
-    r"|python-requests|python-urllib|scrapy|go-http-client|^java/|okhttp-monitor"
+    r"bot|crawl|spider|slurp|headless|phantomjs|playwright|puppeteer|selenium|cypress|scrapy"
+    # Google's, Meta's and those of language models that are not called bots.
+    r"|mediapartners-google|apis-google|feedfetcher|google-read-aloud|googleother|google-inspectiontool"
+    r"|facebookexternalhit|facebookcatalog|meta-external|anthropic-ai|claude-(user|web)|perplexity-user"
+    r"|chatgpt-user|bingpreview|siteaudit|dataprovider|embedly"
+    # Monitors, and health checks of load balancers.
+    r"|lighthouse|pingdom|uptime|site24x7|statuscake|synthetics|healthchecker|googlehc|kube-probe|blackbox"
+    r"|^prometheus|^zabbix|^amazon cloudfront"
+)
+# What programs ask with. The apps of people say okhttp, CFNetwork or Dart, which is no sign of one.
+PROGRAM = re.compile(
+    r"^curl/|^wget/|^java/|^ruby|^undici|^axios/|python-requests|python-urllib|python-httpx|aiohttp|go-http-client"
+    r"|node-fetch|apache-httpclient|guzzlehttp|libwww-perl|postmanruntime|httpie|okhttp-monitor"
 )
 CONSOLE = re.compile(r"xbox|playstation|nintendo")
 TELEVISION = re.compile(
@@ -20,22 +31,29 @@ TELEVISION = re.compile(
 TABLET = re.compile(r"ipad|tablet|kindle|silk/")
 MOBILE_SYSTEMS = frozenset({"iOS", "Windows Phone", "Windows Mobile", "BlackBerry OS", "KaiOS", "Symbian OS"})
 DESKTOP = re.compile(r"linux|x11|cros ")
+# What Android apps send, phones and tablets alike, and Samsung's and Lenovo's names of tablets.
+ANDROID_APP = "dalvik/"
+TABLET_MODEL = re.compile(r"\bsm-[tx]\d|\btab\b|\btb-?\d")
 
 
 def normalise_user_agent(raw: str) -> tuple[str | None, str | None, str, bool]:
     """The families of browser and operating system (null when unknown), the class of device (mobile, tablet,
-    desktop, tv, bot or other), and whether it is a robot."""
+    desktop, tv, bot, program or other), and whether it is a robot; a program is one, unless a server says by it what
+    people did."""
     parsed = ua_parser.parse(raw)
     system = parsed.os.family if parsed.os else None
     agent = raw.lower()
     is_spider = parsed.device is not None and parsed.device.family == SPIDER
-    is_bot = is_spider or ROBOT.search(agent.replace("cubot", "")) is not None
     browser = parsed.user_agent.family if parsed.user_agent else None
+    if PROGRAM.search(agent):
+        return browser, system, "program", True
+    is_bot = is_spider or ROBOT.search(agent.replace("cubot", "")) is not None
     return browser, system, "bot" if is_bot else _device(agent, system), is_bot
 
 
 def _device(agent: str, system: str | None) -> str:
-    """Android without "mobile" is a tablet, by its makers' convention; old Windows agents name a "Tablet PC"."""
+    """Android without "mobile" is a tablet, by its makers' convention, which browsers keep and apps do not; old Windows
+    agents name a "Tablet PC"."""
     if CONSOLE.search(agent):
         return "other"
     if TELEVISION.search(agent):
@@ -49,5 +67,6 @@ def _device(agent: str, system: str | None) -> str:
     if "mobi" in agent or system in MOBILE_SYSTEMS:
         return "mobile"
     if "android" in agent:
-        return "tablet"
+        is_phone = agent.startswith(ANDROID_APP) and not TABLET_MODEL.search(agent)
+        return "mobile" if is_phone else "tablet"
     return "desktop" if DESKTOP.search(agent) else "other"

@@ -60,6 +60,8 @@ RECORDS = {
         event("own_words", site="example.com", url="https://example.com/sport", content_category="Our own"),
         event("app", site="Our App", platform="iOS", phone="nonsense", user_agent="whatever"),
         event("robot", site="example.com", user_agent=CRAWLER),
+        event("script", site="example.com", user_agent="python-requests/2.31"),
+        event("server", platform="server", user_agent="python-requests/2.31"),
         event("ahead", occurred_at="2099-01-01 00:00:01", received_at="2024-03-10 10:00:02"),
         event("day_alone", occurred_at="2024-03-10 23:59", received_at="2024-03-10"),
     ],
@@ -155,6 +157,9 @@ def test_an_event_has_site_device_and_robot(lake):
         ("own", "shop.co.uk", "shop.co.uk", "desktop", "Chrome", "Linux", False),
         ("own_words", "example.com", "example.com", "other", None, None, False),
         ("robot", "example.com", "example.com", "bot", "Googlebot", None, True),
+        ("script", "example.com", "example.com", "other", "Python Requests", None, True),
+        # The brand's own server tells by a program what a person did.
+        ("server", None, None, "other", "Python Requests", None, False),
     ]
 
 
@@ -169,6 +174,8 @@ def test_an_event_says_its_category_itself_or_the_rules_say_it(lake):
         ("own", "Soccer", "533", "Sports"),
         ("own_words", "Our own", "483", "Sports"),  # its words stay, what they mean the rules say
         ("robot", "Shopping", "473", "Shopping"),
+        ("script", "Shopping", "473", "Shopping"),
+        ("server", None, None, None),
     ]
 
 

@@ -103,9 +103,14 @@ looked_up as not materialized (
         user_agents.browser,
         user_agents.operating_system,
         coalesce(
-            nullif(user_agents.device, 'other'), {{ device_of_platform('latest.platform') }}
+            case when user_agents.device not in ('other', 'program') then user_agents.device end,
+            {{ device_of_platform('latest.platform') }}
         ) as device,
-        coalesce(user_agents.is_bot, false) as is_bot,
+        -- What people did is also told by a company's own server, with a program.
+        coalesce(
+            user_agents.is_bot and not (user_agents.device = 'program' and coalesce(latest.platform, '') = 'server'),
+            false
+        ) as is_bot,
         case
             when content_categories.category_id is not null
                 then {

@@ -30,6 +30,9 @@ SAFARI = "AppleWebKit/605.1 Version/17.0"
          "Mobile Safari", "iOS", "tablet"),
         ("Mozilla/5.0 (Web0S; Linux/SmartTV) AppleWebKit/537.36 Chrome/79.0 Safari/537.36", "Chrome", "Web0S", "tv"),
         (f"Mozilla/5.0 (Linux; Android 9; AFTS) {CHROME} Mobile Safari/537.36", "Chrome Mobile", "Android", "tv"),
+        ("Dalvik/2.1.0 (Linux; U; Android 14; SM-S918B Build/UP1A)", "Android", "Android", "mobile"),
+        ("Dalvik/2.1.0 (Linux; U; Android 13; SM-X700 Build/TP1A)", "Android", "Android", "tablet"),
+        ("okhttp/4.12.0", "okhttp", None, "other"),
         ("Roku/DVP-9.10 (519.10E04111A)", "Roku", "Roku", "tv"),
         ("Mozilla/5.0 (PlayStation 4 3.11) AppleWebKit/537.73", None, None, "other"),
         ("whatever", None, None, "other"),
@@ -46,10 +49,27 @@ def test_an_agent_tells_browser_system_and_device(agent, browser, system, device
         "Mozilla/5.0 (Linux; Android 6.0.1) AppleWebKit/537.36 Chrome/120.0 Mobile (compatible; Googlebot/2.1)",
         "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 HeadlessChrome/120.0 Safari/537.36",
         "Mozilla/5.0 (compatible; YandexImages/3.0; +http://yandex.com/bots)",
-        "curl/8.4.0",
-        "python-requests/2.31",
         "facebookexternalhit/1.1",
+        "Mediapartners-Google",
+        "Mozilla/5.0 (compatible; GoogleOther)",
+        "Claude-User/1.0",
+        "ELB-HealthChecker/2.0",
+        "Site24x7",
     ],
 )
 def test_robots_say_what_they_are(agent):
     assert normalise_user_agent(agent)[2:] == ("bot", True)
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        "curl/8.4.0",
+        "python-requests/2.31",
+        "Python/3.11 aiohttp/3.9.5",
+        "axios/1.6.0",
+        "PostmanRuntime/7.36.0",
+    ],
+)
+def test_programs_are_robots_of_their_own_kind(agent):
+    assert normalise_user_agent(agent)[2:] == ("program", True)
