@@ -30,7 +30,7 @@ from include.privacy.requests.proofs import Proof
 from include.privacy.requests.queue import Request, folder_of
 from include.privacy.requests.releases import erase_in_releases
 from include.privacy.requests.removals import remove_from_destinations
-from include.privacy.requests.rewriting import blank_text, rewrite_parquet
+from include.privacy.requests.rewriting import blank_text, drop_lines, rewrite_parquet
 from include.privacy.requests.search import (
     count_by_request,
     mark,
@@ -123,12 +123,12 @@ def forget_known(lake: Lake) -> None:
 def find_residue(
     connection: duckdb.DuckDBPyConnection, lake: Lake, tokens: dict[str, set[str]], scratch: Path
 ) -> dict[str, Counter[str]]:
-    """Search every file below DATA but sources and the queue: rows, or files that are no table, with a value of the
-    people, by place and request. Places without any are not listed."""
+    """Search every file below DATA but sources, the queue and what says whom others have to remove: rows, or files that
+    are no table, with a value of the people, by place and request. Places without any are not listed."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for file in held_files(lake.data):
         place = _known_place(lake, file)
-        if place.erase == "source" or place.name == "requests" or file.path.is_relative_to(scratch):
+        if place.erase in ("source", "told") or place.name == "requests" or file.path.is_relative_to(scratch):
             continue
         rows = search_file(connection, file.path, tokens)
         if rows:
@@ -197,7 +197,7 @@ def _erase_in_place(
     if place.erase == "released":
         rows, files = erase_in_releases(connection, lake, tokens)
         return Erased(files, rows)
-    if place.erase in ("kept", "source"):
+    if place.erase in ("kept", "source", "told"):
         return Erased(len(paths), Counter())
     found: Counter[str] = Counter()
     for path in paths:
@@ -213,6 +213,8 @@ def _erase_in_place(
             found.update(held)
             if place.erase == "rows_with":
                 path.unlink()
+            elif place.erase == "unsent":
+                drop_lines(path, tokens_of(read_text(path)) & tokens.keys())
             else:
                 blank_text(path, tokens_of(read_text(path)) & tokens.keys())
     if place.name == "spark_warehouse":  # a folder is a table, also an empty one

@@ -11,8 +11,11 @@ from pathlib import Path
 from include.core_yaml import load_yaml
 
 TREATMENTS = frozenset(
-    {"landed", "rows", "rows_with", "rebuilt", "blanked", "released", "removed", "kept", "source"}
-)
+    {
+        "landed", "rows", "rows_with", "rebuilt", "blanked", "unsent", "told", "released", "removed", "kept",
+        "source",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,6 @@ def _place(name: str, entry: dict) -> Place:
 
 @lru_cache(maxsize=256)
 def _pattern(glob: str) -> re.Pattern[str]:
-    """`*` within a folder, `**` for all below."""
-    text = re.escape(glob).replace(r"\*\*", ".+").replace(r"\*", "[^/]+")
+    """`*` within a folder, `**` for all below, `#` for a number."""
+    text = re.escape(glob).replace(r"\*\*", ".+").replace(r"\*", "[^/]+").replace(r"\#", "[0-9]+")
     return re.compile(text)

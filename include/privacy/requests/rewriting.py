@@ -79,6 +79,13 @@ def blank_text(path: Path, tokens: set[str]) -> None:
         temporary.write_text(blanks(tokens).sub("(erased)", text), encoding="utf-8")
 
 
+def drop_lines(path: Path, tokens: set[str]) -> None:
+    """Write a text file again without the lines that hold one of these values."""
+    text, _ = lines_without(path, tokens)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def lines_without(path: Path, tokens: set[str]) -> tuple[str, int]:
     """The lines of a text file that hold none of these values, and how many did."""
     pattern = blanks(tokens)

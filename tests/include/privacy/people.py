@@ -101,6 +101,9 @@ FILES = {
         ],
     ),
 }  # fmt: skip
+# What was sent to a folder below DATA: whom a destination is to add, and whom to remove.
+ADDED = f"outbox/mail/{DAY}_0123456789ab_all_add.csv"
+REMOVED = f"outbox/mail/{DAY}_0123456789ab_all_remove_2.csv"
 ANNS_VALUES = (
     EMAIL, "Ann.Example@Mail.example.com", "ANN.EXAMPLE@mail.example.com", COOKIE[ANN], CARD[ANN], "+12015550101",
     "12015550101", visitor_id(KEY, "anonymous_id", COOKIE[ANN]),
@@ -255,6 +258,10 @@ class Shop:
         with duckdb.connect(str(self.lake.warehouse)) as warehouse:
             warehouse.execute(f"create or replace table stg_customers as {people}")
         self.write(self.lake.spark_warehouse / "stg_customers" / "part-0.parquet", people)
+        hashed = {
+            name: hashlib.sha256(f"{name}@mail.example.com".encode()).hexdigest()
+            for name in ("ann.example", "bob", "cyd")
+        }
         texts = {
             self.lake.quality_page(day, "stage"): "<p>1 row, as ann.example@mail.example.com, is late</p>",
             self.lake.run_file(day, "airflow.log"): f"INFO failed at {COOKIE[ANN]}\nINFO went on\n",
@@ -264,10 +271,9 @@ class Shop:
                 {"email": ANNS_VALUES[0]}
             ),
             self.lake.data / "tmp" / "extract-x" / "left.csv": ANNS_VALUES[0],
-            self.lake.data / "activation" / "mail" / "all.csv": "\n".join(
-                hashlib.sha256(f"{name}@mail.example.com".encode()).hexdigest()
-                for name in ("ann.example", "bob", "cyd")
-            ),
+            self.lake.data / "activation" / "mail" / "all.csv": "\n".join(hashed.values()),
+            self.lake.data / ADDED: "\n".join(["Email", *hashed.values(), ""]),
+            self.lake.data / REMOVED: f"Email\n{hashed['ann.example']}\n",
         }
         for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)

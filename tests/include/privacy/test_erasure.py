@@ -24,6 +24,7 @@ from include.privacy.requests.queue import RequestRefused, decide, requests
 from include.publish import verify_release
 from include.publish.manifest import read_manifest
 from tests.include.privacy.people import (
+    ADDED,
     ANN,
     ANNS_VALUES,
     BOB,
@@ -34,6 +35,7 @@ from tests.include.privacy.people import (
     DAY,
     EMAIL,
     FILES,
+    REMOVED,
     Shop,
     copied,
     customer_ids,
@@ -55,11 +57,17 @@ UNTOUCHED = {
     "warehouse",
     "left_over",
     "answers",
+    "removals",
 }
 
 
 def files_with_ann(shop: Shop) -> set[str]:
-    files = [path for path in shop.lake.data.rglob("*") if path.is_file() and path.suffix != ".duckdb"]
+    """All but what tells a destination to remove her."""
+    files = [
+        path
+        for path in shop.lake.data.rglob("*")
+        if path.is_file() and path.suffix != ".duckdb" and path != shop.lake.data / REMOVED
+    ]
     secrets = SECRETS | {customer_ids(shop).get(EMAIL, "no customer")}
     found = find_secrets(frozenset(secrets), files)
     return {Path(path).relative_to(shop.lake.data).as_posix() for path in found}
@@ -73,11 +81,23 @@ def test_ann_is_in_every_place_before_and_found_in_none_after(filled: Shop, eras
     files = [path for path in erased.lake.data.rglob("*") if path.is_file()]
     assert len(files) > 40
     assert not erased.lake.spark_warehouse.exists()
-    assert find_secrets(SECRETS | {ann}, [path for path in files if path.suffix != ".duckdb"]) == {}
+    found = find_secrets(SECRETS | {ann}, [path for path in files if path.suffix != ".duckdb"])
+    assert set(found) == {str(erased.lake.data / REMOVED)}
     database = erased.lake.current / "tandem.duckdb"
     with duckdb.connect(str(database), read_only=True) as connection:
         (emails,) = connection.execute("select list(email order by email) from cdp.customers").fetchone()
     assert emails == ["bob@mail.example.com", "cyd@mail.example.com"]
+
+
+def test_a_destination_that_fetches_files_hears_whom_to_remove_and_adds_nobody_erased(
+    filled: Shop, erased: Shop
+) -> None:
+    before, after = (
+        {name: (shop.lake.data / name).read_text().splitlines() for name in (ADDED, REMOVED)}
+        for shop in (filled, erased)
+    )
+    assert after[REMOVED] == before[REMOVED] and len(after[REMOVED]) == 2
+    assert after[ADDED] == [line for line in before[ADDED] if line != before[REMOVED][1]]
 
 
 def test_the_proof_says_what_was_removed_where_and_names_nobody(erased: Shop) -> None:
