@@ -20,8 +20,9 @@ from include.activate.files import (
     rows_of,
     write_set,
 )
+from include.activate.formats import Format
 from include.activate.members import decide, open_members
-from include.extract.sql import literal
+from include.extract.sql import identifier, literal
 from include.lake import Lake, replacing
 from include.ledger import StepFailed
 from include.publish.release import business_day, sealed_releases
@@ -159,9 +160,12 @@ def _write(
     """The files of one destination and audience, from the tables `identified` and `decided`."""
     layout, name = Layout.of(destination.layout), destination.destination_id
     full = path_of(folder, "full", layout)
-    today = f"select * from identified where audience_id = {literal(audience_id)}"
-    rows = {"full": write_set(connection, today, full, layout)}
     before = _before(earlier, name, audience_id, layout)
+    days = destination.days_of(audience.ttl_days) if audience else None
+    today = f"select * from identified where audience_id = {literal(audience_id)}"
+    if days and set(destination.layout.ends) not in (set(), set(layout.columns)):
+        today = _with_lasting_ends(today, before, destination.layout, day + timedelta(days=days // 2))
+    rows = {"full": write_set(connection, today, full, layout)}
     now, then = f"from {rows_of(full, layout)}", f"from {rows_of(before, layout)}" if before else None
     changes = {
         "add": f"({now}) except ({then})" if then else now,
@@ -183,7 +187,7 @@ def _write(
         refused=refusals,
         purposes=list(destination.purposes),
         purposes_in={region: list(each) for region, each in (destination.layout.purposes_in or {}).items()},
-        membership_days=destination.days_of(audience.ttl_days) if audience else None,
+        membership_days=days,
     )
     connection.execute(
         "insert into activations values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -192,6 +196,28 @@ def _write(
             people, sum(refusals.values()), *rows.values(), manifest["membership_days"], manifest["compared_with"],
         ],
     )  # fmt: skip
+
+
+def _with_lasting_ends(today: str, before: Path | None, format_: Format, soon: date) -> str:
+    """The rows of today, each once, with the end of the membership that was told before; a new one is told when that
+    comes before the day `soon`, or is later than the new one. The end moves with the day, so that else everybody would
+    be removed and added every day."""
+    ends = [identifier(name) for name in format_.ends]
+    others = [identifier(name) for name in format_.columns if name not in format_.ends]
+
+    def once(rows: str) -> str:
+        latest = ", ".join([*others, *(f"max({name}) as {name}" for name in ends)])
+        return f"(select {latest} from {rows} group by {', '.join(others)})"
+
+    now = once(f"({today})")
+    if before is None:
+        return now
+    same = " and ".join(f"now.{name} is not distinct from told.{name}" for name in others)
+    lasting = ", ".join(
+        f"if(told.{name} between '{soon}' and now.{name}, told.{name}, now.{name}) as {name}" for name in ends
+    )
+    told = once(rows_of(before, Layout.of(format_)))
+    return f"select now.* replace ({lasting}) from {now} as now left join {told} as told on {same}"
 
 
 def _counted(connection: duckdb.DuckDBPyConnection, audience_id: str) -> tuple[int, dict[str, int]]:

@@ -16,6 +16,7 @@ from include.core_yaml import load_yaml
 SPELLINGS = Path(__file__).with_name("spellings.sql")
 # What is known of a member of either side, and of a customer; `emails` and `phones` are one value each in a row.
 OF_MEMBERS = ("member_id", "audience_id", "entered_at", "expires_at")
+TIMES_OF_MEMBERS = frozenset({"entered_at", "expires_at"})
 OF_CUSTOMERS = (
     "customer_id", "emails", "phones", "email", "phone", "given_name", "family_name", "gender", "birth_date",
     "street", "city", "region", "postcode", "country", "loyalty_number", "customer_number", "ad_consent",
@@ -60,6 +61,22 @@ class Format:
     def columns(self) -> tuple[str, ...]:
         """The columns of its files, in their order."""
         return tuple(dict.fromkeys(name for row in self.rows for name in row))
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The columns that say until when somebody is a member."""
+        return tuple(name for name in self.columns if self._said_by(name) <= {("expires_at",)})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns by which a row is known again on another day, without those of times; all, if there are none."""
+        times = {
+            name for name in self.columns if {said[0] for said in self._said_by(name)} <= TIMES_OF_MEMBERS
+        }
+        return tuple(name for name in self.columns if name not in times) or self.columns
+
+    def _said_by(self, name: str) -> set[Column]:
+        return {row[name] for row in self.rows if name in row}
 
 
 @lru_cache(maxsize=1)

@@ -53,7 +53,7 @@ def decide(
         f"""
         create or replace temp table candidates as
         select members.audience_id, members.member_id, members.side, members.is_control, members.entered_at,
-            members.expires_at, customers.country
+            {_ends_at(day, destination)} as expires_at, customers.country
         from members
         left join customers on {OF_CUSTOMER} = customers.customer_id
         where list_contains({texts(audiences)}, members.audience_id)
@@ -203,6 +203,14 @@ def _needed(destination: Destination, privacy: Privacy) -> str:
         f"({literal(name)}, {countries}::varchar[])" for name, countries in dict.fromkeys(needed)
     )
     return f"select * from (values {rows}) as needed (purpose, countries)"
+
+
+def _ends_at(day: date, destination: Destination) -> str:
+    """When a membership ends there, at the latest as many days from now as the destination may keep anybody."""
+    longest = destination.longest_days
+    if longest is None:
+        return "members.expires_at"
+    return f"least(members.expires_at, timestamp '{day + timedelta(days=longest + 1)}')"
 
 
 def _elsewhere(destination: Destination) -> str:

@@ -44,8 +44,8 @@ Key = tuple[str, str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Removed:
-    """What became of the rows of the people: lines of the log of deliveries, problems in words, and the rows
-    themselves, by destination, audience and columns, for files that still have them."""
+    """What became of the rows of the people: lines of the log of deliveries, problems in words, and by what the rows
+    themselves are known, by destination, audience and columns, for files that still have them."""
 
     lines: tuple[Line, ...]
     problems: tuple[str, ...]
@@ -155,7 +155,7 @@ def _holding(
         if gone is not None:
             engine.register("gone", gone)
         if gone is None or engine.execute(
-            f"select count(*) from (from gone intersect from ({held.perhaps(held.layout)}))"
+            f"select count(*) from ({held.perhaps(held.layout)}) as held semi join gone on {_same_row(gone)}"
         ).fetchone() != (0,):
             yield name, audience
 
@@ -167,7 +167,8 @@ def _rows_of_people(
     audience_ids: set[str],
     configuration: Configuration,
 ) -> dict[Key, pa.Table]:
-    """The rows by which a destination recognises the people, and nobody else whom it is sent, by audience."""
+    """By what the rows are known of the people, and of nobody else whom a destination is sent, by audience: the times
+    in a row may be others by now."""
     name, layout = destination.destination_id, Layout.of(destination.layout)
     audiences = tuple(sorted(audience_ids))
     if not audiences:
@@ -189,7 +190,7 @@ def _rows_of_people(
         )""",
         configuration.privacy,
     )
-    columns = ", ".join(identifier(each) for each in layout.columns)
+    columns = ", ".join(identifier(each) for each in destination.layout.names)
     return {
         (name, audience, layout.columns): engine.execute(
             f"select {columns} from identified where audience_id = $audience "
@@ -217,11 +218,12 @@ def _without(
         return None
     manifest = read_manifests(release / "activation").get((name, audience_id))
     engine.register("gone", rows)
-    stay, days = "from gone where false", None
+    nothing = ", ".join(f"null as {identifier(each)}" for each in layout.columns)
+    stay, days = f"select {nothing} where false", None
     if manifest and layout_of(manifest) == layout == held.layout:
         full = path_of(release / "activation" / name / audience_id, "full", layout)
         said = f"(from {rows_of(full, layout)}) intersect (from ({held.perhaps(layout)}))"
-        stay, days = f"({said}) except (from gone)", manifest["membership_days"]
+        stay, days = _without_gone(f"({said})", rows), manifest["membership_days"]
     path = scratch / f"{name}_{audience_id}.{layout.file}"
     write_set(engine, stay, path, layout)
     return Target(destination, audience_id, path, layout, release.name, days)
@@ -236,14 +238,22 @@ def _purge(
     for action in ACTIONS:
         path = path_of(folder, action, layout)
         before = manifest["files"][action]["rows"]
-        (counts[action],) = engine.execute(
-            f"select count(*) from ((from {rows_of(path, layout)}) except (from gone))"
-        ).fetchone()
+        stay = _without_gone(rows_of(path, layout), rows)
+        (counts[action],) = engine.execute(f"select count(*) from ({stay})").fetchone()
         if counts[action] != before:
-            write_set(engine, f"(from {rows_of(path, layout)}) except (from gone)", path, layout)
+            write_set(engine, stay, path, layout)
             changed.append(path)
     if changed:
         said = {key: value for key, value in manifest.items() if key not in ("file", "columns", "files")}
         describe(folder, layout, counts, **said)
         changed.append(folder / MANIFEST)
     return changed
+
+
+def _without_gone(rows: str, gone: pa.Table) -> str:
+    return f"select held.* from {rows} as held anti join gone on {_same_row(gone)}"
+
+
+def _same_row(gone: pa.Table) -> str:
+    names = [identifier(name) for name in gone.column_names]
+    return " and ".join(f"held.{name} is not distinct from gone.{name}" for name in names)

@@ -1002,9 +1002,14 @@ class Destination(Model):
         names = {"http": self.list_of(audience_id), "table": getattr(self.deliver, "table", "")}
         return to, names.get(to, "")
 
+    @property
+    def longest_days(self) -> int | None:
+        """How long the platform may keep a member of any audience; None when nobody says."""
+        return min((each for each in (self.membership_days, self.layout.longest_days) if each), default=None)
+
     def days_of(self, ttl_days: int) -> int:
         """How long the platform may keep a member of an audience."""
-        return min(each for each in (ttl_days, self.membership_days, self.layout.longest_days) if each)
+        return min(ttl_days, self.longest_days or ttl_days)
 
 
 class DestinationsFile(Model):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -69,6 +69,41 @@ def test_who_left_on_a_day_that_was_not_published_is_removed_by_the_next(small: 
     small.members["loyal"].discard("ben")
     small.export(THIRD_DAY, csv_out())
     assert small.file(THIRD_DAY, "remove") == ["ann@example.com", "ben@example.com"]
+
+
+UNTIL = "- id: out\n  columns: {visitor: [member_id], until: [expires_at]}\n"
+
+
+def test_nobody_is_said_to_stay_longer_than_the_destination_may_keep_them(small: Activation) -> None:
+    small.visitors = {"loyal": {"5f", "6a"}}
+    small.expires = {"6a": datetime(2024, 7, 2)}
+    small.export(DAY, small.configure(UNTIL + "  membership_days: 10\n"))
+    assert small.file(DAY) == ["5f,2024-07-09 00:00:00", "6a,2024-07-02 00:00:00"]
+
+
+def test_whoever_stays_is_not_removed_and_added_each_day_because_the_end_moves(small: Activation) -> None:
+    configuration = small.configure(UNTIL)  # the audience's members stay for 30 days
+    small.visitors = {"loyal": {"5f", "6a"}}
+    days = {DAY: 29, NEXT_DAY: 30, date(2024, 7, 13): 44, date(2024, 7, 15): 46}
+    for day, after in days.items():
+        small.expires = dict.fromkeys(("5f", "6a"), datetime(2024, 6, 29) + timedelta(days=after))
+        small.expires["5f"] = min(small.expires["5f"], datetime(2024, 8, 1))
+        small.export(day, configuration)
+    assert small.file(NEXT_DAY) == small.file(DAY) == ["5f,2024-07-28 00:00:00", "6a,2024-07-28 00:00:00"]
+    assert small.file(date(2024, 7, 13)) == small.file(DAY)
+    # Half of the days are gone: they are told anew.
+    assert small.file(date(2024, 7, 15)) == ["5f,2024-08-01 00:00:00", "6a,2024-08-14 00:00:00"]
+    assert difference_holds(small, date(2024, 7, 13), date(2024, 7, 15))
+
+
+def test_an_end_that_comes_earlier_is_told_at_once(small: Activation) -> None:
+    configuration = small.configure(UNTIL)
+    small.visitors = {"loyal": {"5f"}}
+    small.export(DAY, configuration)
+    small.expires = {"5f": datetime(2024, 7, 20)}
+    small.export(NEXT_DAY, configuration)
+    assert small.file(NEXT_DAY, "add") == ["5f,2024-07-20 00:00:00"]
+    assert small.file(NEXT_DAY, "remove") == ["5f,2024-08-01 00:00:00"]
 
 
 def test_running_a_day_again_writes_the_same_bytes_even_after_a_later_day(small: Activation, csv_out) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -169,6 +170,22 @@ def test_devices_of_a_person_are_removed_too(small: Activation) -> None:
         .read_text()
         .startswith("visitor,until\n5f,")
     )
+
+
+def test_a_person_is_removed_by_what_was_told_of_them_whatever_the_end_is_today(small: Activation) -> None:
+    configuration = small.configure(
+        "- id: out\n  columns: {visitor: [member_id], until: [expires_at]}\n  deliver: {to: folder, path: box}\n"
+    )
+    small.visitors = {"loyal": {"5f", "6a"}}
+    for day, end in ((DAY, datetime(2024, 7, 29)), (NEXT_DAY, datetime(2024, 7, 30))):
+        small.expires = dict.fromkeys(("5f", "6a"), end)
+        small.export(day, configuration)
+        deliver_release(small.lake, day, configuration)
+    removed = remove_people(small.lake, configuration, [], ["5f"])
+    assert [(line.action, line.rows) for line in removed.lines] == [("remove", 1)]
+    box = small.folder / "box" / "2024-06-29_000000000000_loyal_remove.csv"
+    assert box.read_text() == "visitor,until\n5f,2024-07-29 00:00:00\n"
+    assert {small.file(day)[0][:2] for day in (DAY, NEXT_DAY)} == {"6a"}
 
 
 def test_an_erasure_leaves_the_files_of_its_release_that_nobody_collected_yet(small: Activation) -> None:
