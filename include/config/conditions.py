@@ -330,7 +330,7 @@ def compile_visitor_condition(
     columns = {atom: exp.column(placeholder(index), quoted=True) for index, atom in enumerate(atoms)}
     tree = _substituted(tree, {name: lambda call: columns[_atom(call)].copy() for name in own})
     types = {placeholder(index): atom.sql_type for index, atom in enumerate(atoms)}
-    tree = _bound(text, tree, types, connection)
+    tree = _bound(text, tree, types, connection).transform(_certain)
     if _holds_for_strangers(tree, atoms, connection):
         allowed = "a condition that needs at least one trait to be seen, e.g. … and frequency('…', 30) >= 1"
         raise ConditionError([refusal(text, f"{allowed}; this one holds for everybody who never had them")])
@@ -707,23 +707,25 @@ def _comparable(kind: str | None) -> str | None:
 def _holds_for_strangers(
     tree: exp.Expression, atoms: tuple[Atom, ...], connection: duckdb.DuckDBPyConnection
 ) -> bool:
-    """True when the condition holds for a visitor who never had any trait of it: no values, no times, counts of 0.
-
-    Asked twice: as SQL does, where `not (unknown)` is unknown, and as people read it, where it is true.
-    """
+    """True when the condition holds for a visitor who never had any trait of it: no values, no times, counts of 0."""
     values = ", ".join(
         f"{'0' if atom.kind == 'frequency' else 'null'}::{atom.sql_type} as {placeholder(index)}"
         for index, atom in enumerate(atoms)
     )
-    as_read = tree.copy().transform(_certain)
-    query = f"select {sql_of(tree)}, {sql_of(as_read)} from (select {values})"
-    return any(answer is True for answer in connection.execute(query).fetchone())
+    return connection.execute(f"select {sql_of(tree)} from (select {values})").fetchone()[0] is True
 
 
 def _certain(node: exp.Expression) -> exp.Expression:
-    """A comparison with the unknown is false: wraps what stands between and, or and not."""
+    """Wraps each comparison that a `not` negates, so that it is false of the unknown: `not trait('x') = 'yes'` holds
+    for who never had x, as people read it. Of SQL's unknown the negation is unknown, and `and not` would leave out
+    everybody of whom nothing is known."""
     logical = exp.And | exp.Or | exp.Not | exp.Paren
-    if isinstance(node, logical) or not (node.parent is None or isinstance(node.parent, logical)):
+    if isinstance(node, logical) or not isinstance(node.parent, logical):
+        return node
+    above = node.parent
+    while isinstance(above, logical) and not isinstance(above, exp.Not):
+        above = above.parent
+    if not isinstance(above, exp.Not):
         return node
     return exp.Coalesce(this=exp.Paren(this=node.copy()), expressions=[exp.false()])
 

@@ -56,6 +56,24 @@ def test_bits_answer_as_the_condition_itself_does(connection, where):
     assert answers == {True, False}
 
 
+@pytest.mark.parametrize("where", ["not trait('a') = 'true'", "trait('a') not in ('true', '31')"])
+def test_who_never_had_a_trait_is_who_does_not_have_it(connection, where):
+    """Of a rule every value is 'true': were the negation of the unknown unknown, nobody would be left."""
+    condition = compile_visitor_condition(f"frequency('b', 30) >= 1 and {where}", connection)
+    questions = ask({"it": condition}, connection)
+    reader = {"value": "true", "recency": 0, "frequency_7": 1, "frequency_30": 1}
+    holds = {
+        name: _holds(connection, questions.predicates["it"], _words(connection, questions, visitor))
+        for name, visitor in {
+            "never had it": {"a": None, "b": reader},
+            "has it": {"a": reader, "b": reader},
+            "has another value": {"a": {**reader, "value": "no"}, "b": reader},
+            "has neither": {"a": None, "b": None},
+        }.items()
+    }
+    assert holds == {"never had it": True, "has it": False, "has another value": True, "has neither": False}
+
+
 def test_the_questions_of_all_conditions_are_asked_once_and_fill_as_many_words_as_needed(connection):
     texts = {f"a{number}": f"frequency('t{number:03d}', 30) >= 1" for number in range(BITS + 1)}
     texts["again"] = "trait('t000') = 'x' and frequency('t000',30) >= 1"
