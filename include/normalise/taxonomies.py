@@ -6,6 +6,7 @@ Both are files of this package, as their publisher wrote them; CC BY 3.0, see `t
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -47,12 +48,14 @@ class Taxonomy:
     categories: Mapping[str, Category]
 
     def find(self, text: str) -> Category | None:
-        """The category whose id, path or name the text is, without regard to case and spaces. A name that several
-        categories have names none of them: `namesakes` are those."""
+        """The category whose id, path or name the text is, without regard to case and spaces; "and" is "&", and the
+        steps of a path may be parted by ">", as other systems write both. A name that several categories have names
+        none of them: `namesakes` are those."""
         found = self.categories.get(text.strip()) or self._by_path.get(_folded(text))
-        if found is None and len(self.namesakes(text)) == 1:
-            (found,) = self.namesakes(text)
-        return found
+        if found is not None:
+            return found
+        named = self.namesakes(text) or self._by_spelling.get(_respelt(text), ())
+        return named[0] if len(named) == 1 else None
 
     def namesakes(self, text: str) -> tuple[Category, ...]:
         """All categories that have the text as their name."""
@@ -84,6 +87,14 @@ class Taxonomy:
     @cached_property
     def _by_path(self) -> dict[str, Category]:
         return {_folded(category.path): category for category in self.categories.values()}
+
+    @cached_property
+    def _by_spelling(self) -> dict[str, tuple[Category, ...]]:
+        found: dict[str, tuple[Category, ...]] = {}
+        for category in self.categories.values():
+            for spelling in {_respelt(category.name), _respelt(category.path)}:
+                found[spelling] = (*found.get(spelling, ()), category)
+        return found
 
     @cached_property
     def _by_name(self) -> dict[str, tuple[Category, ...]]:
@@ -121,3 +132,7 @@ def _read(title: str, file: Path, header: int, id_column: int, tiers: tuple[int,
 
 def _folded(text: str) -> str:
     return " ".join(text.split()).casefold()
+
+
+def _respelt(text: str) -> str:
+    return re.sub(r" ?& ?| and ", " & ", re.sub(r" ?[|>] ?", " | ", _folded(text)))
