@@ -1096,7 +1096,8 @@ class Privacy(Model):
 
     `regions` are countries of one law; who lives nobody knows where is of all of them. Of the people of an audience
     `control_share` are held back, unless the audience says otherwise; a visitor is forgotten after `visitor_idle_days`,
-    an event of the dmp side after `event_days`; `minimum_cell` is the least number of people that leaves the bridge.
+    an event of the dmp side after `event_days`, what another party said of a visitor after `foreign_trait_days`;
+    `minimum_cell` is the least number of people that leaves the bridge.
     Of pages of `sensitive_content` and of traits of `sensitive_audiences`, each with all categories below, the dmp side
     keeps nothing.
     """
@@ -1112,6 +1113,7 @@ class Privacy(Model):
     control_share: Share = Field(default=0.1, ge=0, le=MAXIMUM_SHARE)
     visitor_idle_days: Days = 120
     event_days: Days = 60
+    foreign_trait_days: Days = 120
     minimum_cell: StrictInt = Field(default=50, ge=50)
     keep_releases_days: Days = 30
     retention: Retention = Retention()

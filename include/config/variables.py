@@ -109,6 +109,7 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         ],
         "visitor_idle_days": privacy.visitor_idle_days,
         "event_days": privacy.event_days,
+        "foreign_trait_days": privacy.foreign_trait_days,
         "lookalike_test_days": configuration.models.lookalike.test_days,
         "audited_traits": list(configuration.models.lookalike.audited),
         "control_share": privacy.control_share,

@@ -107,7 +107,7 @@ final as (
         cast(
             case
                 when holders.source is distinct from 'folder'
-                    then coalesce(rules.ttl_days, {{ var('third_party_ttl_days', 120) }})
+                    then coalesce(rules.ttl_days, {{ var('foreign_trait_days', 120) }})
             end as integer
         ) as ttl_days,
         coalesce(trait_taxonomy.is_sensitive, false) as is_sensitive,

@@ -56,10 +56,15 @@ def test_the_variables_survive_json(variables):
 def test_the_day_the_lake_and_the_settings_are_told(variables, tmp_path):
     told = variables(models="purchase: {horizon_days: 14}\n")
     names = ("as_of_date", "lake", "horizon_days", "session_timeout_minutes", "visitor_idle_days", "event_days",
-             "control_share", "advertising_purposes")  # fmt: skip
+             "foreign_trait_days", "control_share", "advertising_purposes")  # fmt: skip
     assert [told[name] for name in names] == [
-        "2024-06-30", str((tmp_path / "lake").resolve()), 14, 30, 120, 60, 0.1, ["advertising"],
+        "2024-06-30", str((tmp_path / "lake").resolve()), 14, 30, 120, 60, 120, 0.1, ["advertising"],
     ]  # fmt: skip
+
+
+def test_how_long_the_word_of_another_party_holds_is_told(variables):
+    said = "purposes: {advertising: [ads]}\nforeign_trait_days: 30\n"
+    assert variables(privacy=said)["foreign_trait_days"] == 30
 
 
 def test_the_lifecycle_is_told_and_a_project_that_is_told_nothing_has_the_same_default(variables):

@@ -82,7 +82,7 @@ with_expiry as (
         end as value,
         summarised.* exclude (visitor_id, trait_id, delivered),
         summarised.last_observed_at + to_days(
-            nullif(coalesce(rules.ttl_days, {{ var('third_party_ttl_days', 120) }}), 0)
+            nullif(coalesce(rules.ttl_days, {{ var('foreign_trait_days', 120) }}), 0)
         ) as expires_at,
     from summarised
     left join rules
