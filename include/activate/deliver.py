@@ -18,7 +18,7 @@ from include.extract.sql import identifier, literal
 from include.lake import Lake, hash_file, replacing
 from include.ledger import DestinationUnreachable, StepFailed
 from include.publish.manifest import read_manifest
-from include.publish.release import current_release
+from include.publish.release import business_day, current_release
 from include.scratch import scratch_engine
 from include.settings import settings
 
@@ -103,7 +103,7 @@ def deliver_release(lake: Lake, day: date, configuration: Configuration) -> Deli
             name = target.destination.destination_id
             if name in problems and problems[name][1]:
                 continue  # it is away: waiting for it once is enough
-            sent, problem = bring_to(lake, target, configuration, engine, scratch)
+            sent, problem = bring_to(lake, target, configuration, engine, scratch, renews=True)
             write_log(lake, day, sent, engine)
             lines += sent
             if problem:
@@ -123,9 +123,11 @@ def bring_to(
     configuration: Configuration,
     engine: duckdb.DuckDBPyConnection,
     scratch: Path,
+    renews: bool = False,
 ) -> tuple[list[Line], tuple[str, bool] | None]:
-    """Have one destination hold a target, removals first. Returns lines for the log, and what went wrong with whether
-    another try may help."""
+    """Have one destination hold a target, removals first. When it `renews`, who stays is added again before the
+    destination's days with them are over. Returns lines for the log, and what went wrong with whether another try may
+    help."""
     name = target.destination.destination_id
     held = Held(lake.held(name, target.audience_id))
     place = target.destination.place_of(target.audience_id)
@@ -138,7 +140,9 @@ def bring_to(
             )
             return [], (reason, False)
         place = held.place
-    if held.holds(target.path):
+    day = business_day(Path(target.release_id))
+    everybody = not held.states or (renews and place[0] != "table" and held.may_lapse(day, target.days))
+    if held.holds(target.path) and not everybody:
         return [], None
     if held.layout not in (None, target.layout):
         if held.count(engine):
@@ -147,7 +151,7 @@ def bring_to(
             )
             return [], (reason, False)
         held.forget()
-    paths, rows = held.begin(engine, target.path, target.layout, place, scratch)
+    paths, rows = held.begin(engine, target.path, target.layout, place, scratch, everybody)
     if getattr(target.destination.deliver, "send", "changes") == "full":
         everybody = f"select count(*) from {rows_of(target.path, target.layout)}"
         paths, rows = {"full": target.path}, {"full": engine.execute(everybody).fetchone()[0]}
@@ -170,7 +174,7 @@ def bring_to(
                 lines.append(_line(target, action, status, None, rows[action], receipt))
     except StepFailed as failure:
         return lines, (f"{name}: {failure}", False)
-    held.settle(target.path)
+    held.settle(target.path, told_on=day if everybody else None)
     return lines, None
 
 

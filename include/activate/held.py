@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,14 @@ class Held:
         """Whether the destination surely holds this file and nothing else."""
         return [path.stem for path in self.states] == [_name(target)]
 
+    def may_lapse(self, day: date, days: int | None) -> bool:
+        """Whether the destination soon forgets members whom nobody tells it of again: half of the days are gone for
+        which it may keep them."""
+        told_on = self._said.get("told_on")
+        if not days or not self.states:
+            return False
+        return told_on is None or day >= date.fromisoformat(told_on) + timedelta(days=(days + 1) // 2)
+
     def count(self, engine: duckdb.DuckDBPyConnection) -> int:
         """Rows that the destination may hold."""
         layout = self.layout
@@ -82,12 +91,18 @@ class Held:
         layout: Layout,
         place: tuple[str, str],
         scratch: Path,
+        everybody: bool = False,
     ) -> tuple[dict[str, Path], dict[str, int]]:
         """Note that the destination is being brought to hold `target`. Returns the files to `remove` and to `add` for
-        it, in this order, and their rows: nobody is missing from them, whatever became of earlier deliveries."""
+        it, in this order, and their rows: nobody is missing from them, whatever became of earlier deliveries. With
+        `everybody` who is held is added again too."""
         self.folder.mkdir(parents=True, exist_ok=True)
         number = self._said.get("delivery", 0) + (_name(target) not in {path.stem for path in self.states})
-        said = {"file": layout.file, "columns": list(layout.columns), "place": place, "delivery": number}
+        told_on = self._said.get("told_on")
+        said = {
+            "file": layout.file, "columns": list(layout.columns), "place": place, "delivery": number,
+            "told_on": told_on,
+        }  # fmt: skip
         with replacing(self.folder / LAYOUT) as temporary:
             temporary.write_text(json.dumps(said))
         if not self.states:
@@ -96,9 +111,10 @@ class Held:
             )
         states = self.states
         surely = " intersect ".join(f"(from {rows_of(path, layout)})" for path in states)
+        held = f"from {rows_of(target, layout)} where false" if everybody else f"from ({surely})"
         changes = {
             "remove": f"(from ({self.perhaps(layout)})) except (from {rows_of(target, layout)})",
-            "add": f"(from {rows_of(target, layout)}) except (from ({surely}))",
+            "add": f"(from {rows_of(target, layout)}) except ({held})",
         }
         paths = {action: scratch / f"{action}.{layout.file}" for action in changes}
         rows = {action: write_set(engine, changes[action], paths[action], layout) for action in changes}
@@ -115,8 +131,12 @@ class Held:
         tried again: a release may come back after a rollback."""
         return "+".join([str(self._said["delivery"]), *(path.stem for path in self.states)])
 
-    def settle(self, target: Path) -> None:
-        """Note that the destination holds `target` and nothing else."""
+    def settle(self, target: Path, told_on: date | None = None) -> None:
+        """Note that the destination holds `target` and nothing else, and was told of everybody on a day, if it was."""
+        if told_on is not None:
+            said = self._said | {"told_on": f"{told_on:%Y-%m-%d}"}
+            with replacing(self.folder / LAYOUT) as temporary:
+                temporary.write_text(json.dumps(said))
         for path in self.states:
             if path.stem != _name(target):
                 path.unlink()

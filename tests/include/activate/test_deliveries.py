@@ -8,7 +8,7 @@ import random
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -81,6 +81,19 @@ def test_a_second_run_sends_nothing(small: Activation, platform: Platform) -> No
     assert str(deliver_release(small.lake, DAY, configuration)) == "nothing to send"
     assert send(small, NEXT_DAY, configuration) == "nothing to send"
     assert (len(platform.requests), small.log(DAY).num_rows, small.log(NEXT_DAY).num_rows) == (1, 1, 0)
+
+
+def test_who_stays_is_added_again_before_the_platform_forgets_them(
+    small: Activation, platform: Platform
+) -> None:
+    configuration = small.configure(HTTP + "  membership_days: 10\n")
+    small.add("ann", "ben")
+    sent = [send(small, DAY + timedelta(days=days), configuration) for days in (0, 4, 5, 6, 9, 10)]
+    nothing, everybody = "nothing to send", "2 rows added"
+    assert sent == [everybody, nothing, everybody, nothing, nothing, everybody]
+    small.members["loyal"].discard("ann")
+    assert send(small, DAY + timedelta(days=15), configuration) == "1 rows added; 1 removed"
+    assert platform.mails() == ["ben@example.com"]
 
 
 def test_a_busy_platform_is_asked_again(small: Activation, platform: Platform) -> None:
