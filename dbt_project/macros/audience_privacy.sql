@@ -11,11 +11,16 @@
 
 {#
     What an event's consent says of one purpose: true, false, or null when it says nothing that can be read. It is an
-    object of purposes, a TCF string (alone, or the object's `tcString`), or both: then both have to grant.
+    object of purposes, each true or false, granted or denied (as Google's consent mode says it), a TCF string (alone, or
+    the object's `tcString`), or both: then both have to grant.
 #}
 {% macro stated_consent(consent, purpose, stated_at='occurred_at') -%}
+    {%- set answer = "json_extract_string(" ~ consent ~ ", '$.\"" ~ purpose ~ "\"')" -%}
     {%- set stated -%}
-        try_cast(json_extract_string({{ consent }}, '$."{{ purpose }}"') as boolean)
+        coalesce(
+            try_cast({{ answer }} as boolean),
+            case lower({{ answer }}) when 'granted' then true when 'denied' then false end
+        )
     {%- endset -%}
     {%- set tcf_purposes = var('tcf_advertising', [1, 3, 4]) -%}
     {%- if tcf_purposes -%}
