@@ -15,7 +15,12 @@
     the object's `tcString`), or both: then both have to grant.
 #}
 {% macro stated_consent(consent, purpose, stated_at='occurred_at') -%}
-    {%- set answer = "json_extract_string(" ~ consent ~ ", '$.\"" ~ purpose ~ "\"')" -%}
+    {#- Names of purposes come in lower case from Segment, whatever the consent platform calls them (C0004). -#}
+    {%- set answers = [] -%}
+    {%- for name in [purpose, purpose | lower] | unique(case_sensitive=true) -%}
+        {%- do answers.append("json_extract_string(" ~ consent ~ ", '$.\"" ~ name ~ "\"')") -%}
+    {%- endfor -%}
+    {%- set answer = answers[0] if answers | length == 1 else "coalesce(" ~ answers | join(", ") ~ ")" -%}
     {%- set stated -%}
         coalesce(
             try_cast({{ answer }} as boolean),
