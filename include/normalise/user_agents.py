@@ -15,7 +15,7 @@ ROBOT = re.compile(
     r"|facebookexternalhit|facebookcatalog|meta-external|anthropic-ai|claude-(user|web)|perplexity-user"
     r"|chatgpt-user|bingpreview|siteaudit|dataprovider|embedly"
     # Monitors, and health checks of load balancers.
-    r"|lighthouse|pingdom|uptime|site24x7|statuscake|synthetics|healthchecker|googlehc|kube-probe|blackbox"
+    r"|lighthouse|pingdom|uptime|site24x7|statuscake|synthetics|healthchecker|googlehc|kube-probe|blackbox exporter"
     r"|^prometheus|^zabbix|^amazon cloudfront"
 )
 # What programs ask with. The apps of people say okhttp, CFNetwork or Dart, which is no sign of one.
@@ -31,9 +31,9 @@ TELEVISION = re.compile(
 TABLET = re.compile(r"ipad|tablet|kindle|silk/")
 MOBILE_SYSTEMS = frozenset({"iOS", "Windows Phone", "Windows Mobile", "BlackBerry OS", "KaiOS", "Symbian OS"})
 DESKTOP = re.compile(r"linux|x11|cros ")
-# What Android apps send, phones and tablets alike, and Samsung's and Lenovo's names of tablets.
+# What Android apps send, phones and tablets alike, and what makers call their tablets.
 ANDROID_APP = "dalvik/"
-TABLET_MODEL = re.compile(r"\bsm-[tx]\d|\btab\b|\btb-?\d")
+TABLET_MODEL = re.compile(r"\bsm-[tx]\d|\btab\b|\btb-?[x\d]|\b(media|mate)?pad\b")
 
 
 def normalise_user_agent(raw: str) -> tuple[str | None, str | None, str, bool]:

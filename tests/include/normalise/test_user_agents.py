@@ -32,6 +32,8 @@ SAFARI = "AppleWebKit/605.1 Version/17.0"
         (f"Mozilla/5.0 (Linux; Android 9; AFTS) {CHROME} Mobile Safari/537.36", "Chrome Mobile", "Android", "tv"),
         ("Dalvik/2.1.0 (Linux; U; Android 14; SM-S918B Build/UP1A)", "Android", "Android", "mobile"),
         ("Dalvik/2.1.0 (Linux; U; Android 13; SM-X700 Build/TP1A)", "Android", "Android", "tablet"),
+        ("Dalvik/2.1.0 (Linux; U; Android 10; Lenovo TB-X606F Build/QP1A)", "Android", "Android", "tablet"),
+        ("Dalvik/2.1.0 (Linux; U; Android 13; Redmi Pad Build/TP1A)", "Android", "Android", "tablet"),
         ("okhttp/4.12.0", "okhttp", None, "other"),
         ("Roku/DVP-9.10 (519.10E04111A)", "Roku", "Roku", "tv"),
         ("Mozilla/5.0 (PlayStation 4 3.11) AppleWebKit/537.73", None, None, "other"),
