@@ -153,8 +153,9 @@ def bring_to(
         held.forget()
     paths, rows = held.begin(engine, target.path, target.layout, place, scratch, everybody)
     if getattr(target.destination.deliver, "send", "changes") == "full":
-        everybody = f"select count(*) from {rows_of(target.path, target.layout)}"
-        paths, rows = {"full": target.path}, {"full": engine.execute(everybody).fetchone()[0]}
+        everybody = True
+        counted = f"select count(*) from {rows_of(target.path, target.layout)}"
+        paths, rows = {"full": target.path}, {"full": engine.execute(counted).fetchone()[0]}
     lines = []
     try:
         transport = transport_to(target.destination, configuration, settings())
