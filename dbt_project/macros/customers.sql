@@ -182,6 +182,19 @@
     '{{ var("consent_purposes").get(purpose, [purpose]) | join("', '") }}'
 {%- endmacro %}
 
+{# Every purpose with each of its names, as structs; of e-mail also where privacy.yml does not speak of it. #}
+{% macro names_of_purposes() -%}
+    {%- set found = [] -%}
+    {%- for purpose, names in dict({'email': ['email']}, **var('consent_purposes')).items() -%}
+        {%- for name in names -%}
+            {%- do found.append(
+                "{'purpose': " ~ text_literal(purpose) ~ ", 'name': " ~ text_literal(name) ~ "}"
+            ) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ found | join(', ') }}
+{%- endmacro %}
+
 {# True when every name of the purpose is granted: no statement is no grant. #}
 {% macro grants(purpose) -%}
     count(*) filter (where is_granted and purpose in ({{ names_of_purpose(purpose) }}))

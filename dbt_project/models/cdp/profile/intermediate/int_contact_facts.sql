@@ -21,10 +21,8 @@ messages as (
 
 consents as (
 
-    select * from {{ ref('stg_consents') }}
-    where
-        id_type in ('email', 'phone')
-        and effective_at < {{ end_of_day() }}
+    select * from {{ ref('int_consent_statements') }}
+    where id_type in ('email', 'phone')
 
 ),
 

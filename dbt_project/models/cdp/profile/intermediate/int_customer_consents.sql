@@ -2,8 +2,7 @@ with
 
 consents as (
 
-    select * from {{ ref('stg_consents') }}
-    where effective_at < {{ end_of_day() }}
+    select * from {{ ref('int_consent_statements') }}
 
 ),
 
