@@ -34,10 +34,9 @@ from airflow.sdk import Asset, chain, dag, task, task_group
 
 from include.airflow_declared import daily_deadline
 from include.airflow_form import daily_form
+from include.airflow_spread import spread
 
-LEARNED = (
-    "value", "segmentation", "recommendation", "product_profiles", "propensity", "triggers", "needs", "offsite"
-)  # fmt: skip
+LEARNED = ("value", "segmentation", "product_profiles", "triggers", "needs", "offsite")
 # What answers over a network may be away for a moment, and a worker may be lost with what it runs: each is worth a
 # second try. A broken contract is not, and never gets one (`include.airflow_task.call`).
 ONCE_MORE = {"retries": 1, "retry_delay": timedelta(seconds=10)}
@@ -115,10 +114,14 @@ def customer_audiences():
 
     @task_group
     def learn():
-        tasks = {name: run.override(task_id=name)("learn", DAY, name) for name in LEARNED}
-        value, segmentation, recommendation, profiles, *others = tasks.values()
+        value, segmentation, profiles, *others = (
+            run.override(task_id=name)("learn", DAY, name) for name in LEARNED
+        )
+        recommendation = spread("recommendation", DAY)
         value >> segmentation >> [recommendation, profiles]
-        [recommendation, profiles, *others] >> gate.override(outlets=[SCORED])("learn", DAY)
+        [recommendation, spread("propensity", DAY), profiles, *others] >> gate.override(outlets=[SCORED])(
+            "learn", DAY
+        )
 
     @task_group
     def segment():
@@ -126,9 +129,8 @@ def customer_audiences():
 
     @task_group
     def expand():
-        lookalikes = run.override(task_id="lookalikes")("expand", DAY)
         reach = run.override(task_id="reach")("measure_reach", DAY)
-        lookalikes >> build("expand", DAY) >> reach >> gate("expand", DAY)
+        spread("lookalikes", DAY) >> build("expand", DAY) >> reach >> gate("expand", DAY)
 
     @task_group
     def publish():

@@ -106,6 +106,10 @@ class Lake:
         """Where jobs keep parts and spilled data while they run, each in a `scratch_folder`."""
         return self.data / "tmp"
 
+    def spread(self, day: date, task: str) -> Path:
+        """What the tasks of one learner hand to each other, until a run begins that sweeps it."""
+        return self.scratch / f"{task}-{day:%Y-%m-%d}"
+
     @property
     def published(self) -> Path:
         return self.data / "published"

@@ -38,6 +38,12 @@ LEARNING = {
     "offsite": ("ml.offsite", "find_offsite_interests"),
 }
 
+# Of these, and of expand, what scores everybody: its step, and the module with its `train`, `score` and `gather`.
+SPREAD = {
+    "propensity": ("learn", "ml.propensity"),
+    "recommendation": ("learn", "ml.recommendation"),
+    "lookalikes": ("expand", "ml.lookalike"),
+}
 
 # In a path these would end a SQL string, or be taken for a pattern by DuckDB or a placeholder by dbt-duckdb.
 UNUSABLE_IN_PATHS = "'*?[]{}$%"
@@ -250,6 +256,40 @@ def learn(day: date, what: str) -> str:
     lake = _lake()
     with _recorded(lake, day, "learn", what) as entry:
         return _tell(entry, run(lake, day, _configuration(day).models))
+
+
+def train(day: date, what: str) -> list[str]:
+    """Train one of `SPREAD`. Returns the parts in which everybody is to be scored, none where nothing is."""
+    from ml.spread import Part
+
+    step, module = SPREAD[what]
+    lake = _lake()
+    with _recorded(lake, day, step, f"{what}, training") as entry:
+        configuration = _configuration(day)
+        told = configuration if step == "expand" else configuration.models
+        parts = import_module(module).train(lake, day, told)
+        entry.note = f"{parts} part{'s' * (parts != 1)} to score"
+    return [str(Part(number, parts)) for number in range(parts)]
+
+
+def score(day: date, what: str, part: str) -> None:
+    """Score a part of everybody by what `train` has learned; parts may be scored side by side."""
+    from ml.spread import Part
+
+    step, module = SPREAD[what]
+    lake = _lake()
+    with _recorded(lake, day, step, f"{what}, part {part}"):
+        _configuration(day)
+        import_module(module).score(lake, day, Part.read(part))
+
+
+def gather(day: date, what: str) -> str:
+    """Make the tables of one of `SPREAD` of what its parts scored. Returns one line."""
+    step, module = SPREAD[what]
+    lake = _lake()
+    with _recorded(lake, day, step, what) as entry:
+        _configuration(day)
+        return _tell(entry, import_module(module).gather(lake, day))
 
 
 def expand(day: date) -> str:

@@ -43,6 +43,8 @@ class Settings:
     # A cluster's address (spark://, k8s://, yarn) or a Spark Connect server's (sc://); without one Spark runs inside
     # the process that needs it.
     spark_master: str = ""
+    # How many customers or visitors one task scores; more of them are shared by several tasks.
+    rows_per_task: int = 1_000_000
 
     @property
     def demo_source(self) -> Path:
@@ -58,7 +60,8 @@ class Settings:
 @lru_cache(maxsize=1)
 def settings() -> Settings:
     """Read `TANDEM_CONFIG`, `TANDEM_DATA`, `TANDEM_TARGET`, `TANDEM_THREADS`, `TANDEM_MEMORY_LIMIT`,
-    `TANDEM_PARSED`, `TANDEM_SPARK_MASTER` (or `SPARK_REMOTE`, as Spark itself calls a Connect server).
+    `TANDEM_PARSED`, `TANDEM_SPARK_MASTER` (or `SPARK_REMOTE`, as Spark itself calls a Connect server),
+    `TANDEM_ROWS_PER_TASK`.
 
     Relative paths are relative to the project folder. Without a limit of memory it is the machine's, see
     `memory_limit_of`. Raises SettingsError.
@@ -77,6 +80,9 @@ def settings() -> Settings:
         ),
         parsed=(PROJECT / parsed).resolve() if parsed else None,
         spark_master=os.environ.get("TANDEM_SPARK_MASTER") or os.environ.get("SPARK_REMOTE", ""),
+        rows_per_task=int(
+            _read("TANDEM_ROWS_PER_TASK", "1000000", r"[1-9]\d{0,11}", "a whole number from 1")
+        ),
     )
 
 

@@ -192,15 +192,41 @@ def read_snapshots(
     return _in_order(frame)
 
 
-def read_current(lake: Lake, rows: int) -> Iterator[pd.DataFrame]:
+def read_current(
+    lake: Lake, rows: int, first: str | None = None, beyond: str | None = None
+) -> Iterator[pd.DataFrame]:
     """Yield the snapshots of the business day in blocks of about `rows`, in the order of customers, like
-    `read_snapshots`."""
+    `read_snapshots`: of all of them, or from the customer `first` up to before the customer `beyond`."""
     path = lake.staged(SNAPSHOTS)
+    bounds = {"customer_id >= ?": first, "customer_id < ?": beyond}
+    asked = {condition: bound for condition, bound in bounds.items() if bound is not None}
     with _engine() as connection:
-        reader = connection.execute(f"{_spread(connection, path)} where is_current").to_arrow_reader(rows)
+        query = " and ".join([f"{_spread(connection, path)} where is_current", *asked])
+        reader = connection.execute(query, [*asked.values()]).to_arrow_reader(rows)
         for batch in reader:
             if batch.num_rows:
                 yield _in_order(_dated(batch.to_pandas(use_threads=False)))
+
+
+def count_current(lake: Lake) -> int:
+    """How many customers the business day has snapshots of."""
+    with _engine() as connection:
+        query = f"select count(*) from read_parquet('{lake.staged(SNAPSHOTS)}') where is_current"
+        return connection.execute(query).fetchone()[0]
+
+
+def current_customers_at(lake: Lake, places: list[int]) -> list[str | None]:
+    """The customers of the business day at some places (rising) in their order, None where none is any more."""
+    query = f"""
+        with everybody as (
+            select customer_id, row_number() over (order by customer_id) - 1 as place
+            from read_parquet('{lake.staged(SNAPSHOTS)}')
+            where is_current
+        )
+        select customer_id from unnest(?::bigint[]) as asked (place) left join everybody using (place) order by place
+    """
+    with _engine() as connection:
+        return [customer for (customer,) in connection.execute(query, [places]).fetchall()]
 
 
 def _in_order(frame: pd.DataFrame) -> pd.DataFrame:

@@ -8,16 +8,19 @@ sample of visitors; then all of them are scored in parts, in one pass for all au
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from include.lake import Lake, earlier_days
+from include.lake import Lake, earlier_days, replacing
 from include.privacy.epochs import earlier_days_of_epoch
 from ml.audience_world import (
     LEVELS,
@@ -49,6 +52,7 @@ from ml.scorecard import (
     top_traits,
     with_overlap,
 )
+from ml.spread import Part, Spread, in_one_process, share
 from ml.tables import (
     LOOKALIKE_FAIRNESS,
     LOOKALIKE_MEMBERS,
@@ -60,9 +64,11 @@ from ml.tables import (
     write_table,
 )
 from ml.threads import single_threaded
-from ml.visitors import parts
+from ml.visitor_encoding import Encoding
+from ml.visitors import Visitors, parts
 
 MIN_CANDIDATES = 200
+STARTS, FOLDS = "starts.npy", "folds.npy"  # arrays that a part reads its piece of
 
 
 @dataclass(frozen=True)
@@ -80,26 +86,58 @@ class Outcome:
     sampled_share: float = 1.0
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What members are chosen by: what became of each audience, every visitor, the settings, and what the next day's
+    run compares itself with."""
+
+    outcomes: list[Outcome]
+    visitors: Visitors
+    settings: Settings
+    shares: pd.DataFrame
+    seeds: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What scores every visitor: the models by audience, how a visitor is encoded for them, and the hand-over of
+    features."""
+
+    models: dict[str, Learned]
+    encoding: Encoding
+    features: Path
+
+
 def expand_audiences(lake: Lake, day: date, configuration: Any) -> Summary:
-    """Write `lookalike_models`, `_members`, `_traits`, `_fairness` and the cards of every audience that asks for it.
+    """Write `lookalike_models`, `_members`, `_traits`, `_fairness` and the cards of every audience that asks for it, in
+    one process.
 
     Uses `configuration.audiences`, `.traits`, `.models.lookalike`, `.models.seed` and `.privacy`. Without audiences or
     visitors the tables are written empty and the card says why.
     """
+    return in_one_process(train, score, gather, lake, day, configuration)
+
+
+def train(lake: Lake, day: date, configuration: Any) -> int:
+    """Judge a model for each audience and hand on those that are published. Returns how many parts score visitors."""
     settings = read_settings(configuration)
     audiences = sorted(
         (audience for audience in configuration.audiences if audience.lookalike is not None),
         key=lambda audience: audience.audience_id,
     )
+    spread = Spread.of(lake, day, TASK)
+    spread.begin()
     with single_threaded():
         if not audiences:
-            return _write_nothing(lake, day, "no audience asks for a look-alike")
+            return spread.hand_on(skip(lake, day, TASK, [TASK], "no audience asks for a look-alike"))
         seeds = read_table(lake.staged("audience_seeds"))
         if seeds is None or seeds.empty:
-            return _write_nothing(lake, day, "no visitor matches a member of an audience")
+            return spread.hand_on(
+                skip(lake, day, TASK, [TASK], "no visitor matches a member of an audience"), 0
+            )
         visitors = read_visitors(lake, "visitor_features", "events", seeds)
         if visitors is None:
-            return _write_nothing(lake, day, "there is no visitor with features")
+            return spread.hand_on(skip(lake, day, TASK, [TASK], "there is no visitor with features"))
         asked = [ask(audience, lake, day, seeds, visitors, configuration) for audience in audiences]
         world = look_at(visitors, asked, settings)
         shares = shares_of(
@@ -111,7 +149,63 @@ def expand_audiences(lake: Lake, day: date, configuration: Any) -> Summary:
         outcomes = [
             _judged(audience, world, then, future, day, settings, before, audited) for audience in asked
         ]
-        return _write(lake, day, outcomes, _members(world, outcomes, lake, day, settings), shares, seeds)
+    models = {each.asked.audience_id: each.learned for each in outcomes if each.learned is not None}
+    spread.keep("learnt", Learnt(models, world.encoding, visitors.path))
+    np.save(spread.folder / STARTS, visitors.starts)
+    np.save(spread.folder / FOLDS, folds_of(visitors.people))
+    spread.keep("judged", Judged(outcomes, visitors, settings, shares, seeds))
+    return spread.hand_on(Summary(TASK, "judged", 0, ""), share(len(visitors), 1) if models else None)
+
+
+def score(lake: Lake, day: date, part: Part) -> None:
+    """Score the visitors of a part by the model of each published audience: a row for each, in their order."""
+    spread = Spread.of(lake, day, TASK)
+    learnt: Learnt = spread.load("learnt")
+    starts, folds = (np.load(spread.folder / name, mmap_mode="r") for name in (STARTS, FOLDS))
+    schema = pa.schema([(name, pa.float64()) for name in learnt.models])
+    with (
+        single_threaded(),
+        replacing(spread.path(part)) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="none") as writer,
+    ):
+        for scores in score_visitors(learnt, starts, folds, spread.rows(part)):
+            writer.write_table(pa.table(scores, schema=schema))
+
+
+def score_visitors(
+    learnt: Learnt, starts: np.ndarray, folds: np.ndarray, rows: range
+) -> Iterator[list[np.ndarray]]:
+    """The scores (visitors,) by each model, batch after batch of the visitors of `rows`; comparable within a fold only.
+
+    `starts` (n + 1,) and `folds` (n,) are those of all visitors, see `ml.visitors`.
+    """
+    for first, observed in parts(learnt.features, starts, learnt.encoding.names, rows):
+        matrix = learnt.encoding.encode(observed)
+        of_rows = folds[first : first + matrix.shape[0]]
+        yield [model.score(matrix, of_rows) for model in learnt.models.values()]
+
+
+def gather(lake: Lake, day: date) -> Summary:
+    """Choose the members of each audience among all whom the parts scored, and write all tables."""
+    spread = Spread.of(lake, day, TASK)
+    summary, paths = spread.handed_on()
+    if summary.skipped:
+        _write_tables(lake, day)
+        return summary
+    judged: Judged = spread.load("judged")
+    with single_threaded():
+        members = {
+            outcome.asked.audience_id: _chosen(judged, outcome, _read_scores(paths, outcome), day)
+            for outcome in judged.outcomes
+            if outcome.learned is not None
+        }
+        return _write(lake, day, judged, members)
+
+
+def _read_scores(paths: list[Path], outcome: Outcome) -> np.ndarray:
+    """The scores (visitors,) for one audience; comparable within a fold only."""
+    columns = [outcome.asked.audience_id]
+    return np.concatenate([pq.read_table(path, columns=columns)[0].to_numpy() for path in paths])
 
 
 def is_control(visitors: pd.Series, share: float) -> np.ndarray:
@@ -132,19 +226,6 @@ def is_control(visitors: pd.Series, share: float) -> np.ndarray:
             .fetchnumpy()["is_control"]
             .astype(bool)
         )
-
-
-def score_everybody(world: World, models: dict[str, Learned]) -> dict[str, np.ndarray]:
-    """The score (visitors,) of every visitor by each model, in one pass; comparable within a fold only."""
-    folds = folds_of(world.visitors.people)
-    scores = {name: np.full(len(world.visitors), np.nan) for name in models}
-    if models:
-        for first, part in parts(world.visitors, world.encoding.names):
-            matrix = world.encoding.encode(part)
-            inside = slice(first, first + matrix.shape[0])
-            for name, model in models.items():
-                scores[name][inside] = model.score(matrix, folds[inside])
-    return scores
 
 
 def _judged(
@@ -216,21 +297,9 @@ def _judged(
     )
 
 
-def _members(
-    world: World, outcomes: list[Outcome], lake: Lake, day: date, settings: Settings
-) -> dict[str, pd.DataFrame]:
-    """The best of the candidates of every published audience, each scored by a model that it was not part of."""
-    published = {outcome.asked.audience_id: outcome for outcome in outcomes if outcome.learned is not None}
-    scores = score_everybody(world, {name: outcome.learned for name, outcome in published.items()})
-    return {
-        name: _chosen(world, outcome, scores.pop(name), day, settings) for name, outcome in published.items()
-    }
-
-
-def _chosen(
-    world: World, outcome: Outcome, scores: np.ndarray, day: date, settings: Settings
-) -> pd.DataFrame:
-    visitors, asked, judgement = world.visitors, outcome.asked, outcome.judgement
+def _chosen(judged: Judged, outcome: Outcome, scores: np.ndarray, day: date) -> pd.DataFrame:
+    """The best of the candidates of a published audience, each scored by a model that it was not part of."""
+    visitors, settings, asked, judgement = judged.visitors, judged.settings, outcome.asked, outcome.judgement
     is_candidate = ~visitors.is_known & ~np.isin(visitors.people, visitors.people[asked.seed_rows])
     places = places_by_fold(scores, folds_of(visitors.people), is_candidate)
     candidates = np.flatnonzero(is_candidate)
@@ -284,30 +353,23 @@ def _overlap(lake: Lake, day: date, audience_id: str, members: pd.DataFrame | No
     return both / (len(before) + len(members) - both)
 
 
-def _write(
-    lake: Lake,
-    day: date,
-    outcomes: list[Outcome],
-    members: dict[str, pd.DataFrame],
-    shares: pd.DataFrame,
-    seeds: pd.DataFrame,
-) -> Summary:
-    rows, cards = [], []
-    for outcome in outcomes:
+def _write(lake: Lake, day: date, judged: Judged, members: dict[str, pd.DataFrame]) -> Summary:
+    rows, cards, seeds = [], [], judged.seeds
+    for outcome in judged.outcomes:
         name = outcome.asked.audience_id
         overlap = _overlap(lake, day, name, members.get(name))
         rows.append(outcome.row | {"member_overlap": overlap})
         cards.append(with_overlap(outcome.card, overlap))
-    asked = [outcome.asked.audience_id for outcome in outcomes]
+    asked = [outcome.asked.audience_id for outcome in judged.outcomes]
     kept = seeds.loc[seeds["audience_id"].isin(asked), ["audience_id", "visitor_id"]]
     count = _write_tables(
         lake,
         day,
         models=pd.DataFrame(rows, columns=LOOKALIKE_MODELS.names),
         members=_joined(list(members.values())),
-        traits=_joined([outcome.traits for outcome in outcomes]),
-        fairness=_joined([outcome.fairness for outcome in outcomes]),
-        shares=shares,
+        traits=_joined([outcome.traits for outcome in judged.outcomes]),
+        fairness=_joined([outcome.fairness for outcome in judged.outcomes]),
+        shares=judged.shares,
         seeds=kept,
     )
     write_model_cards(lake, day, TASK, cards)
@@ -317,11 +379,6 @@ def _write(
         if row["verdict"] == "refused":
             note += f"; {row['audience_id']} refused: {row['reason']}"
     return Summary(TASK, "published" if published else "refused", count, note)
-
-
-def _write_nothing(lake: Lake, day: date, reason: str) -> Summary:
-    _write_tables(lake, day)
-    return skip(lake, day, TASK, [TASK], reason)
 
 
 def _write_tables(

@@ -5,8 +5,10 @@ that the company names. Each is a contest of its own (`ml.contest`), with its ow
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,13 +19,15 @@ from scipy.stats import rankdata
 from include.config.schema import Models
 from include.lake import Lake, replacing
 from ml.champions import read_champion, write_champion
-from ml.classifier import ALGORITHMS, LINEAR
-from ml.contest import NaiveGuess, Outcome, Target, hold_contest
+from ml.classifier import ALGORITHMS, LINEAR, Classifier
+from ml.contest import NaiveGuess, Target, hold_contest
 from ml.features import (
     FREQUENCY_NAMES,
     LABEL,
     RECENCY_NAMES,
     SNAPSHOTS,
+    count_current,
+    current_customers_at,
     find_column,
     numbers,
     read_current,
@@ -32,6 +36,7 @@ from ml.features import (
 )
 from ml.registry import ModelCard, Summary, skipped_card, write_model_cards
 from ml.rows import Rows
+from ml.spread import Part, Spread, in_one_process, share
 from ml.tables import CUSTOMER_SCORES, read_table, stable_uniform, write_table
 from ml.threads import single_threaded
 
@@ -48,6 +53,7 @@ CATEGORY_BAGS = 7
 SCORING_BLOCK = 100_000
 DRIFT_ROWS = 20_000
 KEYS = ["customer_id", "as_of_date"]
+INTERVAL = ("value", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -60,13 +66,27 @@ class Question:
     is_custom: bool = False
 
 
+@dataclass(frozen=True)
+class Scorer:
+    """What gives a score: its question, the version of its model, and the model."""
+
+    question: Question
+    version: str
+    model: Classifier
+
+
 def score_customers(lake: Lake, day: date, models: Models) -> Summary:
-    """Write the propensities of `customer_scores`, their model cards and champions, as of `day`.
+    """Write the propensities of `customer_scores`, their model cards and champions, as of `day`, in one process.
 
     Buying at all is `purchase_probability`, in a category `purchase_probability:<category>`, and a propensity that the
     configuration names bears its own name. What cannot be learned is skipped with the reason in its card. Raises
     StepFailed when the snapshots are those of another day.
     """
+    return in_one_process(train, score, gather, lake, day, models)
+
+
+def train(lake: Lake, day: date, models: Models) -> int:
+    """Hold the contests and hand the winners on. Returns how many parts score; errors as of `score_customers`."""
     with single_threaded():
         refuse_another_day(lake, day)
         past = read_snapshots(lake, [("is_current", "=", False)])
@@ -75,7 +95,7 @@ def score_customers(lake: Lake, day: date, models: Models) -> Summary:
         del past
         sample = Rows(_current_sample(lake, models.seed))
         of_sample = _read_categories(lake, sample, current=True)
-        cards, notes, scored = [], [], []
+        cards, notes, scorers, verdicts = [], [], [], []
         for question in questions:
             reason, target = _target(known, question, models)
             if target is None:
@@ -94,17 +114,99 @@ def score_customers(lake: Lake, day: date, models: Models) -> Summary:
             write_champion(lake, day, _file_of(question.score), outcome.champion)
             cards.append(ModelCard(question.score, outcome.version, TASK, outcome.lines))
             notes.append(outcome.note)
-            scored.append((question, outcome))
-        del known
-        rows = _write_scores(lake, day, scored)
+            scorers.append(Scorer(question, outcome.version, outcome.scoring))
+            verdicts.append(outcome.verdict)
         write_model_cards(lake, day, TASK, cards)
-    if not scored:
-        return Summary(TASK, "skipped", 0, notes[0])
-    verdicts = [outcome.verdict for _, outcome in scored]
-    extra = f"; {len(scored) - 1} other propensities" if len(scored) > 1 else ""
-    return Summary(
-        TASK, verdicts[0], rows, f"{scored[0][0].score}: {notes[questions.index(scored[0][0])]}{extra}"
-    )
+    if not scorers:
+        return _hand_on(lake, day, scorers, Summary(TASK, "skipped", 0, notes[0]))
+    first = scorers[0].question
+    extra = f"; {len(scorers) - 1} other propensities" if len(scorers) > 1 else ""
+    summary = Summary(TASK, verdicts[0], 0, f"{first.score}: {notes[questions.index(first)]}{extra}")
+    return _hand_on(lake, day, scorers, summary)
+
+
+def _hand_on(lake: Lake, day: date, scorers: list[Scorer], summary: Summary) -> int:
+    spread = Spread.of(lake, day, TASK)
+    spread.begin()
+    if not scorers:
+        return spread.hand_on(summary)
+    edges = share(count_current(lake), SCORING_BLOCK)
+    spread.keep("scorers", sorted(scorers, key=lambda each: each.question.score))
+    spread.keep("first_customers", current_customers_at(lake, edges))
+    return spread.hand_on(summary, edges)
+
+
+def score(lake: Lake, day: date, part: Part) -> None:
+    """Score the customers of a part by every model, block by block: `value`, `low` and `high` of each."""
+    spread = Spread.of(lake, day, TASK)
+    scorers: list[Scorer] = spread.load("scorers")
+    first, beyond = spread.load("first_customers")[part.number : part.number + 2]
+    schema = _schema_of_parts(len(scorers))
+    with (
+        single_threaded(),
+        replacing(spread.path(part)) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="none") as writer,
+    ):
+        for block in read_current(lake, SCORING_BLOCK, first, beyond):
+            rows = Rows(block)
+            found = _read_categories(lake, rows, current=True)
+            columns: list[Any] = [pa.array(block["customer_id"], type=pa.string())]
+            for scorer in scorers:
+                columns += scorer.model.interval(_with_category(rows, found, scorer.question))
+            writer.write_table(pa.table(columns, schema=schema))
+
+
+def _schema_of_parts(scores: int) -> pa.Schema:
+    numbers_of = [(f"{name}_{place}", pa.float64()) for place in range(scores) for name in INTERVAL]
+    return pa.schema([("customer_id", pa.string()), *numbers_of])
+
+
+def gather(lake: Lake, day: date) -> Summary:
+    """Make the scores' table of what the parts wrote, one score after the other, with the place of each customer."""
+    spread = Spread.of(lake, day, TASK)
+    summary, paths = spread.handed_on()
+    path = lake.ml(day, f"customer_scores_{TASK}")
+    if not paths:
+        write_table(None, CUSTOMER_SCORES, ["customer_id", "score"], path)
+        return summary
+    scorers: list[Scorer] = spread.load("scorers")
+    (everybody,) = _read_parts(paths, ["customer_id"])
+    order = np.argsort(everybody.astype(str), kind="stable")
+    everybody, rows = everybody[order], 0
+    with (
+        replacing(path) as temporary,
+        pq.ParquetWriter(temporary, CUSTOMER_SCORES, compression="zstd") as writer,
+    ):
+        for place, scorer in enumerate(scorers):
+            names = [f"{name}_{place}" for name in INTERVAL]
+            value, low, high = (each[order] for each in _read_parts(paths, names))
+            percentile = 100 * rankdata(value, method="max") / len(value)
+            for begin in range(0, len(value), SCORING_BLOCK):
+                part = slice(begin, begin + SCORING_BLOCK)
+                size = len(value[part])
+                writer.write_table(
+                    pa.table(
+                        {
+                            "customer_id": everybody[part],
+                            "as_of_date": pa.repeat(pa.scalar(day, pa.date32()), size),
+                            "score": pa.repeat(pa.scalar(scorer.question.score), size),
+                            "value": value[part],
+                            "percentile": percentile[part],
+                            "low": low[part],
+                            "high": high[part],
+                            "model_version": pa.repeat(pa.scalar(scorer.version), size),
+                        },
+                        schema=CUSTOMER_SCORES,
+                    )
+                )
+            rows += len(value)
+    return replace(summary, rows=rows)
+
+
+def _read_parts(paths: list[Path], columns: list[str]) -> list[np.ndarray]:
+    """Columns (customers,) of all parts, in their order."""
+    table = pa.concat_tables([pq.read_table(path, columns=columns, use_threads=False) for path in paths])
+    return [table[name].to_numpy() for name in columns]
 
 
 def _questions(lake: Lake, models: Models) -> list[Question]:
@@ -247,53 +349,6 @@ def _naive_guesses(frame: Rows, question: Question) -> tuple[NaiveGuess, ...]:
         if "days_observed" in frame:
             guesses.append(NaiveGuess("frequency", frequency, per_day=True))
     return tuple(guesses)
-
-
-def _write_scores(lake: Lake, day: date, scored: list[tuple[Question, Outcome]]) -> int:
-    """Score today's customers, read once and block by block, and write the scores one after the other. Returns the
-    number of rows."""
-    path, rows = lake.ml(day, f"customer_scores_{TASK}"), 0
-    if not scored:
-        return write_table(None, CUSTOMER_SCORES, ["customer_id", "score"], path)
-    scored = sorted(scored, key=lambda each: each[0].score)
-    customers: list[np.ndarray] = []
-    intervals: list[list[np.ndarray]] = [[] for _ in scored]
-    for block in read_current(lake, SCORING_BLOCK):
-        customers.append(block["customer_id"].to_numpy(dtype=object))
-        rows_of_block = Rows(block)
-        found = _read_categories(lake, rows_of_block, current=True)
-        for (question, outcome), parts in zip(scored, intervals, strict=True):
-            parts.append(np.stack(outcome.scoring.interval(_with_category(rows_of_block, found, question))))
-    everybody = np.concatenate(customers)
-    order = np.argsort(everybody.astype(str), kind="stable")
-    everybody = everybody[order]
-    with (
-        replacing(path) as temporary,
-        pq.ParquetWriter(temporary, CUSTOMER_SCORES, compression="zstd") as writer,
-    ):
-        for (question, outcome), parts in zip(scored, intervals, strict=True):
-            value, low, high = np.concatenate(parts, axis=1)[:, order]
-            percentile = 100 * rankdata(value, method="max") / len(value)
-            for begin in range(0, len(value), SCORING_BLOCK):
-                part = slice(begin, begin + SCORING_BLOCK)
-                size = len(value[part])
-                writer.write_table(
-                    pa.table(
-                        {
-                            "customer_id": everybody[part],
-                            "as_of_date": pa.repeat(pa.scalar(day, pa.date32()), size),
-                            "score": pa.repeat(pa.scalar(question.score), size),
-                            "value": value[part],
-                            "percentile": percentile[part],
-                            "low": low[part],
-                            "high": high[part],
-                            "model_version": pa.repeat(pa.scalar(outcome.version), size),
-                        },
-                        schema=CUSTOMER_SCORES,
-                    )
-                )
-            rows += len(value)
-    return rows
 
 
 def _current_sample(lake: Lake, seed: int) -> pd.DataFrame:

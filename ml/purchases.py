@@ -82,9 +82,11 @@ def load_purchases(engine: duckdb.DuckDBPyConnection, lake: Lake, day: date, his
     return Shop(level, people, items, oldest)
 
 
-def names_of_people(engine: duckdb.DuckDBPyConnection) -> np.ndarray:
-    """The customer ids (customers,) in the order of their numbers."""
-    return engine.execute("select customer_id from people order by customer").fetchnumpy()["customer_id"]
+def names_of_people(engine: duckdb.DuckDBPyConnection, span: tuple[int, int] | None = None) -> np.ndarray:
+    """The customer ids (customers,) in the order of their numbers, or those from `span[0]` up to before `span[1]`."""
+    where = "true" if span is None else f"customer >= {span[0]} and customer < {span[1]}"
+    people = f"select customer_id from people where {where} order by customer"
+    return engine.execute(people).fetchnumpy()["customer_id"]
 
 
 def _load_rows(engine: duckdb.DuckDBPyConnection, timeline: Path, day: date, history_days: int) -> None:

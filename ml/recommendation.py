@@ -9,7 +9,7 @@ only when it is better there than the best simple one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -20,7 +20,7 @@ import pyarrow as pa
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from include.config.columns import CUSTOMER_TABLES, customer_columns
-from include.config.conditions import PRODUCT_COLUMNS, binding, compile_row_condition
+from include.config.conditions import PRODUCT_COLUMNS, binding, compile_row_condition, text_literal
 from include.lake import Lake
 from include.scratch import scratch_engine
 from include.settings import settings
@@ -48,6 +48,7 @@ from ml.recommenders import (
     weigh,
 )
 from ml.registry import CardLine, ModelCard, Summary, model_version, skip, write_model_cards
+from ml.spread import Part, Spread, in_one_process, join_parts, share
 from ml.tables import parquet, quoted, stable_uniform, write_table, writing_table
 from ml.threads import single_threaded
 from ml.toplists import AT, DIGITS, Hits, estimate_means, judge_lists, take_best
@@ -77,6 +78,7 @@ TRAINING_CUSTOMERS = 5_000
 JUDGED_CUSTOMERS = 10_000
 MIN_POSITIVES = 100
 BLOCK = 20_000
+HANDED_ON = ("people", "pairs", "returns")  # tables of the engine
 
 
 @dataclass(frozen=True)
@@ -99,20 +101,38 @@ class Round:
     owned: np.ndarray
 
 
+@dataclass(frozen=True)
+class Learnt:
+    """What recommends to everybody: what is known at the day, who was chosen, `products` for each customer, and the
+    items (items,) by id, name and category."""
+
+    moment: Moment
+    choice: Choice
+    version: str
+    products: int
+    catalogue: Mapping[str, np.ndarray]
+
+
 def recommend_products(lake: Lake, day: date, models: Any) -> Summary:
-    """Write `product_recommendations` and its model card as of `day`.
+    """Write `product_recommendations` and its model card as of `day`, in one process.
 
     Uses `models.recommendation`, `models.purchase.horizon_days` and `models.seed`. Without products the categories are
     recommended; without either the table is empty and the card says why.
     """
+    return in_one_process(train, score, gather, lake, day, models)
+
+
+def train(lake: Lake, day: date, models: Any) -> int:
+    """Judge the recommenders, and hand on the one that recommends with what everybody bought. Returns how many parts
+    recommend."""
     options = models.recommendation
-    path = lake.ml(day, "product_recommendations")
+    spread = Spread.of(lake, day, TASK)
+    spread.begin()
     with single_threaded(), scratch_engine(lake, settings(), TASK) as (engine, _):
         shop = load_purchases(engine, lake, day, options.history_days)
         reason = _nothing_to_recommend(shop)
         if reason:
-            write_table(None, PRODUCT_RECOMMENDATIONS, KEY, path)
-            return skip(lake, day, TASK, [MODEL], reason)
+            return spread.hand_on(skip(lake, day, TASK, [MODEL], reason))
         rules = read_rules(engine, lake, options)
         _load_places(engine, lake)
         names = names_of_people(engine)
@@ -129,29 +149,56 @@ def recommend_products(lake: Lake, day: date, models: Any) -> Summary:
         catalogue = engine.execute(
             "select item_id, item_name, category from items order by item"
         ).fetchnumpy()
-        with writing_table(PRODUCT_RECOMMENDATIONS, KEY, path) as table:
-            for begin in range(0, shop.customers, BLOCK):
-                end = min(begin + BLOCK, shop.customers)
-                pairs = read_pairs(engine, span=(begin, end))
-                customers = np.arange(begin, end)
-                same = alike(moment, customers, pairs)
-                frame = pd.concat(
-                    [
-                        _rows(part, moment, pairs, choice, options.products, catalogue)
-                        for part in shortlist(moment, np.unique(same), pairs)
-                    ],
-                    ignore_index=True,
-                )
-                customer, row = _for_all(customers, same, frame["customer"].to_numpy())
-                table.add(
-                    frame.iloc[row].assign(
-                        customer_id=names[customer], as_of_date=day, model_version=version
-                    )[PRODUCT_RECOMMENDATIONS.names]
-                )
-        card = ModelCard(MODEL, version, TASK, choice.lines)
-        write_model_cards(lake, day, TASK, [card])
+        for table in HANDED_ON:
+            engine.execute(f"copy {table} to {text_literal(str(spread.folder / table))} (format parquet)")
+    write_model_cards(lake, day, TASK, [ModelCard(MODEL, version, TASK, choice.lines)])
     what = "products" if shop.level == "product" else "categories"
-    return Summary(TASK, choice.verdict, table.rows, f"{table.rows:,} {what} recommended; {choice.note}")
+    spread.keep("learnt", Learnt(moment, choice, version, options.products, catalogue))
+    summary = Summary(TASK, choice.verdict, 0, f"{what} recommended; {choice.note}")
+    return spread.hand_on(summary, share(shop.customers, BLOCK))
+
+
+def score(lake: Lake, day: date, part: Part) -> None:
+    """Recommend to the customers of a part, block by block."""
+    spread = Spread.of(lake, day, TASK)
+    learnt: Learnt = spread.load("learnt")
+    with (
+        single_threaded(),
+        scratch_engine(lake, settings(), TASK) as (engine, _),
+        writing_table(PRODUCT_RECOMMENDATIONS, KEY, spread.path(part)) as table,
+    ):
+        for name in HANDED_ON:
+            engine.execute(f"create view {name} as from {parquet(spread.folder / name)}")
+        span = spread.rows(part)
+        for begin in range(span.start, span.stop, BLOCK):
+            customers = np.arange(begin, min(begin + BLOCK, span.stop))
+            frame = _recommended(engine, learnt, customers)
+            table.add(frame.assign(as_of_date=day)[PRODUCT_RECOMMENDATIONS.names])
+
+
+def _recommended(engine: duckdb.DuckDBPyConnection, learnt: Learnt, customers: np.ndarray) -> pd.DataFrame:
+    """The recommendations of a block of customers, their numbers one after another."""
+    span = int(customers[0]), int(customers[-1]) + 1
+    names, pairs = names_of_people(engine, span), read_pairs(engine, span=span)
+    same = alike(learnt.moment, customers, pairs)
+    frame = pd.concat(
+        [_rows(candidates, learnt, pairs) for candidates in shortlist(learnt.moment, np.unique(same), pairs)],
+        ignore_index=True,
+    )
+    customer, row = _for_all(customers, same, frame["customer"].to_numpy())
+    return frame.iloc[row].assign(customer_id=names[customer - span[0]], model_version=learnt.version)
+
+
+def gather(lake: Lake, day: date) -> Summary:
+    """Make one table of what the parts recommend."""
+    spread = Spread.of(lake, day, TASK)
+    summary, paths = spread.handed_on()
+    path = lake.ml(day, "product_recommendations")
+    if summary.skipped:
+        write_table(None, PRODUCT_RECOMMENDATIONS, KEY, path)
+        return summary
+    rows = join_parts(paths, path)
+    return replace(summary, rows=rows, note=f"{rows:,} {summary.note}")
 
 
 def read_rules(engine: duckdb.DuckDBPyConnection, lake: Lake, options: Any) -> Rules:
@@ -440,21 +487,15 @@ def _unjudged(reason: str) -> Choice:
 # Publishing
 
 
-def _rows(
-    part: Candidates,
-    moment: Moment,
-    pairs: Pairs,
-    choice: Choice,
-    products: int,
-    catalogue: Mapping[str, np.ndarray],
-) -> pd.DataFrame:
+def _rows(part: Candidates, learnt: Learnt, pairs: Pairs) -> pd.DataFrame:
     """The recommendations of a block of customers, with the reason of each in words."""
+    moment, choice, catalogue = learnt.moment, learnt.choice, learnt.catalogue
     score = (
         choice.blend.predict_proba(part.features)[:, 1]
         if choice.blend is not None
         else part.score(choice.recommender)
     )
-    rows, place = take_best(part.customer, part.item, score, products)
+    rows, place = take_best(part.customer, part.item, score, learnt.products)
     customer, item = part.customer[rows], part.item[rows]
     is_new = part.column("is_own")[rows] == 0
     return pd.DataFrame(

@@ -174,23 +174,26 @@ def read_observations(visitors: Visitors, rows: np.ndarray) -> Observations:
     return Observations(matrix, tuple(names))
 
 
-def parts(visitors: Visitors, names: tuple[str, ...]) -> Iterator[tuple[int, Observations]]:
-    """Go through all visitors: the row of the first of each part, and what is observed of the part under `names`."""
+def parts(
+    path: Path, starts: np.ndarray, names: tuple[str, ...], rows: range
+) -> Iterator[tuple[int, Observations]]:
+    """Go through the visitors of `rows`, one after another, of a hand-over in which those of each begin at `starts`
+    (visitors + 1,): the row of the first of each part, and what is observed of the part under `names`."""
     if not names:
-        yield 0, Observations(sparse.csr_array((len(visitors), 0)), names)
+        yield rows.start, Observations(sparse.csr_array((len(rows), 0)), names)
         return
     wanted = pa.array(names, type=pa.string())
     numbers = np.array([is_number(name) for name in names])
     left_codes, left_values = np.zeros(0, dtype=np.int32), np.zeros(0)
-    first, begin = 0, 0
-    for batch in _batches(visitors.path, ["feature", "value"]):
+    first, begin = rows.start, int(starts[rows.start])
+    for batch in _batches(path, ["feature", "value"], begin, int(starts[rows.stop])):
         own, found = _decoded(batch.column(0))
         at = pc.index_in(found, value_set=wanted).fill_null(-1).to_numpy(zero_copy_only=False)
         codes = np.concatenate([left_codes, np.append(at, -1)[own].astype(np.int32)])
         values = np.concatenate([left_values, _numbers(batch.column(1))])
         begin += len(batch)
-        beyond = int(np.searchsorted(visitors.starts, begin, side="right")) - 1
-        cells = visitors.starts[first : beyond + 1] - visitors.starts[first]
+        beyond = int(np.searchsorted(starts, begin, side="right")) - 1
+        cells = starts[first : beyond + 1] - starts[first]
         if beyond > first:
             is_kept = _is_said(codes[: cells[-1]], values[: cells[-1]], numbers)
             pointers = np.concatenate([[0], np.cumsum(is_kept)])[cells]
@@ -224,9 +227,25 @@ def drawn(hashes: np.ndarray, purpose: str, seed: int) -> np.ndarray:
     return (mixed >> np.uint64(11)).astype(np.float64) / float(1 << 53)
 
 
-def _batches(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+def _batches(
+    path: Path, columns: list[str], begin: int = 0, end: int | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The cells of a hand-over from `begin` up to before `end`, of the groups of rows alone that hold some of them."""
     with pq.ParquetFile(path, read_dictionary=[name for name in columns if name != "value"]) as file:
-        yield from file.iter_batches(CELLS_PER_BATCH, columns=columns, use_threads=False)
+        sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+        edges = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        end = int(edges[-1]) if end is None else end
+        groups = [number for number in range(len(sizes)) if edges[number] < end and edges[number + 1] > begin]
+        if not groups:
+            return
+        at = int(edges[groups[0]])
+        for batch in file.iter_batches(
+            CELLS_PER_BATCH, row_groups=groups, columns=columns, use_threads=False
+        ):
+            wanted = batch.slice(max(begin - at, 0), max(min(end - at, len(batch)) - max(begin - at, 0), 0))
+            at += len(batch)
+            if len(wanted):
+                yield wanted
 
 
 def _decoded(column: pa.Array) -> tuple[np.ndarray, pa.Array]:

@@ -19,9 +19,8 @@ from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler
 
 from include.benchmark.harness import Ratio, Topic, Variant
 from ml import pu
-from ml.audience_world import World
-from ml.likeness import Learned
-from ml.lookalike import score_everybody
+from ml.likeness import Learned, folds_of
+from ml.lookalike import Learnt, score_visitors
 from ml.threads import single_threaded
 from ml.visitor_encoding import learn_encoding
 from ml.visitors import index_visitors, read_observations
@@ -59,11 +58,15 @@ def _score(features: str, inputs: Path, output: Path) -> int:
     encoding, scorer = joblib.load(inputs / "model.joblib")
     visitors = index_visitors(inputs / features)
     assert visitors is not None
-    world = World(visitors, np.zeros(0, int), None, encoding, {})  # type: ignore[arg-type]
-    model = Learned("blend", dict.fromkeys(range(pu.FOLDS), scorer))
+    learnt = Learnt(
+        {"all": Learned("blend", dict.fromkeys(range(pu.FOLDS), scorer))}, encoding, visitors.path
+    )
     with single_threaded():
-        scores = score_everybody(world, {"all": model})["all"]
-    return _write(scores, output)
+        folds = folds_of(visitors.people)
+        scores = [
+            scores for (scores,) in score_visitors(learnt, visitors.starts, folds, range(len(visitors)))
+        ]
+    return _write(np.concatenate(scores), output)
 
 
 def _predict(inputs: Path, output: Path) -> int:

@@ -19,7 +19,7 @@ from pathlib import Path
 from include.config import load_configuration
 from include.demo import prepare
 from include.lake import Lake
-from include.pipeline import LEARNING
+from include.pipeline import LEARNING, SPREAD
 from include.settings import DEMO_CONFIG, PROJECT
 
 CALL = """
@@ -59,12 +59,19 @@ def tasks_of(channels: list[str]) -> list[Task]:
         build["stage"], gate["stage"],
         Task("resolve"), gate["resolve"],
         build["unify"], gate["unify"],
-        *(Task("learn", (name,)) for name in LEARNING), gate["learn"],
+        *(task for name in LEARNING for task in _learning(name)), gate["learn"],
         build["segment"], gate["segment"],
-        Task("expand"), build["expand"], Task("measure_reach"), gate["expand"],
+        *_learning("lookalikes"), build["expand"], Task("measure_reach"), gate["expand"],
         Task("activate"), build["publish"], Task("write_release"), gate["publish"],
         Task("swap_release"), Task("serve_release"), Task("deliver"),
     ]  # fmt: skip
+
+
+def _learning(name: str) -> list[Task]:
+    """The tasks of one learner; so small a company is scored in one part."""
+    if name not in SPREAD:
+        return [Task("learn", (name,))]
+    return [Task("train", (name,)), Task("score", (name, "1 of 1")), Task("gather", (name,))]
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,8 @@ def child(code: str, *arguments: object) -> subprocess.CompletedProcess:
 
 
 def test_the_tasks_that_are_killed_are_those_of_the_dag() -> None:
-    text = (PROJECT / "dags" / "customer_audiences.py").read_text()
+    files = ("dags/customer_audiences.py", "include/airflow_spread.py")
+    text = "".join((PROJECT / file).read_text() for file in files)
     called = {
         name
         for name in re.findall(r'"(\w+)"', text)

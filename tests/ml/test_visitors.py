@@ -42,8 +42,13 @@ def test_parts_say_of_everybody_what_a_pivot_says(rows, batch, tmp_path, monkeyp
     few = read_observations(visitors, some)
     assert np.array_equal(few.matrix.toarray(), expected[list(few.names)].fillna(0).to_numpy()[some])
     assert set(few.names) < set(everybody.names)
-    streamed = list(parts(visitors, everybody.names))
-    assert len(streamed) > 1
+    total = len(visitors)
+    streamed = [
+        found
+        for rows in (range(total // 3), range(total // 3, total - 1), range(total - 1, total))
+        for found in parts(visitors.path, visitors.starts, everybody.names, rows)
+    ]
+    assert len(streamed) > 2
     assert [first for first, _ in streamed] == np.cumsum(
         [0, *(part.matrix.shape[0] for _, part in streamed[:-1])]
     ).tolist()
