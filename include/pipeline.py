@@ -26,7 +26,7 @@ from include.settings import pseudonym_key, settings
 
 logger = logging.getLogger(__name__)
 
-# The tasks of learn by name: the module of each, and the function that does it.
+# What is learned by name: the module of each, and the function that does it in one process.
 LEARNING = {
     "value": ("ml.value", "value_customers"),
     "segmentation": ("ml.segmentation", "segment_customers"),
@@ -38,7 +38,8 @@ LEARNING = {
     "offsite": ("ml.offsite", "find_offsite_interests"),
 }
 
-# Of these, and of expand, what scores everybody: its step, and the module with its `train`, `score` and `gather`.
+# Of these, and of expand, what scores everybody, and is tasks of its own for `train`, `score` and `gather` of a module:
+# its step, and that module.
 SPREAD = {
     "propensity": ("learn", "ml.propensity"),
     "recommendation": ("learn", "ml.recommendation"),
@@ -290,15 +291,6 @@ def gather(day: date, what: str) -> str:
     with _recorded(lake, day, step, what) as entry:
         _configuration(day)
         return _tell(entry, import_module(module).gather(lake, day))
-
-
-def expand(day: date) -> str:
-    """Find the strangers who resemble the members of each audience that asks for look-alikes."""
-    from ml.lookalike import expand_audiences
-
-    lake = _lake()
-    with _recorded(lake, day, "expand", "look-alikes") as entry:
-        return _tell(entry, expand_audiences(lake, day, _configuration(day)))
 
 
 def measure_reach(day: date) -> str:

@@ -28,7 +28,6 @@ TASKS = {
     "open": ("open_run",),
     "normalise": ("complete_landing", "normalise"),
     "identity": ("resolve",),
-    "lookalikes": ("expand",),
     "reach": ("measure_reach",),
     "activate": ("activate",),
     "write": ("write_release",),
@@ -207,6 +206,10 @@ def _run_part(folder: Path, day: date, step: str, part: str) -> int:
         pipeline.check(day, step)
     elif part == MODELS:
         _build(folder, day, step)
+    elif part in pipeline.SPREAD:
+        for share in pipeline.train(day, part):
+            pipeline.score(day, part, share)
+        pipeline.gather(day, part)
     elif step == "learn":
         pipeline.learn(day, part)
     elif step == "extract" and part not in TASKS:
