@@ -1,9 +1,10 @@
 """`python -m tests.cluster [--days N] [--folder F]`: the DAG across two Celery workers, one of which is lost.
 
 A small company is run in one process, as `make run` does it. Then the same files are run by an Airflow with
-PostgreSQL, Redis and two workers, as a backfill of the days; while the first day learns, one worker is killed with all
-that it runs. The company's CRM is read from an object storage, and its releases are served there. Ends with an error
-unless both workers have run tasks, the lost ones were tried again on the other, and each day published the same.
+PostgreSQL, Redis and two workers, as a backfill of the days; while customers of the first day are scored, part by part
+on both, one worker is killed with all that it runs. The company's CRM is read from an object storage, and its releases
+are served there. Ends with an error unless both workers have run tasks and scored parts, the lost ones were tried again
+on the other, and each day published the same.
 
 The daily run of today comes first, as a new Airflow makes one: it finds no file of today, has to fail, and may leave
 nothing behind that the days of the backfill show. A day takes about eight minutes.
@@ -47,6 +48,8 @@ from tests.faults.flow import make_company
 FIRST_DAY = date(2017, 12, 1)
 WAITED = 3_600  # seconds for a run
 LOST, LEFT = WORKERS
+PEOPLE = "20"  # that a task scores
+SCORING = "learn.recommendation.score "
 
 Rows = list[dict[str, Any]]
 
@@ -106,8 +109,9 @@ def main() -> int:
 
 
 def _told(endpoint: str) -> dict[str, str]:
-    """What the environment tells both Airflows: one key of visitors, and the object storage."""
+    """What the environment tells both Airflows: one key of visitors, the object storage, and small parts."""
     return {
+        "TANDEM_ROWS_PER_TASK": PEOPLE,
         "TANDEM_PSEUDONYM_KEY": "a key for the tests alone",
         "AIRFLOW_CONN_LAKE": lake_connection(endpoint),
     }
@@ -142,6 +146,8 @@ def _run_across(running: Cluster, days: list[date]) -> list[str]:
     ran_on = Counter(task["hostname"] for task in tasks if task["hostname"])
     print(", ".join(f"{number} tasks on {name}" for name, number in sorted(ran_on.items())), flush=True)
     problems += _compare("who ran tasks of the first day", sorted(WORKERS), sorted(ran_on))
+    scored = {task["hostname"] for task in tasks if _name(task).startswith(SCORING)}
+    problems += _compare("who scored parts of the first day", set(WORKERS), scored)
     again = {_name(task): (task["try_number"], task["hostname"]) for task in tasks}
     return problems + [
         problem for task in lost for problem in _compare(f"lost {task}", (2, LEFT), again.get(task))
@@ -149,13 +155,13 @@ def _run_across(running: Cluster, days: list[date]) -> list[str]:
 
 
 def _lose_a_worker(running: Cluster) -> list[str]:
-    """Kill a worker while it runs a task of learn. Returns what it had begun and not ended."""
+    """Kill a worker while it scores a part. Returns what it had begun and not ended."""
 
     def begun(runs: Rows) -> list[str]:
         found = _tasks(running, runs[0]) if runs else []
         return [_name(task) for task in found if (task["state"], task["hostname"]) == ("running", LOST)]
 
-    _wait(running, "backfill", lambda runs: any(name.startswith("learn.") for name in begun(runs)))
+    _wait(running, "backfill", lambda runs: any(name.startswith(SCORING) for name in begun(runs)))
     running.lose(LOST)
     lost = begun(_runs(running, "backfill"))
     print(f"{LOST} is lost with {', '.join(lost)}", flush=True)
