@@ -84,9 +84,13 @@ class Spread:
 
     def handed_on(self) -> tuple[Summary, list[Path]]:
         """What training said, and what each part wrote, in their order. Raises StepFailed when a part is missing."""
-        summary, edges = self.load("summary")
-        parts = len(edges) - 1
-        return summary, [self._there(self.path(Part(number, parts)), "score") for number in range(parts)]
+        summary, _ = self.load("summary")
+        return summary, [self._there(self.path(part), "score") for part in self.parts()]
+
+    def parts(self) -> list[Part]:
+        """The parts that are to be scored."""
+        _, edges = self.load("summary")
+        return [Part(number, len(edges) - 1) for number in range(len(edges) - 1)]
 
     def path(self, part: Part) -> Path:
         """Where a part writes what it scored."""

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from importlib import import_module
 from pathlib import Path
 
 from include.config import load_configuration
@@ -28,9 +29,11 @@ from datetime import date
 for name, most in json.loads(sys.argv[3]).items():
     resource.setrlimit(getattr(resource, name), (most, most))
 from include import pipeline
+from tests.faults.flow import score_parts
+day = date.fromisoformat(sys.argv[1])
 for number, (function, arguments) in enumerate(json.loads(sys.argv[2])):
     print(number, flush=True)
-    getattr(pipeline, function)(date.fromisoformat(sys.argv[1]), *arguments)
+    (score_parts if function == "score" else getattr(pipeline, function))(day, *arguments)
 """
 
 
@@ -68,10 +71,21 @@ def tasks_of(channels: list[str]) -> list[Task]:
 
 
 def _learning(name: str) -> list[Task]:
-    """The tasks of one learner; so small a company is scored in one part."""
+    """The tasks of one learner; its parts are scored by one task here, one after another."""
     if name not in SPREAD:
         return [Task("learn", (name,))]
-    return [Task("train", (name,)), Task("score", (name, "1 of 1")), Task("gather", (name,))]
+    return [Task(function, (name,)) for function in ("train", "score", "gather")]
+
+
+def score_parts(day: date, what: str) -> None:
+    """Score the parts that `train` left, none where nothing was learned."""
+    from include import pipeline
+    from include.settings import settings
+    from ml.spread import Spread
+
+    task = import_module(SPREAD[what][1]).TASK
+    for part in Spread.of(Lake(settings().data), day, task).parts():
+        pipeline.score(day, what, str(part))
 
 
 @dataclass(frozen=True)
