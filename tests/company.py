@@ -13,7 +13,6 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from include import pipeline
 from include.config import load_configuration
 from include.lake import Lake
 from include.launch import run_dag
@@ -52,7 +51,7 @@ class Company:
             patch.setenv("TANDEM_DATA", str(self.data))
             settings.cache_clear()
             for task in tasks_of(list(load_configuration(self.config).channels)):
-                if getattr(pipeline, task.function)(day, *task.arguments) is False:
+                if task.call(day) is False:
                     break  # nothing is new, and Airflow leaves out the rest
         settings.cache_clear()
         self._remember()

@@ -16,24 +16,23 @@ from dataclasses import dataclass
 from datetime import date
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from include.config import load_configuration
 from include.demo import prepare
 from include.lake import Lake
 from include.pipeline import LEARNING, SPREAD
-from include.settings import DEMO_CONFIG, PROJECT
+from include.settings import DEMO_CONFIG, PROJECT, settings
 
 CALL = """
 import json, resource, sys
 from datetime import date
 for name, most in json.loads(sys.argv[3]).items():
     resource.setrlimit(getattr(resource, name), (most, most))
-from include import pipeline
-from tests.faults.flow import score_parts
-day = date.fromisoformat(sys.argv[1])
+from tests.faults.flow import Task
 for number, (function, arguments) in enumerate(json.loads(sys.argv[2])):
     print(number, flush=True)
-    (score_parts if function == "score" else getattr(pipeline, function))(day, *arguments)
+    Task(function, tuple(arguments)).call(date.fromisoformat(sys.argv[1]))
 """
 
 
@@ -46,6 +45,16 @@ class Task:
 
     def __str__(self) -> str:
         return " ".join((self.function, *self.arguments))
+
+    def call(self, day: date) -> Any:
+        """Do it in this process; the parts of what is scored one after another."""
+        from include import pipeline
+
+        if self.function != "score":
+            return getattr(pipeline, self.function)(day, *self.arguments)
+        for part in _parts_of(day, *self.arguments):
+            pipeline.score(day, *self.arguments, part)
+        return None
 
 
 def tasks_of(channels: list[str]) -> list[Task]:
@@ -71,21 +80,18 @@ def tasks_of(channels: list[str]) -> list[Task]:
 
 
 def _learning(name: str) -> list[Task]:
-    """The tasks of one learner; its parts are scored by one task here, one after another."""
+    """The tasks of one learner; all of its parts are scored by one task here."""
     if name not in SPREAD:
         return [Task("learn", (name,))]
     return [Task(function, (name,)) for function in ("train", "score", "gather")]
 
 
-def score_parts(day: date, what: str) -> None:
-    """Score the parts that `train` left, none where nothing was learned."""
-    from include import pipeline
-    from include.settings import settings
+def _parts_of(day: date, what: str) -> list[str]:
+    """The parts that `train` left, none where nothing was learned."""
     from ml.spread import Spread
 
     task = import_module(SPREAD[what][1]).TASK
-    for part in Spread.of(Lake(settings().data), day, task).parts():
-        pipeline.score(day, what, str(part))
+    return [str(part) for part in Spread.of(Lake(settings().data), day, task).parts()]
 
 
 @dataclass(frozen=True)
