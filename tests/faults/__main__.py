@@ -15,12 +15,14 @@ import tempfile
 from pathlib import Path
 
 from tests.faults import erasure, reliability
-from tests.faults.flow import RunFailed
+from tests.faults.flow import HOUSEHOLDS, RunFailed
 from tests.faults.scenarios import SCENARIOS, Finding, killed
 from tests.faults.world import World, make_world
 
-KILLED, ERASED = "killed", "erased"
-NAMES = (KILLED, *SCENARIOS, ERASED)
+KILLED = "killed"
+# Companies of their own: how many people are erased, of how many households.
+ERASURES = {"erased": (1, HOUSEHOLDS), "erased_many": (1_000, 2_469)}
+NAMES = (KILLED, *SCENARIOS, *ERASURES)
 
 
 def main() -> int:
@@ -28,11 +30,13 @@ def main() -> int:
     options = _options()
     folder = Path(options.folder or tempfile.mkdtemp(prefix="tandem-faults-"))
     holds = True
-    world = make_world(folder / "company") if set(options.only) - {ERASED} else None
+    world = make_world(folder / "company") if set(options.only) - ERASURES.keys() else None
     for name in options.only:
         try:
             finding = (
-                erasure.compare(folder / "erasure") if name == ERASED else _done_to(world, name, options)
+                erasure.compare(folder / name, *ERASURES[name])
+                if name in ERASURES
+                else _done_to(world, name, options)
             )
         except RunFailed as failed:
             finding = Finding("the run did not come to its end", (str(failed),))

@@ -24,6 +24,7 @@ from include.lake import Lake
 from include.pipeline import LEARNING, SPREAD
 from include.settings import DEMO_CONFIG, PROJECT, settings
 
+HOUSEHOLDS = 60
 CALL = """
 import json, resource, sys
 from datetime import date
@@ -116,15 +117,16 @@ def key() -> str:
     return os.environ.get("TANDEM_PSEUDONYM_KEY", "a key for the tests alone")
 
 
-def make_company(folder: Path, days: int) -> tuple[Lake, Path, list[Task]]:
-    """A small company of the demo's channels below a folder: its lake, its configuration, and the tasks of its day."""
+def make_company(folder: Path, days: int, households: int = HOUSEHOLDS) -> tuple[Lake, Path, list[Task]]:
+    """A company, small unless told otherwise, of the demo's channels below a folder: its lake, its configuration, and
+    the tasks of its day."""
     lake, config = Lake(folder / "data"), folder / "config"
     shutil.copytree(DEMO_CONFIG, config)
     # So few people have small audiences, and some have to be sent: those of the last audience too.
     audiences = config / "audiences.yml"
     small = audiences.read_text().replace("min_size: 50", "min_size: 5")
     audiences.write_text(small.rstrip() + "\n    destinations: [publisher]\n")
-    prepare(lake.data / "demo", households=60, strangers=150, days=days)
+    prepare(lake.data / "demo", households=households, strangers=150, days=days)
     return lake, config, tasks_of(list(load_configuration(config).channels))
 
 

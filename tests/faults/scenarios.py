@@ -6,12 +6,17 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
 import random
 import re
 import shutil
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import chain
 from pathlib import Path
 
@@ -19,13 +24,16 @@ import duckdb
 from pyarrow.parquet import read_schema
 
 from include import ledger
+from include.airflow_home import AirflowHome
 from include.privacy.pseudonym import visitor_id
 from include.publish import verify_release
+from include.settings import PROJECT
 from tests.faults.flow import Outcome, RunFailed, Task, key
 from tests.faults.world import DAYS, OF_ARRIVAL, Published, World, differences, rows_lost
 
 LATE = ("2017-11-25", "2017-11-02", "2017-10-02")  # seven, thirty and sixty-one days before the second day
 TIMES = 3  # that each task runs
+STARTS = 50
 # Events of one day of browsers that nobody has seen, a third of one of them.
 STRANGE = 600_000
 MOST_MEMORY, MOST_CPU = 2, 1.3
@@ -121,6 +129,48 @@ def retried(world: World) -> Finding:
     faults = len(world.tasks) * (TIMES - 1) + 1
     finding = _compared(world, done, problems, runs=2, faults=faults)
     return replace(finding, lost=finding.lost + rows_lost(world.undisturbed, again))
+
+
+def crowded(world: World) -> Finding:
+    """Fifty runs are started within two seconds, as `make run` starts them, every second one of another day. The first
+    of them begins before the others."""
+    draw, begin = random.Random(STARTS), time.monotonic()
+    offsets = [0.0, *sorted(draw.uniform(0, 2) for _ in range(STARTS - 1))]
+    crowd = []
+    for number, offset in enumerate(offsets):
+        time.sleep(max(0, begin + offset - time.monotonic()))
+        crowd.append(_start(world, DAYS[1 + number % 2]))
+    said = [process.communicate()[1].strip().splitlines()[-1:] for process in crowd]
+    codes = [process.returncode for process in crowd]
+    shutil.rmtree(AirflowHome(world.lake.data).path, ignore_errors=True)
+    busy = f"another run uses {world.lake.data}: wait for it, or give another DATA folder"
+    went_on = [number for number, code in enumerate(codes) if code == 0]
+    problems = [f"{len(went_on)} of {STARTS} starts went on"] * (len(went_on) != 1)
+    problems += [
+        f"start {number} ended with {codes[number]} and said {line}"
+        for number, line in enumerate(said)
+        if number not in went_on and (codes[number], line) != (1, [busy])
+    ]
+    if went_on != [0]:
+        world.reset()
+        world.run()
+    done = (
+        f"{STARTS} starts of two days within two seconds: {len(went_on)} went on and published the same bytes, the"
+        " others ended at once with one clear line"
+    )
+    return _compared(world, done, problems, runs=1, faults=STARTS - 1)
+
+
+def _start(world: World, day: date) -> subprocess.Popen[str]:
+    options = ["--config", str(world.config), "--data", str(world.lake.data), "--date", f"{day}"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "include", "run", *options],
+        cwd=PROJECT,
+        env=os.environ | {"TANDEM_PSEUDONYM_KEY": key()},
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
 
 
 def rubbish(world: World) -> Finding:
@@ -354,6 +404,7 @@ def full(world: World) -> Finding:
 
 SCENARIOS: dict[str, Callable[[World], Finding]] = {
     "retried": retried,
+    "crowded": crowded,
     "rubbish": rubbish,
     "spike": spike,
     "poisoned": poisoned,
