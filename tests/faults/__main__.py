@@ -12,17 +12,23 @@ import argparse
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from tests.faults import erasure, reliability
-from tests.faults.flow import HOUSEHOLDS, RunFailed
+from tests.faults import backfill, erasure, reliability
+from tests.faults.flow import RunFailed
 from tests.faults.scenarios import SCENARIOS, Finding, killed
 from tests.faults.world import World, make_world
 
 KILLED = "killed"
-# Companies of their own: how many people are erased, of how many households.
-ERASURES = {"erased": (1, HOUSEHOLDS), "erased_many": (1_000, 2_469)}
-NAMES = (KILLED, *SCENARIOS, *ERASURES)
+# What is done to companies of their own, each in a folder.
+OTHERS: dict[str, Callable[[Path], Finding]] = {
+    "erased": erasure.compare,
+    "erased_many": partial(erasure.compare, people=1_000, households=2_469),
+    "shuffled": backfill.compare,
+}
+NAMES = (KILLED, *SCENARIOS, *OTHERS)
 
 
 def main() -> int:
@@ -30,14 +36,10 @@ def main() -> int:
     options = _options()
     folder = Path(options.folder or tempfile.mkdtemp(prefix="tandem-faults-"))
     holds = True
-    world = make_world(folder / "company") if set(options.only) - ERASURES.keys() else None
+    world = make_world(folder / "company") if set(options.only) - OTHERS.keys() else None
     for name in options.only:
         try:
-            finding = (
-                erasure.compare(folder / name, *ERASURES[name])
-                if name in ERASURES
-                else _done_to(world, name, options)
-            )
+            finding = OTHERS[name](folder / name) if name in OTHERS else _done_to(world, name, options)
         except RunFailed as failed:
             finding = Finding("the run did not come to its end", (str(failed),))
         holds &= _tell(name, finding)
