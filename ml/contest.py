@@ -20,6 +20,7 @@ from ml.rows import Rows
 
 METRICS = ("auc", "average_precision", "lift_at_10", "brier", "log_loss", "ece")
 LISTED_FEATURES = 8
+CHANCE = 0.5  # the AUC of who knows nothing
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,9 @@ def hold_contest(
     """Judge champion, challenger and naive guess on the newest cutoff whose outcome is known, and let the best score.
 
     The challenger learns on the cutoffs before it alone, and so did the champion it is compared with. The challenger
-    wins when the 95 % interval of its AUC over the naive guess's is above 0 and its AUC is above the champion's. A
-    champion is challenged every `retrain_days`, and at once when it is no better than the naive guess. `current`
-    (a sample of today's snapshots) shows drift.
+    wins when the 95 % interval of its AUC over the naive guess's is above 0, that of its AUC above chance, for a guess
+    may be worse than none, and its AUC above the champion's. A champion is challenged every `retrain_days`, and at once
+    when it is no better than the naive guess or chance. `current` (a sample of today's snapshots) shows drift.
     """
     everything, labels = target.snapshots, target.labels
     known, first = everything.once("as_of_date", "cutoffs", _cutoffs)
@@ -112,7 +113,11 @@ def hold_contest(
     if champion is not None and _may_be_judged(champion, later, known[-1]):
         judged["champion"] = at_level(champion.judged, later, rate)
     measured = _measure(judged, guess, later, outcome, seed)
-    holds = "champion" in judged and measured["champion - naive"]["auc"].value > 0
+    holds = (
+        "champion" in judged
+        and measured["champion - naive"]["auc"].value > 0
+        and measured["champion"]["auc"].value > CHANCE
+    )
     due = not holds or champion.is_due(day, retrain_days)
     space = learn_space(older, known_labels, target.choice) if due else None
     if space is not None and space.names:
@@ -124,7 +129,11 @@ def hold_contest(
         )
         judged["challenger"] = at_level(challenger, later, rate)
         measured = _measure(judged, guess, later, outcome, seed)
-    wins = "challenger" in judged and measured["challenger - naive"]["auc"].low > 0
+    wins = (
+        "challenger" in judged
+        and measured["challenger - naive"]["auc"].low > 0
+        and measured["challenger"]["auc"].low > CHANCE
+    )
     beaten = not holds or (
         "challenger" in judged and measured["challenger"]["auc"].value > measured["champion"]["auc"].value
     )

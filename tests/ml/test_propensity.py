@@ -118,6 +118,30 @@ def test_a_model_that_learns_nothing_is_refused_and_the_naive_guess_is_scored(ha
     assert scores["value"].between(0.2, 0.4).all()
 
 
+def test_a_model_that_ranks_worse_than_chance_is_refused_though_the_guess_is_worse_still(lake):
+    """What was true of everybody before is the other way round in the newest outcome."""
+    generator = np.random.default_rng(3)
+    cutoffs = [DAY - timedelta(days=HORIZON * ago) for ago in (3, 2, 1, 0)]
+    people = pd.DataFrame(
+        [(f"c{number:04d}", cutoff) for cutoff in cutoffs for number in range(1500)],
+        columns=["customer_id", "as_of_date"],
+    )
+    people["is_current"] = people["as_of_date"] == DAY
+    people["frequency_orders"] = generator.integers(0, 20, len(people))
+    people["visits_28d"] = generator.integers(0, 20, len(people))
+    bought = people["frequency_orders"] + people["visits_28d"] + generator.normal(0, 2, len(people)) > 24
+    turned = people["as_of_date"] == cutoffs[2]
+    bought = bought.where(~turned, people["frequency_orders"] < 5)
+    people["bought_in_horizon"] = bought.astype(object).where(~people["is_current"], None)
+    people["as_of_date"] = pd.to_datetime(people["as_of_date"])
+    hand_over(lake, "customer_feature_snapshots", people)
+    score_customers(lake, DAY, MODELS)
+    card = _card(lake)
+    assert set(card["verdict"]) == {"refused"}
+    assert card.loc["challenger_auc", "high"] < 0.5
+    assert card.loc["challenger_auc", "value"] > card.loc["auc", "baseline"] + 0.05
+
+
 def test_a_feature_from_the_future_is_refused_and_does_not_flatter_the_card(half, lake):
     telling = half["bought_in_horizon"].fillna(False).astype(float) * 3
     hand_over(lake, "customer_feature_snapshots", half.assign(loyalty_index=telling))
