@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import ClassVar
 
+import duckdb
 import sqlglot
 from sqlglot import exp, transforms
 from sqlglot.dialects.spark import Spark
@@ -547,6 +548,51 @@ def _to_json(node: exp.Anonymous) -> exp.Expression:
     return exp.Case().when(exp.Not(this=exp.Is(this=value.copy(), expression=exp.Null())), inner)
 
 
+def _nfc_normalize(node: exp.Anonymous) -> exp.Expression:
+    """Spark composes no Unicode itself, but brings the library that does. (Its mode `false`: not for compatibility.)"""
+    (text,) = node.expressions
+    names = (exp.Literal.string(name) for name in ("com.ibm.icu.text.Normalizer", "compose"))
+    composed = _call("java_method", *names, exp.cast(text.copy(), "string", dialect="spark"), exp.false())
+    return exp.Case().when(exp.Not(this=exp.Is(this=text, expression=exp.Null())), composed)
+
+
+# Korean letters: a beginning, a vowel and maybe an end are one syllable, and a syllable without an end may get one.
+SYLLABLES = "[ᄀ-ᄒ][ᅡ-ᅵ][ᆨ-ᇂ]?|[가-힣][ᆨ-ᇂ]|(?s:.)"
+SYLLABLE = """\
+CASE WHEN char_length(letters) = 1 THEN letters
+WHEN ascii(letters) < 44032 THEN decode(unhex(hex(
+    44032 + (ascii(letters) - 4352) * 588 + (ascii(substr(letters, 2)) - 4449) * 28
+    + if(char_length(letters) = 3, ascii(substr(letters, 3)) - 4519, 0))), 'UTF-16BE')
+WHEN (ascii(letters) - 44032) % 28 = 0
+    THEN decode(unhex(hex(ascii(letters) + ascii(substr(letters, 2)) - 4519)), 'UTF-16BE')
+ELSE letters END"""
+
+
+def _strip_accents(node: exp.Anonymous) -> exp.Expression:
+    """Each character becomes what DuckDB makes of it, and what is left is composed: nothing but Korean letters is."""
+    letters, plain = (exp.Literal.string(each) for each in _accents())
+    composed = (
+        f"text -> CASE WHEN text RLIKE '[ᅡ-ᅵᆨ-ᇂ]' THEN array_join(transform("
+        f"regexp_extract_all(text, '{SYLLABLES}', 0), letters -> {SYLLABLE}), '') ELSE text END"
+    )
+    texts = _call("array", _call("translate", *node.expressions, letters, plain))
+    # A list of one text: it is made once and named twice.
+    return _call("get", _call("transform", texts, exp.var(composed)), _number(0))
+
+
+@lru_cache(maxsize=1)
+def _accents() -> tuple[str, str]:
+    """The letters with accents, each beside the letter without; at the end the accents, which become nothing."""
+    with duckdb.connect() as connection:
+        pairs = connection.execute(
+            "select letter, strip_accents(letter) as plain"
+            " from (select chr(cast(range as integer)) as letter"
+            " from (from range(128, 55296) union all from range(57344, 1114112)))"
+            " where plain <> letter order by plain = '', letter"
+        ).fetchall()
+    return "".join(letter for letter, _ in pairs), "".join(plain for _, plain in pairs)
+
+
 WIDE = {
     exp.DType.INT128: "decimal(38, 0)",
     exp.DType.UINT128: "decimal(38, 0)",
@@ -673,4 +719,6 @@ REWRITES: dict[object, Callable[[exp.Expression], exp.Expression]] = {
     "list_stddev_samp": _list_stddev,
     "histogram": _histogram,
     "to_json": _to_json,
+    "nfc_normalize": _nfc_normalize,
+    "strip_accents": _strip_accents,
 }

@@ -40,8 +40,8 @@ class Settings:
     parsed: Path | None = (
         None  # where dbt's parsed projects are kept for several lakes; else each keeps its own
     )
-    # A cluster's address (spark://, k8s://, yarn) or a Spark Connect server's (sc://); without one Spark runs inside
-    # the process that needs it.
+    # A cluster's address (spark://, k8s://, yarn), a Spark Connect server's (sc://) or a Spark Thrift server's
+    # (thrift://); without one Spark runs inside the process that needs it.
     spark_master: str = ""
     # How many customers or visitors one task scores; more of them are shared by several tasks.
     rows_per_task: int = 1_000_000
@@ -132,6 +132,11 @@ def _limits_of_groups() -> Iterator[Path]:
 def pseudonym_key() -> bytes:
     """The secret that makes visitor ids: `TANDEM_PSEUDONYM_KEY`, or empty when none is set."""
     return os.environ.get("TANDEM_PSEUDONYM_KEY", "").encode()
+
+
+def spark_password() -> str:
+    """The password of the user of a Spark Thrift server: `TANDEM_SPARK_PASSWORD`, or empty when none is set."""
+    return os.environ.get("TANDEM_SPARK_PASSWORD", "")
 
 
 def earlier_keys() -> dict[int, bytes]:

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from include import spark
 from include.lake import scratch_folder
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from include.spark import Session
 
 DUCKDB, SPARK = "duckdb", "spark"
+CODEC = "snappy"  # of what Spark keeps for minutes
 ROWS_PER_GROUP = 122_880  # the size of DuckDB's row groups, fixed so that a file's bytes do not depend on it
 
 
@@ -137,7 +139,7 @@ class SparkEngine(Engine):
     after a few rounds it is busy with numbers of millions of digits.)
     """
 
-    def __init__(self, session: SparkSession, scratch: Path, threads: int, memory_limit: str) -> None:
+    def __init__(self, session: Session, scratch: Path, threads: int, memory_limit: str) -> None:
         super().__init__()
         self.session = session
         self.scratch = scratch
@@ -146,47 +148,55 @@ class SparkEngine(Engine):
 
     def create_table(self, name: str, query: str) -> None:
         self._tables[name] = self.scratch / f"{name}-{self.statements}"
-        self._append(name, self._query(query))
+        self.statements += 1
+        spark.write_files(self.session, _translated(query), self._tables[name], CODEC)
+        spark.show_files(self.session, name, self._tables[name])
 
     def create_view(self, name: str, query: str) -> None:
         self.statements += 1
         self.session.sql(f"create temporary view {name} as\n{_translated(query)}")
 
     def insert(self, name: str, query: str) -> None:
-        table, added = self.session.table(name), self._query(query)
+        self.statements += 1
+        added = _translated(query)
+        kinds = spark.columns_of(self.session, f"select * from {name}")
         columns = [
-            added[position].cast(field.dataType).alias(field.name)
-            for position, field in enumerate(table.schema.fields)
+            f"cast({spark.quoted(column)} as {kind}) as {spark.quoted(wanted)}"
+            for column, (wanted, kind) in zip(
+                spark.columns_of(self.session, added), kinds.items(), strict=True
+            )
         ]
-        self._append(name, added.select(*columns))
+        cast = f"select {', '.join(columns)} from (\n{added}\n)"
+        spark.append_files(self.session, cast, self._tables[name], CODEC)
+        spark.show_files(self.session, name, self._tables[name])
 
     def drop(self, *names: str) -> None:
         for name in names:
             if name in self._tables:
-                self.session.catalog.dropTempView(name)
+                self.session.sql(f"drop view if exists {name}")
                 shutil.rmtree(self._tables.pop(name))
 
     def rows(self, query: str) -> list[tuple]:
-        return [tuple(row) for row in self._query(query).collect()]
+        self.statements += 1
+        return [tuple(row) for row in self.session.sql(_translated(query)).collect()]
 
     def tables(self) -> set[str]:
         return set(self._tables)
 
     def columns(self, path: Path) -> set[str]:
-        return set(self._query(f"select * from {parquet(path)}").columns)
+        self.statements += 1
+        return set(spark.columns_of(self.session, _translated(f"select * from {parquet(path)}")))
 
     def write(self, path: Path, schema: Mapping[str, str], query: str, order_by: str) -> None:
-        rows = self._query(_typed(schema, query)).repartition(1)
-        rows.createOrReplaceTempView("rows_to_write")
-        # All rows are in one part already: `sort by` orders a part and does not spread the rows over parts again.
-        ordered = _translated(f"select * from rows_to_write order by {order_by}").replace(
-            "ORDER BY", "SORT BY"
-        )
+        self.statements += 1
+        _, keys = _translated(f"select * from result order by {order_by}").split("ORDER BY ")
         with tempfile.TemporaryDirectory(prefix="write-", dir=self.scratch) as folder:
-            self.session.sql(ordered).write.mode("overwrite").parquet(folder)
-            (part,) = Path(folder).glob("part-*.parquet")
+            files = Path(folder) / "files"
+            spark.write_files(
+                self.session, spark.in_one_part(_translated(_typed(schema, query)), keys), files
+            )
+            (part,) = files.glob("part-*.parquet")
             shutil.move(part, path)
-        self.session.catalog.dropTempView("rows_to_write")
 
     @contextmanager
     def beside(self) -> Iterator[DuckDBEngine]:
@@ -195,9 +205,13 @@ class SparkEngine(Engine):
 
     def show(self, name: str, query: str, beside: DuckDBEngine) -> None:
         folder = self.scratch / f"{name}-{self.statements}-shown"
-        rows = self._query(query)
-        rows.write.option("compression", "snappy").parquet(str(folder))
-        columns = [_number_of(column) if kind == "binary" else f'"{column}"' for column, kind in rows.dtypes]
+        self.statements += 1
+        rows = _translated(query)
+        spark.write_files(self.session, rows, folder, CODEC)
+        columns = [
+            _number_of(column) if kind == "binary" else f'"{column}"'
+            for column, kind in spark.columns_of(self.session, rows).items()
+        ]
         beside.drop(name)
         beside.create_table(
             name, f"select {', '.join(columns)} from read_parquet({text(f'{folder}/*.parquet')})"
@@ -214,16 +228,7 @@ class SparkEngine(Engine):
         file = folder / "part-0.parquet"
         beside.connection.execute(f"copy (select {', '.join(columns)} from {name}) to {text(str(file))}")
         self._tables[name] = folder
-        self.session.read.parquet(str(folder)).createOrReplaceTempView(name)
-
-    def _query(self, query: str) -> DataFrame:
-        self.statements += 1
-        return self.session.sql(_translated(query))
-
-    def _append(self, name: str, rows: DataFrame) -> None:
-        folder = str(self._tables[name])
-        rows.write.mode("append").option("compression", "snappy").parquet(folder)
-        self.session.read.schema(rows.schema).parquet(folder).createOrReplaceTempView(name)
+        spark.show_files(self.session, name, folder)
 
 
 @contextmanager
@@ -233,9 +238,7 @@ def opened(
     """The engine of that target; it spills below `scratch` and leaves nothing there."""
     with scratch_folder(scratch, "resolve") as folder:
         if target == SPARK:
-            from include.spark import spark_session
-
-            with spark_session(threads, memory_limit, folder, spark_master) as session:
+            with spark.spark_session(threads, memory_limit, folder, spark_master) as session:
                 yield SparkEngine(session, folder, threads, memory_limit)
         else:
             with _duckdb(threads, memory_limit, folder) as engine:

@@ -35,7 +35,7 @@ def _engine(call: dict[str, Any]) -> Iterator[None]:
     if settings().target != "spark":
         yield
         return
-    from include.warehouse.spark import Warehouse, plug_in
+    from include.warehouse.spark import Warehouse, plug_in, secrets_of
 
     if not call["arguments"]:
         plug_in()
@@ -45,8 +45,9 @@ def _engine(call: dict[str, Any]) -> Iterator[None]:
 
     limits = settings()
     folder = Path(os.environ["TANDEM_TEMPORARY"])
-    with spark_session(limits.threads, limits.memory_limit, folder, limits.spark_master) as session:
-        plug_in(Warehouse(session, Path(call["warehouse"]), pseudonym_key()))
+    engine = limits.threads, limits.memory_limit, folder, limits.spark_master
+    with spark_session(*engine, secrets_of(pseudonym_key())) as session:
+        plug_in(Warehouse(session, Path(call["warehouse"])))
         yield
 
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,47 +30,39 @@ from sqlglot import exp
 
 from include.dialect import rewritten, spark_sql
 from include.privacy.pseudonym import pads
+from include.spark import append_files, columns_of, in_one_part, literal, quoted, show_files, write_files
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
+
+    from include.spark import Session
+    from include.thrift import ThriftRows
 
 SCHEMA = "main"  # as DuckDB calls the schema of a warehouse
 KEYS = ("hmac_inner", "hmac_outer")  # variables of the session, and in no statement
-SESSION = {
-    # The channel `007` is no number.
-    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
-    # As DuckDB's map_concat: the later value holds.
-    "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
-    "spark.sql.parquet.compression.codec": "zstd",
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.timestampType": "TIMESTAMP_NTZ",
-}
+
+
+def secrets_of(key: bytes) -> dict[str, str]:
+    """What a session has to be opened with for its warehouse to make visitor ids; without a key it makes none."""
+    return {name: pad.hex() for name, pad in zip(KEYS, pads(key) if key else (b"", b""), strict=True)}
 
 
 class Warehouse:
     """Runs statements in DuckDB's dialect on a Spark session, over a folder of tables."""
 
-    def __init__(self, session: SparkSession, folder: Path, key: bytes = b"") -> None:
+    def __init__(self, session: Session, folder: Path) -> None:
         self.session = session
         self.folder = folder
         self.variables: dict[str, exp.Expression] = {}
         self._views: dict[str, str] = {}
         folder.mkdir(parents=True, exist_ok=True)
-        for name, value in SESSION.items():
-            session.conf.set(name, value)
-        for name, function in _text_functions().items():
-            session.udf.register(name, function, "string")
-        for name, pad in zip(KEYS, pads(key) if key else (None, None), strict=True):
-            session.sql(f"declare or replace variable {name} binary")
-            if pad is not None:
-                session.sql(f"set var {name} = unhex(:pad)", args={"pad": pad.hex()})
 
-    def run(self, statement: str) -> DataFrame | None:
+    def run(self, statement: str) -> DataFrame | ThriftRows | None:
         """Run one statement; a query gives its rows. Raises ValueError for a statement that no table here knows."""
         tree = sqlglot.parse_one(statement, read="duckdb")
         tree.comments = None
         if isinstance(tree, exp.Query):
-            return self._query(tree)
+            return self.session.sql(self._query(tree))
         for kind, run in self._statements().items():
             if isinstance(tree, kind):
                 run(tree)
@@ -101,28 +92,23 @@ class Warehouse:
             (self.folder / name).symlink_to(os.path.relpath(source, self.folder))
             return
         making = self.folder / f".{name}"
-        self._query(query).write.mode("overwrite").parquet(str(making))
+        write_files(self.session, self._query(query), making)
         self._forget(name)
         making.rename(self.folder / name)
 
     def _insert(self, tree: exp.Insert) -> None:
         name = tree.this.name
-        self._query(tree.expression).write.mode("append").parquet(str(self.folder / name))
+        append_files(self.session, self._query(tree.expression), self.folder / name)
         self._unread(name)
 
     def _copy(self, tree: exp.Copy) -> None:
-        """Write a query as one file: its rows come together in one task, which sorts them (and spills)."""
+        """Write a query as one file."""
         query = tree.this.unnest()
         location = Path(tree.args["files"][0].this)
         order = query.args.pop("order", None)
-        rows = self._query(query).repartition(1)
-        if order is not None:
-            from pyspark.sql import functions
-
-            keys = [functions.col(f"`{each.this.name}`").asc_nulls_last() for each in order.expressions]
-            rows = rows.sortWithinPartitions(*keys)
+        keys = [f"{quoted(each.this.name)} nulls last" for each in order.expressions] if order else []
         folder = location.with_name(f".{location.name}")
-        rows.write.mode("overwrite").parquet(str(folder))
+        write_files(self.session, in_one_part(self._query(query), ", ".join(keys)), folder)
         (part,) = folder.glob("part-*.parquet")
         part.replace(location)
         shutil.rmtree(folder)
@@ -141,16 +127,16 @@ class Warehouse:
         assignment = tree.expressions[0].this
         self.variables[assignment.this.name.lower()] = assignment.expression
 
-    def _query(self, tree: exp.Expression) -> DataFrame:
+    def _query(self, tree: exp.Expression) -> str:
         for table in list(tree.find_all(exp.Table)):
             self._point(table)
         for variable in list(tree.find_all(exp.Anonymous)):
             if variable.name.lower() == "getvariable":
                 variable.replace(self._value(variable.expressions[0].this))
-        return self.session.sql(spark_sql(rewritten(tree, self._columns_of)))
+        return spark_sql(rewritten(tree, self._columns_of))
 
     def _columns_of(self, query: exp.Query) -> list[str]:
-        return self.session.sql(spark_sql(rewritten(query, self._columns_of))).columns
+        return list(columns_of(self.session, spark_sql(rewritten(query, self._columns_of))))
 
     def _value(self, name: str) -> exp.Expression:
         if name in KEYS:
@@ -174,7 +160,7 @@ class Warehouse:
     def _table(self, name: str) -> str:
         if name not in self._views:
             view = f"warehouse_{name}"
-            self.session.read.parquet(str((self.folder / name).resolve())).createOrReplaceTempView(view)
+            show_files(self.session, view, (self.folder / name).resolve())
             self._views[name] = view
         return self._views[name]
 
@@ -186,48 +172,37 @@ class Warehouse:
                 each.this.name: each.expression for each in call.expressions if isinstance(each, exp.EQ)
             }
             path = call.this if isinstance(call, exp.ReadCSV) else call.expressions[0]
-            read = self._read_csv if isinstance(call, exp.ReadCSV) else self._read_parquet
-            read(path.this, options).createOrReplaceTempView(view)
+            read = _read_csv if isinstance(call, exp.ReadCSV) else self._read_parquet
+            self.session.sql(f"create or replace temporary view {view} as\n{read(path.this, options)}")
             self._views[text] = view
         return self._views[text]
 
-    def _read_parquet(self, path: str, options: dict[str, exp.Expression]) -> DataFrame:
-        from pyspark.sql import functions
-
-        reader = self.session.read.option("mergeSchema", _is_true(options.get("union_by_name")))
-        if _is_true(options.get("hive_partitioning")):
-            # Folders beside each other that are partitioned alike: Spark reads one such tree at a time.
-            reader = reader.option("pathGlobFilter", path.rsplit("/", 1)[1])
-            trees = [reader.parquet(root) for root in _partitioned(path)]
-        else:
-            trees = [reader.parquet(path)]
-        # Before they are united: a union knows no file any more.
-        for name, column in (("filename", "file_path"), ("file_row_number", "row_index")):
-            if _is_true(options.get(name)):
-                trees = [tree.withColumn(name, functions.col(f"_metadata.{column}")) for tree in trees]
-        rows = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), trees)
-        if _is_true(options.get("hive_partitioning")):
-            types = options.get("hive_types") or exp.Struct(expressions=[])
-            for each in types.expressions:
-                rows = rows.withColumn(each.this.name, functions.col(each.this.name).cast(_spark_type(each)))
-        return rows
-
-    def _read_csv(self, path: str, options: dict[str, exp.Expression]) -> DataFrame:
-        """A file of texts with lines above its rows that are no rows."""
-        from pyspark.sql import functions
-
-        names = [each.this.name for each in options["columns"].expressions]
-        separator, skipped = options["delim"].this.replace("\\t", "\t"), int(options["skip"].this)
-        lines = self.session.createDataFrame(
-            [(line,) for line in Path(path).read_text().splitlines()[skipped:] if line], "line string"
+    def _read_parquet(self, path: str, options: dict[str, exp.Expression]) -> str:
+        is_partitioned = _is_true(options.get("hive_partitioning"))
+        told = f"mergeSchema = '{str(_is_true(options.get('union_by_name'))).lower()}'"
+        if is_partitioned:
+            told += f", pathGlobFilter = {literal(path.rsplit('/', 1)[1])}"
+        of_files = {"filename": "file_path", "file_row_number": "row_index"}
+        columns = [
+            "*",
+            *(f"_metadata.{of_files[name]} as {name}" for name in of_files if _is_true(options.get(name))),
+        ]
+        # Folders beside each other that are partitioned alike: Spark reads one such tree at a time.
+        trees = {}
+        for root in _partitioned(path) if is_partitioned else [path]:
+            tree = f"select {', '.join(columns)} from parquet.{quoted(root)} with ({told})"
+            trees[tree] = list(columns_of(self.session, tree))
+        types = options.get("hive_types") or exp.Struct(expressions=[])
+        casts = {each.this.name: _spark_type(each) for each in types.expressions} if is_partitioned else {}
+        names = list(dict.fromkeys(chain(*trees.values())))
+        return "\nunion all\n".join(
+            f"select {', '.join(_column(name, found, casts.get(name)) for name in names)} from ({tree})"
+            for tree, found in trees.items()
         )
-        cells = functions.split("line", re.escape(separator), -1)
-        return lines.select(*(functions.nullif(functions.get(cells, place), functions.lit("")).alias(name)
-                              for place, name in enumerate(names)))  # fmt: skip
 
     def _unread(self, name: str) -> None:
         if name in self._views:
-            self.session.catalog.dropTempView(self._views.pop(name))
+            self.session.sql(f"drop view if exists {self._views.pop(name)}")
 
     def _forget(self, name: str) -> None:
         self._unread(name)
@@ -266,18 +241,24 @@ def _spark_type(entry: exp.Expression) -> str:
     return exp.DataType.build(entry.expression.name, dialect="duckdb").sql("spark")
 
 
-def _text_functions() -> dict[str, Callable[[str | None], str | None]]:
-    """What Spark has no function for. They are sent to the workers whole, which need not have this project."""
+def _column(name: str, found: list[str], kind: str | None) -> str:
+    """A column of a union, which one of its sides may not have and another may have to cast."""
+    value = quoted(name) if name in found else "null"
+    return f"cast({value} as {kind}) as {quoted(name)}" if kind else f"{value} as {quoted(name)}"
 
-    def normalised(text: str | None) -> str | None:
-        return None if text is None else unicodedata.normalize("NFC", text)
 
-    def without_accents(text: str | None) -> str | None:
-        if text is None:
-            return None
-        return "".join(each for each in unicodedata.normalize("NFD", text) if not unicodedata.combining(each))
-
-    return {"nfc_normalize": normalised, "strip_accents": without_accents}
+def _read_csv(path: str, options: dict[str, exp.Expression]) -> str:
+    """The rows of a small file of texts, with lines above them that are no rows."""
+    names = [each.this.name for each in options["columns"].expressions]
+    separator, skipped = options["delim"].this.replace("\\t", "\t"), int(options["skip"].this)
+    lines = [line.split(separator) for line in Path(path).read_text().splitlines()[skipped:] if line]
+    rows = [
+        ", ".join(literal(cell) if cell else "null" for cell in [*cells, *[""] * len(names)][: len(names)])
+        for cells in lines
+    ]
+    texts = ", ".join(f"cast({quoted(name)} as string) as {quoted(name)}" for name in names)
+    columns = ", ".join(quoted(name) for name in names)
+    return f"select {texts} from values ({'), ('.join(rows)}) as lines({columns})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -308,7 +289,9 @@ class LakeCursor(Cursor):
     @property
     def description(self) -> Any:
         """None after a statement that has no rows, which is when dbt asks for none."""
-        return None if self._df is None else super().description
+        if self._df is None:
+            return None
+        return [(name, kind, None, None, None, None, True) for name, kind in self._df.dtypes]
 
 
 class LakeConnection(Connection):

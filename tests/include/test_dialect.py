@@ -11,7 +11,7 @@ import sqlglot
 
 from include.dialect import rewritten, spark_sql, translated
 from include.spark import spark_session
-from include.warehouse.spark import Warehouse
+from include.warehouse.spark import Warehouse, secrets_of
 
 ROWS = """
     (select * from (values
@@ -20,6 +20,18 @@ ROWS = """
         (3, 'b', date '2023-12-31', timestamp '2023-12-31 12:00:00', cast(-7.00 as decimal(18, 2)), ''),
         (4, 'b', cast(null as date), cast(null as timestamp), cast(null as decimal(18, 2)), cast(null as varchar))
     ) as given (id, kind, day, seen_at, amount, text)) as rows
+"""
+# Letters with accents of their own, beside them and in another order; marks that are vowels; composed letters that stay
+# two; Korean letters that are a syllable, get an end to one, or are none; a quote, a backslash and a line's end.
+TEXTS = """
+    (select unnest([
+        'Zoë Ñuñez', 'Zoe\u0308', 'e\u0323\u0302', 'e\u0302\u0323', 'ṩ', 's\u0307\u0323', '\u0344', 'ﬁ Ⅷ', 'Łódź',
+        'नमस\u094dत\u0947',
+        'क\u093c', '\u0958', '\u09c7\u09be', '\u0cf3',
+        '\u2126', '\U0002f800', '\U0001d15e', 'ש\u05bc\u05c1', '👩\u200d👧',
+        '한글', '\u1112\u1161\u11ab\u1100\u1173\u11af', '가\u11a8', '각\u11a8', '\u1100\u0301\u1161', 'ㄱㅏ',
+        'it''s \\ a $1 ${line}' || chr(10), '', null
+    ]) as text) as texts
 """
 # What is asked, by what Spark would do otherwise.
 STATEMENTS = {
@@ -153,6 +165,13 @@ STATEMENTS = {
         " count(*) filter (where hash(id) between -2147483648 and 2147483647) as y from ROWS"
     ),
     "lengthen and cut lists": "select id, list_resize(list_slice([id, 7], 1, 1), 3, 0) as x from ROWS",
+    "compose texts, whatever they are made of": (
+        "select text, nfc_normalize(text) as x, nfc_normalize(null) as y from TEXTS"
+    ),
+    "take accents away as its own library does": (
+        "select text, strip_accents(text) as x, strip_accents(null) as y from TEXTS"
+    ),
+    "take accents away in an aggregate": "select max(lower(strip_accents(text))) as x from TEXTS",
     "name inner queries alike": (
         "with inner_rows as (with final as (select id from ROWS) select * from final),"
         " final as (select * from inner_rows)"
@@ -167,15 +186,15 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
         # A few rows: compiling well would take longer than all the rest.
         environment.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
         folder = tmp_path_factory.mktemp("spark")
-        with spark_session(2, "1GB", folder) as session:
+        with spark_session(2, "1GB", folder, secrets=secrets_of(b"a key")) as session:
             session.conf.set("spark.sql.codegen.wholeStage", "false")
             session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
-            yield Warehouse(session, folder / "warehouse", b"a key")
+            yield Warehouse(session, folder / "warehouse")
 
 
 @pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS)
 def test_spark_is_told_to(spark: Warehouse, statement: str) -> None:
-    query = statement.replace("ROWS", ROWS)
+    query = statement.replace("ROWS", ROWS).replace("TEXTS", TEXTS)
     expected = duckdb.sql(query)
     found = spark.run(query)
     assert sorted(found.columns) == sorted(expected.columns)
@@ -212,6 +231,22 @@ def test_what_spark_cannot_say_is_an_error() -> None:
         spark_sql(
             rewritten(sqlglot.parse_one("select 1 as a union all by name select 2 as b", read="duckdb"))
         )
+
+
+def test_every_letter_is_without_its_accents_what_duckdb_makes_of_it(
+    spark: Warehouse, tmp_path: Path
+) -> None:
+    path = tmp_path / "letters.parquet"
+    duckdb.sql(
+        "copy (select chr(cast(range as integer)) as letter"
+        f" from (from range(1, 55296) union all from range(57344, 1114112))) to '{path}'"
+    )
+    query = "select letter, nfc_normalize(letter) as x, strip_accents(letter) as y from read_parquet('{}')"
+    made = tmp_path / "made.parquet"
+    spark.run(f"copy ({query.format(path)}) to '{made}' (format parquet)")
+    (letters,) = duckdb.sql(f"select count(*) from '{made}'").fetchone()
+    assert letters == 1_112_063
+    assert duckdb.sql(f"{query.format(path)} except all from '{made}'").fetchall() == []
 
 
 def test_the_key_is_in_no_statement_and_makes_duckdbs_hashes(spark: Warehouse, tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
-"""`python -m tests.spark DATA DAY [--on cluster|connect] [--config FOLDER]`: a run of DuckDB again on Spark, compared.
+"""`python -m tests.spark DATA DAY [--on cluster|connect|thrift] [--config FOLDER]`: DuckDB's run on Spark, compared.
 
 DATA is the folder of a run on DuckDB. Landed rows and what the Python steps handed over are copied, so that every model
 reads on Spark what it read on DuckDB. With the run's configuration the records are resolved on Spark too. Spark is the
-one of TANDEM_SPARK_MASTER, or `--on` a master with two workers, or a Connect server, which are started for it. Ends
-with 1 when a table differs.
+one of TANDEM_SPARK_MASTER, or `--on` a master with two workers, a Connect server or a Thrift server, which are started
+for it. Ends with 1 when a table differs.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from include.lake import Lake
 from include.ledger import StepFailed
 from include.settings import pseudonym_key, settings
 from include.warehouse import run_dbt
-from tests.spark.cluster import connect_server, standalone
+from tests.spark.cluster import connect_server, standalone, thrift_server
 from tests.spark.parity import Parity, compare, compare_files
 
 STEPS = ("stage", "unify", "segment", "expand", "publish")
-SPARKS = {"cluster": standalone, "connect": connect_server}
+SPARKS = {"cluster": standalone, "connect": connect_server, "thrift": thrift_server}
 # What dbt makes itself.
 MADE = ("staged", "tables")
 

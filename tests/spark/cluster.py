@@ -1,4 +1,4 @@
-"""Spark as others run it: a master and workers, or a Connect server, each a process of its own on this machine."""
+"""Spark as others run it: a master and workers, or a server, each a process of its own on this machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -42,21 +42,49 @@ def standalone(scratch: Path, workers: int = 2) -> Iterator[str]:
 def connect_server(scratch: Path) -> Iterator[str]:
     """A Spark Connect server with Spark inside. Gives its address."""
     port = _free_port()
-    command = ["org.apache.spark.deploy.SparkSubmit", "--master", "local[2]"]
+    settings = {"spark.connect.grpc.binding.port": port}
+    main = "org.apache.spark.sql.connect.service.SparkConnectServer"
+    with _server(scratch, "connect", port, main, settings):
+        yield f"sc://127.0.0.1:{port}"
+
+
+@contextmanager
+def thrift_server(scratch: Path) -> Iterator[str]:
+    """A Spark Thrift server with Spark inside, whose log is `thrift.log`. Gives its address."""
+    port = _free_port()
+    # A catalog in memory: else it makes a database of its own where it was started.
+    settings = {"spark.sql.catalogImplementation": "in-memory"}
+    main = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
+    of_hive = {"hive.server2.thrift.port": port, "hive.server2.thrift.bind.host": "127.0.0.1"}
+    arguments = [each for name, value in of_hive.items() for each in ("--hiveconf", f"{name}={value}")]
+    with _server(scratch, "thrift", port, main, settings, arguments):
+        yield f"thrift://127.0.0.1:{port}"
+
+
+@contextmanager
+def _server(
+    scratch: Path,
+    name: str,
+    port: int,
+    main: str,
+    settings: dict[str, object],
+    arguments: Sequence[str] = (),
+) -> Iterator[None]:
+    """A class of Spark that serves sessions of a Spark of two threads."""
     settings = {
-        "spark.connect.grpc.binding.port": port,
         "spark.ui.enabled": "false",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.local.dir": scratch,
         "spark.sql.warehouse.dir": scratch / "spark-warehouse",
         "spark.sql.shuffle.partitions": 2,
-    }
-    for name, value in settings.items():
-        command += ["--conf", f"{name}={value}"]
-    command += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
-    with java_home(scratch), _running(scratch, "connect", command, port, memory="1g"):
-        yield f"sc://127.0.0.1:{port}"
+    } | settings
+    command = ["org.apache.spark.deploy.SparkSubmit", "--master", "local[2]"]
+    for key, value in settings.items():
+        command += ["--conf", f"{key}={value}"]
+    command += ["--class", main, "spark-internal", *arguments]
+    with java_home(scratch), _running(scratch, name, command, port, memory="1g"):
+        yield
 
 
 @contextmanager

@@ -1,10 +1,11 @@
-"""The warehouse on a cluster of a master and two workers, and through Spark Connect: the same rows and files.
+"""The warehouse on a cluster of a master and two workers, through Spark Connect and Thrift: the same rows and files.
 
-Six Javas are too many for every run of the tests: `python -m pytest tests/spark/on_a_cluster.py` runs these.
+Eight Javas are too many for every run of the tests: `python -m pytest tests/spark/on_a_cluster.py` runs these.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,10 +13,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from include.privacy.pseudonym import visitor_id
-from include.spark import spark_session
-from include.warehouse.spark import Warehouse
-from tests.spark.cluster import connect_server, standalone
+from include.privacy.pseudonym import pads, visitor_id
+from include.spark import spark_session, write_files
+from include.warehouse.spark import Warehouse, secrets_of
+from tests.spark.cluster import connect_server, standalone, thrift_server
 
 KEY = b"the key of a cluster"
 ROWS = 20_000
@@ -43,15 +44,18 @@ SUMMARY = """
 """
 
 
-@pytest.mark.parametrize("cluster", [standalone, connect_server])
+@pytest.mark.parametrize("cluster", [standalone, connect_server, thrift_server])
 def test_a_cluster_makes_the_tables_that_duckdb_makes(
     cluster: Callable[[Path], AbstractContextManager[str]], tmp_path: Path
 ) -> None:
     path = tmp_path / "summary.parquet"
-    with cluster(tmp_path) as address, spark_session(2, "1GB", tmp_path, address) as session:
-        warehouse = Warehouse(session, tmp_path / "warehouse", KEY)
-        numbers = f"(select explode(sequence(0, {ROWS - 1})) as range) as numbers"
-        session.sql(f"select * from {numbers}").repartition(4).write.parquet(str(tmp_path / "numbers"))
+    with (
+        cluster(tmp_path) as address,
+        spark_session(2, "1GB", tmp_path, address, secrets_of(KEY)) as session,
+    ):
+        warehouse = Warehouse(session, tmp_path / "warehouse")
+        numbers = f"select /*+ repartition(4) */ * from (select explode(sequence(0, {ROWS - 1})) as range)"
+        write_files(session, numbers, tmp_path / "numbers")
         people = PEOPLE.format(numbers=f"read_parquet('{tmp_path}/numbers/*.parquet')")
         warehouse.run(f"create or replace table main.people as {people}")
         warehouse.run(
@@ -71,3 +75,21 @@ def test_a_cluster_makes_the_tables_that_duckdb_makes(
         ).fetchall()
     assert [row[:5] for row in found] == expected
     assert all(row[5] == visitor_id(KEY, "anonymous_id", row[0]) for row in found)
+
+
+def test_a_thrift_server_writes_no_part_of_the_key_to_its_log(tmp_path: Path) -> None:
+    with (
+        thrift_server(tmp_path) as address,
+        spark_session(2, "1GB", tmp_path, address, secrets_of(KEY)) as session,
+    ):
+        warehouse = Warehouse(session, tmp_path / "warehouse")
+        query = (
+            "select sha256(getvariable('hmac_outer')) as outer, sha256(getvariable('hmac_inner')) as inner"
+        )
+        warehouse.run(f"create or replace table main.hashed as {query}")
+        assert warehouse.run(query).collect()[0] == tuple(
+            hashlib.sha256(pad).hexdigest() for pad in reversed(pads(KEY))
+        )
+    log = (tmp_path / "thrift.log").read_text().lower()
+    assert "main.hashed" in log or "insert overwrite directory" in log
+    assert [pad.hex() for pad in pads(KEY) if pad.hex() in log] == []
