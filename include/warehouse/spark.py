@@ -56,6 +56,8 @@ class Warehouse:
         self.variables: dict[str, exp.Expression] = {}
         self._views: dict[str, str] = {}
         folder.mkdir(parents=True, exist_ok=True)
+        # Which files a source has is found out once, and not each time that a statement names it.
+        session.sql("set spark.sql.legacy.storeAnalyzedPlanForView = true")
 
     def run(self, statement: str) -> DataFrame | ThriftRows | None:
         """Run one statement; a query gives its rows. Raises ValueError for a statement that no table here knows."""

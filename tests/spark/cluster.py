@@ -55,7 +55,11 @@ def thrift_server(scratch: Path) -> Iterator[str]:
     # A catalog in memory: else it makes a database of its own where it was started.
     settings = {"spark.sql.catalogImplementation": "in-memory"}
     main = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
-    of_hive = {"hive.server2.thrift.port": port, "hive.server2.thrift.bind.host": "127.0.0.1"}
+    of_hive = {
+        "hive.server2.thrift.port": port,
+        "hive.server2.thrift.bind.host": "127.0.0.1",
+        "hive.server2.logging.operation.log.location": scratch / "operations",
+    }
     arguments = [each for name, value in of_hive.items() for each in ("--hiveconf", f"{name}={value}")]
     with _server(scratch, "thrift", port, main, settings, arguments):
         yield f"thrift://127.0.0.1:{port}"
