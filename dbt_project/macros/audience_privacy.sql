@@ -11,8 +11,8 @@
 
 {#
     What an event's consent says of one purpose: true, false, or null when it says nothing that can be read. It is an
-    object of purposes, each true or false, granted or denied (as Google's consent mode says it), a TCF string (alone, or
-    the object's `tcString`), or both: then both have to grant.
+    object of purposes, each true or false, granted or denied (as Google's consent mode says it), a TCF string (alone,
+    or the object's `tcString`), or both: then both have to grant.
 #}
 {% macro stated_consent(consent, purpose, stated_at='occurred_at') -%}
     {#- Names of purposes come in lower case from Segment, whatever the consent platform calls them (C0004). -#}

@@ -137,14 +137,18 @@ def without_erased(
     _recognise(connection, relation, kind)
     time = row_time(kind)
     has_returned = f"returned_on is not null and {time}::date >= returned_on" if time else "false"
+    # In one query DuckDB 1.5 pairs every owned row with every landed one before it looks at their numbers.
     connection.execute(
         f"""
+        create or replace temp table owned_row as
+        {owned_rows(kind.name, relation, channel, with_nodes=False)};
+        create or replace temp table person as
+        select request_id, max(returned_on) as returned_on from tombstone group by request_id;
         create or replace temp table erased_row as
-        select distinct {ROW}
-        from ({owned_rows(kind.name, relation, channel, with_nodes=False)}) as owned
-        inner join {relation} as landed using ({ROW})
-        left join (select request_id, max(returned_on) as returned_on from tombstone group by request_id) as person
-            using (request_id)
+        select distinct owned_row.{ROW}
+        from owned_row
+        inner join {relation} as landed on owned_row.{ROW} = landed.{ROW}
+        inner join person on owned_row.request_id = person.request_id
         where not coalesce({has_returned}, false)
         """
     )

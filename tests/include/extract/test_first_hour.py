@@ -82,7 +82,7 @@ def test_the_page_shows_what_its_commands_print(my: Path, capsys: pytest.Capture
 
     (my / "audiences.yml").write_text(audiences)
     for task in tasks_of(["members", "orders"]):
-        getattr(pipeline, task.function)(day, *task.arguments)
+        task.call(day)
     lake = Lake(my.parent / "data")
     summary = published_summary(lake).splitlines()
     assert set(again.partition("Audiences")[2].splitlines()) - {"", LEFT_OUT} <= set(summary)
