@@ -56,14 +56,14 @@ PURCHASE_TRIGGERS = pa.schema(
         ("sales_channel", pa.string()),
         ("window_days", pa.int64()),
         ("customers", pa.int64()),
-        ("occurrences", pa.int64()),
+        ("support", pa.int64()),
         ("purchases_after", pa.int64()),
         ("effect", pa.float64()),
         ("low", pa.float64()),
         ("high", pa.float64()),
         ("p_value", pa.float64()),
         ("q_value", pa.float64()),
-        ("placebo_effect", pa.float64()),
+        ("placebo", pa.float64()),
         ("placebo_low", pa.float64()),
         ("placebo_high", pa.float64()),
         ("before_effect", pa.float64()),
@@ -469,12 +469,12 @@ def _frame(
             "trigger_kind": [kind for kind, _ in kinds],
             "window_days": windows,
             "customers": [times.customers for times in inside],
-            "occurrences": [len(times) for times in inside],
+            "support": [len(times) for times in inside],
             "purchases_after": real.purchases,
             "after": real.after,
             "after_error": real.after_error,
-            "placebo": shuffled.after,
-            "placebo_error": shuffled.after_error,
+            "shuffled": shuffled.after,
+            "shuffled_error": shuffled.after_error,
             "before": real.before,
             "before_error": real.before_error,
             "difference_error": real.difference_error,
@@ -488,14 +488,14 @@ def _judge(rows: pd.DataFrame) -> pd.DataFrame:
     expected = rows["purchases_after"] / np.exp(rows["after"])
     enough = (
         rows["is_known"]
-        & (rows["occurrences"] >= rows["min_support"])
+        & (rows["support"] >= rows["min_support"])
         & (rows["customers"] >= MIN_CUSTOMERS)
         & (np.maximum(rows["purchases_after"], expected) >= MIN_PURCHASES)
     )
     score = rows["after"].abs() / rows["after_error"]
     p_value = np.minimum(2 * norm.sf(score) * len(WINDOWS), 1.0)
     q_value = q_values(np.where(enough, p_value, np.nan))
-    placebo_is_null = rows["placebo"].abs() <= CRITICAL * rows["placebo_error"]
+    placebo_is_null = rows["shuffled"].abs() <= CRITICAL * rows["shuffled_error"]
     before_tells = rows["before"].abs() > CRITICAL * rows["before_error"]
     same_way = np.sign(rows["before"]) == np.sign(rows["after"])
     beyond_before = (rows["after"] - rows["before"]) * np.sign(rows["after"]) > norm.ppf(
@@ -507,19 +507,21 @@ def _judge(rows: pd.DataFrame) -> pd.DataFrame:
     significant = enough & (q_value <= FALSE_DISCOVERIES)
     found = significant & placebo_is_null & ~comes_along
     shown = rows.assign(p_value=p_value, q_value=q_value)
-    for name, log_ratio, error in (
-        ("", "after", "after_error"),
-        ("placebo_", "placebo", "placebo_error"),
-        ("before_", "before", "before_error"),
+    for effect, name, log_ratio, error in (
+        ("effect", "", "after", "after_error"),
+        ("placebo", "placebo_", "shuffled", "shuffled_error"),
+        ("before_effect", "before_", "before", "before_error"),
     ):
-        shown[name + "effect"] = np.exp(rows[log_ratio])
+        shown[effect] = np.exp(rows[log_ratio])
         shown[name + "low"] = np.exp(rows[log_ratio] - CRITICAL * rows[error])
         shown[name + "high"] = np.exp(rows[log_ratio] + CRITICAL * rows[error])
     shown["verdict"] = np.select(
         [~enough, found & (rows["after"] > 0), found], ["too few", "raises", "lowers"], "none shown"
     )
     measures = [
-        name for name in shown.columns if name.endswith(("effect", "low", "high", "p_value", "q_value"))
+        name
+        for name in shown.columns
+        if name.endswith(("effect", "placebo", "low", "high", "p_value", "q_value"))
     ]
     shown.loc[~enough, measures] = np.nan
     reason = np.select([significant & ~placebo_is_null, significant & comes_along], ["placebo", "along"], "")
@@ -555,7 +557,7 @@ def _card(table: pd.DataFrame, version: str) -> ModelCard:
     judged = table[table["verdict"] != "too few"]
     found = judged["verdict"].isin(["raises", "lowers"])
     error = (np.log(judged["placebo_high"]) - np.log(judged["placebo_low"])) / (2 * CRITICAL)
-    placebo_p = np.minimum(2 * norm.sf(np.log(judged["placebo_effect"]).abs() / error) * len(WINDOWS), 1.0)
+    placebo_p = np.minimum(2 * norm.sf(np.log(judged["placebo"]).abs() / error) * len(WINDOWS), 1.0)
     placebo_found = float((q_values(placebo_p) <= FALSE_DISCOVERIES).mean()) if len(judged) else 0.0
     share = float(found.mean()) if len(judged) else 0.0
     inside = (

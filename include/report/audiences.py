@@ -200,7 +200,7 @@ def _placements(source: Source) -> Figure | Absent:
     rows = source.table(
         "dmp/placements",
         f"""
-        select audience_id, part, dimension, value, "index", low, high, index_at_equal_activity, people, share, q_value
+        select audience_id, part, dimension, value, "index", low, high, index_at_equal_activity, reach, share, q_value
         from released
         where is_significant and low > 100 and rank <= {BEST_PLACES}
         order by low desc, audience_id, part, dimension, value

@@ -114,8 +114,8 @@ def _triggers(source: Source) -> Figure | Absent:
     rows = source.table(
         "cdp/purchase_triggers",
         """
-        select trigger, sales_channel, category, stage, window_days, effect, low, high, occurrences, q_value,
-            placebo_effect, verdict
+        select trigger, sales_channel, category, stage, window_days, effect, low, high, support, q_value,
+            placebo, verdict
         from released where verdict in ('raises', 'lowers')
         order by category <> 'any', stage <> 'any', effect desc, trigger, sales_channel, category, stage
         """,

@@ -297,8 +297,8 @@ def learn(lake: Lake) -> None:
         lake.ml(DAY, "purchase_triggers"),
         f"""select 'price drop|3' as trigger_id, 'price drop' as trigger, 'price' as trigger_kind, 'any' as category,
             'any' as stage, 'any' as sales_channel, 3::bigint as window_days, 50::bigint as customers,
-            60::bigint as occurrences, 40::bigint as purchases_after, 1.5 as effect, 1.2 as low, 1.8 as high,
-            0.001 as p_value, 0.01 as q_value, 1.0 as placebo_effect, 0.8 as placebo_low, 1.2 as placebo_high,
+            60::bigint as support, 40::bigint as purchases_after, 1.5 as effect, 1.2 as low, 1.8 as high,
+            0.001 as p_value, 0.01 as q_value, 1.0 as placebo, 0.8 as placebo_low, 1.2 as placebo_high,
             1.0 as before_effect, 0.8 as before_low, 1.2 as before_high, 'raises' as verdict,
             'A price drop raises purchases.' as meaning, 'v1' as model_version, {day} as as_of_date""",
     )

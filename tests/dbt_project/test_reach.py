@@ -95,7 +95,7 @@ def test_frequency_counts_off_site_events_of_the_window(built: AudienceLake) -> 
 
 def test_placements_are_of_people_each_once_and_never_of_owned_sites(built: AudienceLake) -> None:
     query = """
-        select dimension, value, people, population_people from placements
+        select dimension, value, reach, population_people from placements
         where audience_id = 'runners' and dimension in ('site', 'category', 'device') order by all"""
     assert built.read(query) == [
         ("category", "(withheld)", 1, 1),
@@ -110,7 +110,7 @@ def test_placements_are_of_people_each_once_and_never_of_owned_sites(built: Audi
 
 def test_look_alikes_have_placements_of_their_own(built: AudienceLake) -> None:
     query = """
-        select value, people, share from placements
+        select value, reach, share from placements
         where audience_id = 'known_people' and part = 'lookalikes' and dimension = 'category' order by all"""
     found = built.read(query)
     assert [(value, people) for value, people, _ in found] == [("brief", 2), ("sport", 1)]

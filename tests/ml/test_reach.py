@@ -65,7 +65,7 @@ def told_figures(tables: Report, world: World) -> list[tuple[str, frozenset[int]
         add(f"either {name}", one | other, row.union_people)
     for row in tables["placements"].itertuples():
         members, met = world.sets[(row.audience_id, row.part)], world.met(row.dimension, row.value)
-        add(f"{row.audience_id} {row.part} at {row.dimension} {row.value}", members & met, row.people)
+        add(f"{row.audience_id} {row.part} at {row.dimension} {row.value}", members & met, row.reach)
         add(f"everybody at {row.dimension} {row.value}", met, row.population_people)
     return list({each[0]: each for each in told}.values())
 
@@ -148,7 +148,7 @@ def test_what_is_told_and_not_held_back_is_true(days) -> None:
         for row in fresh_places.itertuples():
             members, met = world.sets[(row.audience_id, row.part)], world.met(row.dimension, row.value)
             share, everybodys = len(members & met) / len(members), len(met) / len(world.everybody)
-            assert row.people == len(members & met)
+            assert row.reach == len(members & met)
             if row.population == len(world.everybody):
                 assert row.index == pytest.approx(100 * share / everybodys, abs=0.06)
         told += len(fresh) + len(fresh_places)

@@ -74,10 +74,10 @@ def test_orders_before_a_signal_are_told_apart_from_orders_after_it(worlds):
 
 def test_shuffled_times_show_nothing(worlds):
     placebo = pd.concat([found for _, found in worlds])
-    placebo = placebo[placebo["placebo_effect"].notna()]
+    placebo = placebo[placebo["placebo"].notna()]
     assert len(placebo) > 25
     assert ((placebo["placebo_low"] <= 1) & (placebo["placebo_high"] >= 1)).mean() >= 0.95
-    assert np.log(placebo["placebo_effect"]).mean() == pytest.approx(0, abs=0.08)
+    assert np.log(placebo["placebo"]).mean() == pytest.approx(0, abs=0.08)
 
 
 def test_in_worlds_without_effects_nearly_nothing_is_found():

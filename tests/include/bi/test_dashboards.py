@@ -152,7 +152,7 @@ def test_where_an_audience_is_met_less_than_everybody_is_not_told_as_more() -> N
             """
             create schema dmp;
             create table dmp.placements as
-            select 'a' as audience_id, 'members' as part, dimension, value, 60 as people, true as is_significant,
+            select 'a' as audience_id, 'members' as part, dimension, value, 60 as reach, true as is_significant,
                 index, index - 20 as low, index + 20 as high
             from (values ('site'), ('category')) as dimensions (dimension),
                 (values ('less', 40), ('more', 200)) as cells (value, index)

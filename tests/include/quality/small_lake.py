@@ -160,8 +160,8 @@ ML = {
         'popular with all customers' as reason, 'v1' as model_version
         from range({CUSTOMERS}) t(i), range(1::bigint, 3::bigint) ranks(rank)""",
     "purchase_triggers": """select md5(trigger) as trigger_id, trigger, 'any' as category, 'any' as stage,
-        'any' as sales_channel, 3::bigint as window_days, 60::bigint as occurrences, effect, low, high, q_value,
-        1.0::double as placebo_effect, 0.8::double as placebo_low, 1.2::double as placebo_high, verdict,
+        'any' as sales_channel, 3::bigint as window_days, 60::bigint as support, effect, low, high, q_value,
+        1.0::double as placebo, 0.8::double as placebo_low, 1.2::double as placebo_high, verdict,
         'what it does' as meaning, date '2017-12-01' as as_of_date
         from (values ('price drop', 1.5::double, 1.2::double, 1.9::double, 0.01::double, 'raises'),
             ('call: delivery', 0.9, 0.7, 1.1, 0.6, 'none shown'), ('birthday', null, null, null, null, 'too few'))
@@ -186,7 +186,7 @@ ML = {
         1.0 / (i + 1) as score, 100.0 - i / 2 as percentile, 'narrow' as level, i % 10 = 0 as is_control,
         timestamp '2017-12-31' as expires_at from range(100, 150) t(i)""",
     "placements": """select 'loyal' as audience_id, 'lookalikes' as part, dimension, value,
-        date '2017-12-01' as as_of_date, 1::bigint as rank, 60::bigint as people,
+        date '2017-12-01' as as_of_date, 1::bigint as rank, 60::bigint as reach,
         120::bigint as audience_people, 100::bigint as population_people,
         1000::bigint as population, 0.5::double as share, 0.1::double as population_share, 500.0::double as index,
         420.0::double as low, 580.0::double as high, 300.0::double as index_at_equal_activity, 0.001::double as q_value,

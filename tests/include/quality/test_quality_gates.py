@@ -1031,10 +1031,10 @@ TOGETHER: dict[str, list[tuple[str, Spoil, str, int, str]]] = {
         ),
         (
             "a placement of a few",
-            learned("placements", "select * replace (if(value = '20', 49, people) as people) from old"),
+            learned("placements", "select * replace (if(value = '20', 49, reach) as reach) from old"),
             "placements: no_placement_of_a_few_is_told",
             1,
-            "value='20' people=49",
+            "value='20' reach=49",
         ),
         (
             "an overlap that leaves a few",

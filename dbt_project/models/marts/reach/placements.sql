@@ -17,7 +17,7 @@ final as (
         value,
         method,
         rank,
-        people,
+        reach,
         audience_people,
         population_people,
         population,
