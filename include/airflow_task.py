@@ -15,7 +15,6 @@ from include import pipeline
 from include.airflow_home import AirflowHome
 from include.business_day import business_day
 from include.config import ConfigError, load_configuration
-from include.extract.connectors.connections import Connection
 from include.ledger import SourceUnreachable, StepFailed
 from include.settings import settings
 
@@ -102,37 +101,6 @@ def refuse_beside(dag_id: str, context: Mapping[str, Any]) -> None:
     """Raises SourceUnreachable, after which a task is tried again, while a run of another DAG goes on."""
     if context["ti"].get_dr_count(dag_id=dag_id, states=["running"]):
         raise SourceUnreachable(f"a run of {dag_id} has the data; this is tried again")
-
-
-def read_connection(connection_id: str) -> Connection:
-    """One of Airflow's connections: in a task all that Airflow knows, outside of one those of the environment.
-
-    Raises StepFailed when there is none of that id, or it cannot be read.
-    """
-    variable = f"AIRFLOW_CONN_{connection_id.upper()}"
-    try:
-        found = BaseHook.get_connection(connection_id)
-        extra = found.extra_dejson
-    except AirflowNotFoundException:  # also what is said of a variable that cannot be read
-        found = (
-            f"{variable} is neither a URI nor JSON"
-            if os.environ.get(variable)
-            else "there is none of that id"
-        )
-        raise StepFailed(
-            f"connection {connection_id!r}: {found}; add it in the Airflow UI (Admin, Connections), or set "
-            f"{variable} to a URI such as postgres://user:password@host:5432/database"
-        ) from None
-    return Connection(
-        connection_id=connection_id,
-        type=found.conn_type or "",
-        host=found.host or "",
-        login=found.login or "",
-        password=found.password or "",
-        schema=found.schema or "",
-        port=found.port,
-        extra=extra,
-    )
 
 
 def _adopt_pseudonym_key() -> None:

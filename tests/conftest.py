@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -26,6 +27,9 @@ os.environ.setdefault("TANDEM_PSEUDONYM_KEY", "a key for the tests alone")
 from include.warehouse import dbt
 from tests.company import DAYS, Company, configure, make_channels
 from tests.warm_dbt import WarmDbt
+
+# It tells of its end when there is nothing to write to any more.
+logging.getLogger("py4j").setLevel(logging.WARNING)
 
 COMPANY = ("tests/integration", "tests/privacy", "tests/faults")
 # Files that share nothing with the others of their folder and take long: the other worker may run them.

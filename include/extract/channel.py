@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from include.extract.connectors import Delivery, find_deliveries
+from include.extract.connectors import find_deliveries
+from include.extract.connectors.delivery import Delivery
 from include.extract.drift import keys_found
 from include.extract.formats.delimited import Dialect, read_header, settle
 from include.extract.formats.lines import Tally, open_text
@@ -36,7 +37,8 @@ from include.extract.landing import (
     replace_partition,
     write_rows,
 )
-from include.extract.specs import Canonical, read_spec
+from include.extract.specs import read_spec
+from include.extract.specs.canonical import Canonical
 from include.extract.specs.mapped import check_keys_exist
 from include.extract.validation import checked
 from include.lake import Lake, hash_file

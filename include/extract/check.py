@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from include.extract.channel import check_header, land_file, open_source
-from include.extract.connectors import Delivery, find_deliveries
+from include.extract.connectors import find_deliveries
+from include.extract.connectors.delivery import Delivery
 from include.extract.drift import find_drift
 from include.extract.formats.delimited import FIRST_LOOK_BYTES
 from include.extract.formats.lines import has_a_byte_per_sign, looks_like_utf8
@@ -27,7 +28,7 @@ from include.extract.suggest import names_a_person, suggest
 from include.identity.rules import rubbish
 from include.lake import Lake
 from include.ledger import StepFailed
-from include.quality.gate import PERSONAL_COLUMNS
+from include.quality.samples import PERSONAL_COLUMNS
 from include.scratch import scratch_engine
 from include.settings import Settings
 

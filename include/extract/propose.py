@@ -14,7 +14,7 @@ import duckdb
 
 from include.config import Channel
 from include.extract.channel import open_source
-from include.extract.connectors import Delivery
+from include.extract.connectors.delivery import Delivery
 from include.extract.formats.lines import open_text
 from include.extract.kinds import Column, Kind, kinds
 from include.extract.profile import SourceColumn, profile_columns

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from include.extract.connectors import Delivery
+from include.extract.connectors.delivery import Delivery
 from include.extract.formats.lines import MAX_LINE_BYTES, open_text
 from include.extract.formats.reading import SourceFile
 from include.extract.landing import PARQUET

@@ -6,7 +6,7 @@ import re
 
 from include.extract.kinds import Column, Kind
 from include.extract.profile import SourceColumn
-from include.quality.gate import PERSONAL_COLUMNS
+from include.quality.samples import PERSONAL_COLUMNS
 
 # A name in lower case with `_` between its words, as a whole. A canonical column's own name always fits.
 NAMES = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from include.extract.formats.reading import IS_MALFORMED, RAW, ROW
 from include.extract.kinds import TECHNICAL_COLUMNS, Column, Kind
-from include.extract.specs import Canonical
+from include.extract.specs.canonical import Canonical
 from include.extract.sql import as_text, clean, identifier, literal, read_value, texts
 
 REASON = "tandem_reason"

@@ -11,7 +11,7 @@ from include.lake import hash_file
 from include.normalise.taxonomies import CONTENT_FILE
 
 if TYPE_CHECKING:
-    from include.config import Normalisation
+    from include.config.schema import Normalisation
 
 CODE_VERSION = 3  # raise it when this package gives another value for the same text
 LIBRARIES = {

@@ -26,7 +26,7 @@ from include.ledger import SourceUnreachable, StepFailed
 from include.publish.content import schema_version_of
 from include.publish.database import DATABASE
 from include.publish.manifest import read_manifest
-from include.publish.serving import Edition
+from include.publish.place import Edition
 from include.publish.tables import published_tables
 from include.settings import settings
 

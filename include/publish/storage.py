@@ -16,7 +16,7 @@ from include.extract.connectors.connections import Connection
 from include.extract.connectors.storage import open_storage, storage_failures
 from include.ledger import SourceUnreachable, StepFailed
 from include.publish.manifest import MANIFEST
-from include.publish.serving import Edition
+from include.publish.place import Edition
 
 CURRENT = "current.json"
 

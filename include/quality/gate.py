@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +19,7 @@ from include.ledger import StepFailed
 from include.quality.gx_duckdb import Check, Engine, NotEvaluated, Outcome, open_engine
 from include.quality.page import write_index, write_page
 from include.quality.placeholders import placeholders
+from include.quality.results import ExpectationResult, GateResult
 from include.quality.samples import PERSONAL_COLUMNS, pseudonymised, sample_query, write_samples
 from include.quality.suites import Asset, Expectation, load_suite
 from include.quality.trend import trends_of
@@ -46,60 +47,6 @@ RESULT_SCHEMA = pa.schema(
 )
 WAREHOUSE_SCHEMA = "dbt"
 LONGEST_EXAMPLE = 200  # characters of a value
-
-
-@dataclass(frozen=True)
-class ExpectationResult:
-    """What one expectation found. `unexpected_share` is of the asset's rows, in [0, 1]; both are None for an
-    expectation about the table as a whole. `rows` are the asset's, `samples` some of those that break it, as JSON."""
-
-    asset: str
-    expectation: str
-    subject: str
-    severity: str
-    success: bool
-    observed: str
-    unexpected_count: int | None
-    unexpected_share: float | None
-    examples: tuple[str, ...]
-    meaning: str
-    owner: str
-    rows: int
-    samples: tuple[str, ...] = ()
-
-    @property
-    def finding(self) -> str:
-        """In words: how many rows break it, or what was seen instead."""
-        if self.unexpected_count is None:
-            return f"found {self.observed}"
-        share = f"{self.unexpected_count:,} of {self.rows:,} rows"
-        return f"{share}, e.g. {', '.join(self.examples)}" if self.examples else share
-
-
-@dataclass(frozen=True)
-class GateResult:
-    """What a gate found, and how many wall seconds it took to evaluate once everything was imported."""
-
-    step: str
-    day: date
-    results: tuple[ExpectationResult, ...]
-    page: Path
-    seconds: float
-
-    @property
-    def passed(self) -> int:
-        """How many expectations hold."""
-        return sum(result.success for result in self.results)
-
-    @property
-    def warned(self) -> int:
-        """How many expectations do not hold but let the run go on."""
-        return sum(not result.success and result.severity == "warn" for result in self.results)
-
-    @property
-    def failed(self) -> tuple[ExpectationResult, ...]:
-        """The expectations that stop the run."""
-        return tuple(each for each in self.results if not each.success and each.severity == "stop")
 
 
 class GateStopped(StepFailed):

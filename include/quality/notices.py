@@ -17,7 +17,8 @@ import requests
 
 from include.extract.connectors.connections import Connection, connection_of
 from include.ledger import StepFailed
-from include.quality.gate import ExpectationResult, GateResult, GateStopped
+from include.quality.gate import GateStopped
+from include.quality.results import ExpectationResult, GateResult
 from include.settings import Settings
 
 if TYPE_CHECKING:

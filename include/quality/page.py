@@ -15,7 +15,7 @@ from include.ledger import STEPS
 from include.quality.trend import HEIGHT, WIDTH, Key, Trend, key_of
 
 if TYPE_CHECKING:
-    from include.quality.gate import GateResult
+    from include.quality.results import GateResult
 
 TEMPLATES = Path(__file__).with_name("templates")
 

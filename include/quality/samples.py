@@ -22,7 +22,7 @@ from include.quality.suites import UNEXPECTED_ROWS, Expectation
 from include.settings import pseudonym_key
 
 if TYPE_CHECKING:
-    from include.quality.gate import GateResult
+    from include.quality.results import GateResult
 
 SAMPLES_KEPT = 20
 HASH_CHARACTERS = 16

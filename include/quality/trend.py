@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from include.lake import Lake, earlier_days
 
 if TYPE_CHECKING:
-    from include.quality.gate import ExpectationResult, GateResult
+    from include.quality.results import ExpectationResult, GateResult
 
 RUNS = 30
 WIDTH, HEIGHT, MARGIN = 120.0, 24.0, 3.0

@@ -9,9 +9,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from include import ledger, pipeline
-from include.airflow_task import call, chosen_channels, read_connection, tell_of_failure
+from include.airflow_task import call, chosen_channels, tell_of_failure
 from include.business_day import business_day
 from include.extract.connectors import retrying
+from include.extract.connectors.connections import connection_of
 from include.lake import Lake
 from include.ledger import SourceUnreachable, StepFailed
 from include.settings import settings
@@ -76,7 +77,7 @@ def test_a_connection_that_is_missing_is_not_worth_another_try(run):
 )  # fmt: skip
 def test_a_connection_of_the_environment_is_read_without_a_database(monkeypatch, value, expected):
     monkeypatch.setenv("AIRFLOW_CONN_SHOP", value)
-    found = read_connection("shop")
+    found = connection_of("shop", settings())
     assert (
         found.type,
         found.host,
@@ -90,14 +91,14 @@ def test_a_connection_of_the_environment_is_read_without_a_database(monkeypatch,
 
 def test_a_password_is_no_part_of_how_a_connection_shows(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_SHOP", "postgres://u:hidden-word@db/shop?sslpassword=other-word")
-    found = read_connection("shop")
+    found = connection_of("shop", settings())
     assert "word" not in repr(found)
     assert found.hide("said hidden-word\nand more") == "said *** and more"
 
 
 def test_a_missing_connection_fails_the_step():
     with pytest.raises(StepFailed, match="set AIRFLOW_CONN_NOWHERE to a URI"):
-        read_connection("nowhere")
+        connection_of("nowhere", settings())
 
 
 @pytest.mark.parametrize("name", ["it's", "data[1]", "a*"])

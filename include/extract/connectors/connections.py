@@ -48,9 +48,9 @@ def find_connection(channel: Channel, settings: Settings) -> Connection:
 def connection_of(connection_id: str, settings: Settings) -> Connection:
     """The connection of that id, found as `find_connection` does. Raises StepFailed like it."""
     _stand_in_the_home(settings)
-    from include.airflow_task import read_connection
+    from include.airflow_connections import read_connection
 
-    return read_connection(connection_id)
+    return Connection(**read_connection(connection_id))
 
 
 def _stand_in_the_home(settings: Settings) -> None:

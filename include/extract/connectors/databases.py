@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import duckdb
 
-from include.extract.connectors import Delivery
 from include.extract.connectors.connections import Connection, find_connection
+from include.extract.connectors.delivery import Delivery
 from include.extract.connectors.retrying import try_again
 from include.extract.connectors.rows import BATCHES, DatabaseAway, DatabaseRefused, Request, Rows
 from include.extract.sql import identifier, literal

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from include.extract.connectors import Delivery
+from include.extract.connectors.delivery import Delivery
 from include.extract.dates import as_expression, as_glob, on_day
 from include.ledger import StepFailed
 from include.settings import Settings

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import fsspec
 
-from include.extract.connectors import Delivery
 from include.extract.connectors.connections import Connection, find_connection
+from include.extract.connectors.delivery import Delivery
 from include.extract.connectors.retrying import try_again
 from include.ledger import SourceUnreachable, StepFailed
 from include.settings import Settings

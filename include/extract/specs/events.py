@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from include.extract.formats.reading import IS_MALFORMED, RAW, ROW
-from include.extract.specs import Canonical
+from include.extract.specs.canonical import Canonical
 from include.extract.specs.fields import Fields, Structure
 from include.extract.sql import identifier, literal, texts
 

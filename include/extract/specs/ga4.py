@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.extract.formats.reading import Source
-from include.extract.specs import Canonical
+from include.extract.specs.canonical import Canonical
 from include.extract.specs.events import (
     EVENT,
     canonical_events,

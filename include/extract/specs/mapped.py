@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.extract.formats.reading import IS_MALFORMED, RAW, ROW, Source
-from include.extract.specs import Canonical
+from include.extract.specs.canonical import Canonical
 from include.extract.specs.fields import ENTRY, first_part, missing_column, read_fields, without_nulls
 from include.extract.sql import identifier
 

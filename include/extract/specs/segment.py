@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from include.extract.formats.reading import IS_MALFORMED, RAW, ROW, SOURCE, Source
-from include.extract.specs import Canonical
+from include.extract.specs.canonical import Canonical
 from include.extract.sql import clean, identifier, literal, read_value, texts
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from include.extract.formats.reading import Source
-from include.extract.specs import Canonical
+from include.extract.specs.canonical import Canonical
 from include.extract.specs.events import EVENT, canonical_events, host_of, json_members, known_fields
 from include.extract.specs.fields import Fields, missing_column, read_fields, without_nulls
 from include.extract.sql import clean, identifier, literal, read_value
