@@ -131,15 +131,17 @@ def bring_to(
     name = target.destination.destination_id
     held = Held(lake.held(name, target.audience_id))
     place = target.destination.place_of(target.audience_id)
-    if held.place not in (None, place) and held.count(engine):
+    was = held.place
+    if was != place[: len(was)] and held.count(engine):
         is_sent = target.audience_id in configuration.audiences_of(name)
-        if is_sent or {held.place[0], place[0]} != {"http"}:
-            was, now = " ".join(held.place).strip(), " ".join(place).strip()
+        is_reached = was[0] == place[0] == "http" and was[2:3] in ((), place[2:3])
+        if is_sent or not is_reached:
             reason = (
-                f"{name} holds {target.audience_id} in {was} and not {now}; give the new one an id of its own"
+                f"{name} holds {target.audience_id} in {' '.join(was)} and not {' '.join(place)}; give the new one an "
+                "id of its own"
             )
             return [], (reason, False)
-        place = held.place
+        place = (*was, *place[len(was) :])
     day = business_day(Path(target.release_id))
     everybody = not held.states or (renews and place[0] != "table" and held.may_lapse(day, target.days))
     if held.holds(target.path) and not everybody:
@@ -162,7 +164,7 @@ def bring_to(
         for action, path in paths.items():
             if rows[action] or action == "full":
                 parcel = Parcel(
-                    action, path, target.layout, target.audience_id, place[1], target.release_id, held.state,
+                    action, path, target.layout, target.audience_id, place, target.release_id, held.state,
                     target.days, held.acknowledged, held.acknowledge,
                 )  # fmt: skip
                 receipt = Receipt()

@@ -36,9 +36,9 @@ class Held:
         return Layout(self._said["file"], tuple(self._said["columns"])) if self._said else None
 
     @property
-    def place(self) -> tuple[str, str] | None:
-        """What its rows were put into, as `Destination.place_of`; None when nobody wrote it down."""
-        return tuple(self._said["place"]) if "place" in self._said else None
+    def place(self) -> tuple[str, ...]:
+        """What its rows were put into, as `Destination.place_of`: as much of it as was written down."""
+        return tuple(part for part in self._said.get("place", ()) if part)
 
     @property
     def _said(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class Held:
         engine: duckdb.DuckDBPyConnection,
         target: Path,
         layout: Layout,
-        place: tuple[str, str],
+        place: tuple[str, ...],
         scratch: Path,
         everybody: bool = False,
     ) -> tuple[dict[str, Path], dict[str, int]]:

@@ -30,7 +30,7 @@ from include.settings import Settings
 
 if TYPE_CHECKING:
     from include.config import Configuration
-    from include.config.schema import Destination, FolderDelivery, HttpDelivery, TableDelivery
+    from include.config.schema import Destination, HttpDelivery, TableDelivery
 
 PAUSES = (1.0, 5.0, 25.0)  # seconds before another try, unless the platform says how many
 LONGEST_PAUSE = 120.0
@@ -61,14 +61,14 @@ class DeliveryFailed(Exception):
 
 @dataclass(frozen=True)
 class Parcel:
-    """One file of rows for one audience of a destination, whose own id of it is `list_id` where it is asked by HTTP;
+    """One file of rows for one audience of a destination, which are put into `place`, as `Destination.place_of`;
     `acknowledged` are the keys of the requests that were taken already, to which `acknowledge` adds one."""
 
     action: Action
     path: Path
     layout: Layout
     audience_id: str
-    list_id: str
+    place: tuple[str, ...]
     release_id: str
     state: str
     days: int | None
@@ -130,12 +130,8 @@ class Requests:
         http = self.destination.layout.http
         verb, path = http.add if parcel.action == "add" else http.remove
         path = getattr(self.delivery, parcel.action) or path
-        context = Context(
-            parcel.list_id,
-            self.destination.account or "",
-            parcel.audience_id,
-            parcel.days,
-        )
+        list_id, account = parcel.place[1], "".join(parcel.place[3:])
+        context = Context(list_id, account, parcel.audience_id, parcel.days)
         path = path.replace("{list}", context.list_id).replace("{account}", context.account)
         headers = {"Content-Type": "application/json"} | dict(http.headers or {}) | self.delivery.headers
         if self.connection.password:
@@ -243,16 +239,12 @@ def transport_to(destination: Destination, configuration: Configuration, setting
     """The way to a destination that has a delivery. Raises StepFailed when its Airflow connection is not there."""
     delivery = destination.deliver
     if delivery.to == "folder":
-        return _folder(delivery, configuration, settings)
+        folder = delivery.seen_from(configuration.folder, settings.data)
+        return Folder(folder, configuration.privacy.keep_releases_days)
     connection = connection_of(delivery.connection, settings)
     if delivery.to == "http":
         return Requests(destination, delivery, connection)
     return Table(delivery, connection)
-
-
-def _folder(delivery: FolderDelivery, configuration: Configuration, settings: Settings) -> Folder:
-    path = Path(delivery.path.replace("{data}", str(settings.data)))
-    return Folder((configuration.folder / path).resolve(), configuration.privacy.keep_releases_days)
 
 
 def _batches(parcel: Parcel, size: int, engine: duckdb.DuckDBPyConnection) -> Iterator[list[Row]]:

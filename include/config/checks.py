@@ -3,7 +3,8 @@ even when another key of the same entry is wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -29,8 +30,16 @@ from include.config.conditions import (
 from include.config.document import Document, KeyPath
 from include.config.errors import Problem, refusal, refusal_of
 from include.config.features import ALLOWED, NEEDED, OPTIONS, SOURCES, TEXTS, source_columns
-from include.config.schema import CONTACTS, PATH_PLACEHOLDERS, Destination, HttpDelivery, Privacy
+from include.config.schema import (
+    CONTACTS,
+    PATH_PLACEHOLDERS,
+    Destination,
+    FolderDelivery,
+    HttpDelivery,
+    Privacy,
+)
 from include.extract.kinds import Kind, kinds
+from include.settings import settings
 
 CSV_OPTIONS = ("delimiter", "quote", "escape", "header", "null_values")
 TEXT_OPTIONS = ("encoding",)
@@ -369,9 +378,22 @@ def _unreachable(
         yield f"found no list of {name} for the audience, allowed: its id at the platform, in lists"
 
 
-def check_destinations(document: Document, privacy: Privacy) -> Iterator[Problem]:
-    """Ids differ, and what they ask consent for has a meaning."""
+def check_destinations(
+    document: Document, privacy: Privacy, destinations: Iterable[Destination], folder: Path
+) -> Iterator[Problem]:
+    """Ids differ, what they ask consent for has a meaning, and no file takes the place of another one's."""
     yield from check_ids(document, "destinations")
+    taken: dict[tuple[Path, str], str] = {}
+    for index, destination in enumerate(destinations):
+        delivery, name = destination.deliver, destination.destination_id
+        if isinstance(delivery, FolderDelivery) and delivery.send == "full":
+            place = delivery.seen_from(folder, settings().data), destination.layout.file
+            first = taken.setdefault(place, name)
+            if first != name:
+                message = (
+                    f"found the folder of {first}, whose files have the same names; allowed: one of its own"
+                )
+                yield document.problem(("destinations", index, "deliver", "path"), message)
     for index, destination in _items(document.data, "destinations"):
         for position, purpose in _items(destination, "purposes"):
             if isinstance(purpose, str) and purpose not in privacy.purposes:

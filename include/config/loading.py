@@ -104,7 +104,7 @@ def load_configuration(
         configuration = _configuration(folder, loaded, columns)
         if configuration.hash == checked:
             return configuration
-    problems += _disagreements(documents, loaded, columns)
+    problems += _disagreements(folder, documents, loaded, columns)
     if problems:
         order = {file: number for number, file in enumerate(FILES)}
         unique = dict.fromkeys(problems)
@@ -202,7 +202,7 @@ def _stray_files(folder: Path) -> list[Problem]:
 
 
 def _disagreements(
-    documents: dict[str, Document], loaded: dict[str, Any], columns: Mapping[str, str]
+    folder: Path, documents: dict[str, Document], loaded: dict[str, Any], columns: Mapping[str, str]
 ) -> list[Problem]:
     usable = {file: document for file, document in documents.items() if isinstance(document.data, dict)}
     destinations = loaded.get("destinations.yml")
@@ -217,14 +217,15 @@ def _disagreements(
         if (document := usable.get("features.yml")) and _is_own(document):
             problems += check_features(document, tuple(_default_features()), tuple(columns), connection)
         if (document := usable.get("destinations.yml")) and (privacy := loaded.get("privacy.yml")):
-            problems += check_destinations(document, privacy)
+            known = destinations.destinations if destinations else ()
+            problems += check_destinations(document, privacy, known, folder)
         if document := usable.get("models.yml"):
             problems += check_models(document, columns, connection)
             if _is_own(document) and (privacy := loaded.get("privacy.yml")):
                 problems += check_placements(document, privacy.event_days)
         if document := usable.get("audiences.yml"):
-            known = destinations and {item.destination_id: item for item in destinations.destinations}
-            problems += check_audiences(document, columns, known, _own_features(usable), connection)
+            by_id = destinations and {item.destination_id: item for item in destinations.destinations}
+            problems += check_audiences(document, columns, by_id, _own_features(usable), connection)
             privacy, normalisation = loaded.get("privacy.yml"), loaded.get("normalisation.yml")
             if privacy and normalisation:
                 problems += check_sensitive_traits(document, privacy, normalisation, connection)

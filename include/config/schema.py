@@ -6,6 +6,7 @@ import codecs
 import datetime
 import hashlib
 import json
+import posixpath
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -842,6 +843,10 @@ class FolderDelivery(Model):
     path: Line = Field(min_length=1, description="the path of a folder")
     send: Literal["changes", "full"] = "changes"
 
+    def seen_from(self, folder: Path, data: Path) -> Path:
+        """Where the folder is, for a configuration in `folder` and the DATA folder `data`."""
+        return (folder / self.path.replace("{data}", str(data))).resolve()
+
 
 class HttpDelivery(Model):
     """Requests to the platform: the Airflow connection has its address as host, and as password the token that goes
@@ -996,11 +1001,18 @@ class Destination(Model):
         """The platform's own id of an audience, or ours when none is given."""
         return self.lists.get(audience_id, audience_id)
 
-    def place_of(self, audience_id: str) -> tuple[str, str]:
-        """What rows of an audience are put into: the way there, and the list or table."""
-        to = self.deliver.to if self.deliver else ""
-        names = {"http": self.list_of(audience_id), "table": getattr(self.deliver, "table", "")}
-        return to, names.get(to, "")
+    def place_of(self, audience_id: str) -> tuple[str, ...]:
+        """What rows of an audience are put into: the way there; the folder, or the list or table with its connection;
+        the account, if there is one."""
+        match self.deliver:
+            case FolderDelivery(path=path):
+                return "folder", posixpath.normpath(path)
+            case TableDelivery(table=table, connection=connection):
+                return "table", table, connection
+            case HttpDelivery(connection=connection):
+                account = [self.account] if self.account else []
+                return "http", self.list_of(audience_id), connection, *account
+        return ()
 
     @property
     def longest_days(self) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import re
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import pytest
 from include import pipeline
 from include.activate import transports
 from include.activate.deliver import deliver_release
+from include.activate.held import LAYOUT
 from include.config import Configuration
 from include.lake import replacing
 from include.ledger import DestinationUnreachable, StepFailed
@@ -212,31 +214,56 @@ def test_a_day_that_is_run_again_with_other_people_leaves_nobody_behind(
     assert platform.mails() == ["ann@example.com"]
 
 
+LIST = HTTP + "  lists: {loyal: one}\n  account: 7\n"
+BOX = "- id: out\n  format: json\n  columns: {mail: [emails]}\n  deliver: {to: folder, path: box}\n"
+
+
 @pytest.mark.parametrize(
-    "changed",
+    ("before", "changed", "said"),
     [
-        HTTP + "  lists: {loyal: other}\n",
-        HTTP.replace("http, connection: platform, timeout_seconds: 1", "folder, path: box"),
+        (LIST, LIST.replace("one", "other"), "http one platform 7 and not http other platform 7"),
+        (LIST, LIST.replace("7", "8"), "http one platform 7 and not http one platform 8"),
+        (LIST, LIST.replace(": platform", ": other"), "http one platform 7 and not http one other 7"),
+        (LIST, BOX, "http one platform 7 and not folder box"),
+        (BOX, BOX.replace("box", "{data}/box"), "folder box and not folder {data}/box"),
+        (BOX, BOX.replace("{to: folder, path: box}", "{to: table, connection: crm, table: people}"),
+         "folder box and not table people crm"),
     ],
-)
+)  # fmt: skip
 def test_a_destination_that_puts_an_audience_elsewhere_does_not_take_it_for_held_there(
-    small: Activation, platform: Platform, changed: str
+    small: Activation, platform: Platform, before: str, changed: str, said: str
 ) -> None:
     small.add("ann", "ben")
-    send(small, DAY, small.configure(HTTP + "  lists: {loyal: one}\n"))
+    send(small, DAY, small.configure(before))
     small.add("cal")
-    with pytest.raises(StepFailed, match="out holds loyal in http one and not"):
-        send(small, NEXT_DAY, small.configure(changed))
-    assert len(platform.requests) == 1
+    with pytest.raises(StepFailed, match=f"out holds loyal in {re.escape(said)}; give the new one an id"):
+        send(small, NEXT_DAY, small.configure(changed.replace("path: {data}/box", "path: '{data}/box'")))
+    assert len(platform.requests) == before.count("http")
+
+
+def test_the_same_place_in_other_words_and_one_of_before_are_known_again(
+    small: Activation, platform: Platform
+) -> None:
+    small.add("ann")
+    send(small, DAY, small.configure(BOX))
+    assert send(small, NEXT_DAY, small.configure(BOX.replace("box", "./box/"))) == "nothing to send"
+    layout = small.lake.held("out", "loyal") / LAYOUT
+    layout.write_text(json.dumps(json.loads(layout.read_text()) | {"place": ["folder", ""]}))
+    small.add("ben")
+    assert send(small, THIRD_DAY, small.configure(BOX)) == "1 rows added"
 
 
 def test_an_audience_that_is_sent_no_more_is_removed_from_the_list_where_it_was(
     small: Activation, platform: Platform
 ) -> None:
+    def at(account: int) -> str:
+        paths = ", add: '/{account}/{list}/add', remove: '/{account}/{list}/remove'}"
+        return HTTP.replace("}\n  deliver", f"}}\n  account: {account}\n  deliver").replace("1}", "1" + paths)
+
     small.add("ann")
-    send(small, DAY, small.configure(HTTP + "  lists: {loyal: one}\n"))
-    send(small, NEXT_DAY, small.configure(HTTP, AUDIENCES.replace(", destinations: [%s]", "")))
-    assert [path for _, path, _ in platform.requests] == ["/audiences/one/add", "/audiences/one/remove"]
+    send(small, DAY, small.configure(at(7) + "  lists: {loyal: one}\n"))
+    send(small, NEXT_DAY, small.configure(at(8), AUDIENCES.replace(", destinations: [%s]", "")))
+    assert [path for _, path, _ in platform.requests] == ["/7/one/add", "/7/one/remove"]
 
 
 def test_rows_that_the_platform_cannot_read_are_counted(small: Activation, platform: Platform) -> None:

@@ -46,6 +46,20 @@ def test_a_destination_that_cannot_work_is_refused(small: Activation, more: str,
     assert said in problem(small, f"- id: out\n  {more}\n")
 
 
+WHOLE = "- id: {0}\n  format: {1}\n  deliver: {{to: folder, path: '{2}', send: full}}\n"
+
+
+def test_two_destinations_do_not_write_all_they_have_under_the_same_names(small: Activation) -> None:
+    first = WHOLE.format("one", "csv", "{data}/box")
+    same = small.lake.data / "box" / "."
+    assert problem(small, first + WHOLE.format("two", "csv", same)) == (
+        "destinations.yml:7 destinations[two].deliver.path: found the folder of one, whose files have the same names; "
+        "allowed: one of its own"
+    )
+    for other in (("json", same), ("csv", "box")):
+        assert len(small.configure(first + WHOLE.format("two", *other)).destinations) == 2
+
+
 def test_visitors_cannot_go_where_people_are_known_by_their_address(small: Activation) -> None:
     assert problem(small, "- id: out\n  format: meta_custom_audience\n", READERS).endswith(
         "audiences[readers].destinations[0]: found visitors for out, whose format meta_custom_audience knows people by "
