@@ -16,6 +16,8 @@ import pandas as pd
 from scipy import sparse
 from sqlglot import exp, parse_one
 
+from include.config.conditions import binding, compile_event_condition
+from include.normalise.taxonomies import content_taxonomy
 from ml import pu
 from ml.evaluation import auc
 from ml.features import refuse_features as refuse_columns
@@ -35,6 +37,17 @@ TARGETED = re.compile(
     r"|creatives?|placements?|treatment|clicked_ad|ad_clicks?)(_|$)",
     re.IGNORECASE,
 )
+# Columns of events that a rule may ask for and the families of features that are made of them; what a feature says of
+# those that are TRIED.
+FAMILY_OF_COLUMN = {
+    "content_category": "category", "content_category_id": "category", "content_category_tier_1": "category",
+    "site_domain": "site", "url": "site",
+    "device": "device", "user_agent": "device", "browser": "device", "operating_system": "device",
+    "occurred_at": "hours",
+}  # fmt: skip
+TRIED = {
+    "content_category", "content_category_id", "content_category_tier_1", "site_domain", "url", "device"
+}  # fmt: skip
 
 
 class ScoredInSample(RuntimeError):
@@ -69,18 +82,83 @@ def refuse_definition(
     """Refuse what the condition of an audience of visitors asks for itself.
 
     `asked` are the texts in it; `rules` are the traits defined over events, name and condition. A trait that is asked
-    for is refused whole; of a rule, every feature that is one of the texts in the rule.
+    for is refused whole; of a rule, every feature that is one of the texts in it, or that a comparison in it holds for,
+    however that is written.
     """
-    told = {text for name, condition in rules if name in asked for text in texts_of(condition)}
+    names = tuple(names)
+    conditions = [condition for name, condition in rules if name in asked]
+    told = {text for condition in conditions for text in texts_of(condition)}
+    made = _made_of(conditions, names)
     refused = {}
     for name in names:
         family = family_of(name)
         if family.startswith("trait:"):
             if family.removeprefix("trait:") in asked:
                 refused[name] = "the audience is defined by it"
-        elif name.split(":", 1)[1] in told:
+        elif name in made or name.split(":", 1)[1] in told:
             refused[name] = "a trait that defines the audience is made of it"
     return refused
+
+
+def _made_of(conditions: Iterable[str], names: tuple[str, ...]) -> set[str]:
+    """The features that a comparison of the rules holds for; all of a family where that cannot be tried, because the
+    comparison asks for something else as well. Features are of other sites, so a rule over one's own tells nothing."""
+    rows = [row for name in names for row in _trials(name)]
+    made: set[str] = set()
+    with binding() as connection:
+        columns = ["name", "family", *FAMILY_OF_COLUMN]
+        connection.register("trials", pd.DataFrame(rows, columns=columns, dtype=object))
+        trees = [compile_event_condition(text, connection).tree for text in conditions]
+        for comparison in {
+            each for tree in trees if not _is_of_own_site(tree) for each in _comparisons(tree)
+        }:
+            asked = {column.name.lower() for column in comparison.find_all(exp.Column)}
+            families = {FAMILY_OF_COLUMN[column] for column in asked & FAMILY_OF_COLUMN.keys()}
+            of_families = " or ".join(f"family = '{family}'" for family in sorted(families)) or "false"
+            holds = comparison.sql(dialect="duckdb") if len(families) == 1 and asked <= TRIED else "true"
+            query = f"select name from trials where ({of_families}) and ({{}})"
+            found = connection.execute(query.format(holds)).fetchall()
+            if "url" in asked and not found:  # it asks for a page: of the sites that it names, or of any
+                texts = " ".join(text.name for text in comparison.find_all(exp.Literal)).lower()
+                found = connection.execute(query.format("contains(?, site_domain)"), [texts]).fetchall()
+                found = found or connection.execute(query.format("true")).fetchall()
+            made |= {name for (name,) in found}
+    return made
+
+
+def _is_of_own_site(tree: exp.Expression) -> bool:
+    """Whether a condition holds on the company's own sites alone."""
+    if isinstance(tree, exp.Paren | exp.And):
+        return any(_is_of_own_site(part) for part in tree.iter_expressions())
+    return isinstance(tree, exp.Column) and tree.name.lower() == "is_owned_site"
+
+
+def _comparisons(tree: exp.Expression) -> list[exp.Expression]:
+    """What a condition asks, however it is put together; what is not to be equal or not to be there is as telling."""
+    if isinstance(tree, exp.And | exp.Or | exp.Not | exp.Paren):
+        return [each for part in tree.iter_expressions() for each in _comparisons(part)]
+    if isinstance(tree, exp.NEQ | exp.NullSafeNEQ):
+        return [exp.EQ(this=tree.this.copy(), expression=tree.expression.copy())]
+    if isinstance(tree, exp.Is):
+        return [exp.not_(tree.copy())]
+    return [tree.copy()]
+
+
+def _trials(name: str) -> list[tuple[str | None, ...]]:
+    """What an event of a feature has in the columns of `FAMILY_OF_COLUMN`: rows, each after the feature and its
+    family."""
+    family, _, value = name.partition(":")
+    rows: list[dict[str, str | None]] = [{}]
+    if family == "category":
+        found = content_taxonomy().find(value)
+        rows = [{"content_category": value}]
+        if found is not None:
+            rows[0] |= {"content_category_id": found.category_id, "content_category_tier_1": found.tier_1}
+    elif family == "site":
+        rows = [{"site_domain": value, "url": f"https://{host}{value}/"} for host in ("", "www.")]
+    elif family == "device":
+        rows = [{"device": value}]
+    return [(name, family, *(row.get(column) for column in FAMILY_OF_COLUMN)) for row in rows]
 
 
 def refuse_by_name(families: Collection[str], only: Iterable[str], except_: Iterable[str]) -> dict[str, str]:

@@ -178,6 +178,44 @@ def test_what_defines_the_audience_is_refused():
     assert set(refuse_definition(texts_of(where), rules, names)) == {"trait:age=30-39", "category:Pets"}
 
 
+OF_EVENTS = (
+    "category:Pets", "category:Dogs", "category:Sports", "site:pets.example", "site:news.example", "device:mobile",
+    "hours:00-06",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rule", "refused"),
+    [
+        ("lower(content_category) = 'pets'", "category:Pets"),
+        ("content_category like 'Pe%' or site_domain ilike 'NEWS.%'", "category:Pets site:news.example"),
+        ("not lower(content_category) in ('sports', 'x')", "category:Sports"),
+        ("content_category <> 'Sports'", "category:Sports"),
+        (
+            "case when content_category_tier_1 = 'Pets' then true else false end",
+            "category:Pets category:Dogs",
+        ),
+        ("starts_with(url, 'https://www.pets.')", "site:pets.example"),
+        ("url like '%//pets.example/dogs%'", "site:pets.example"),
+        ("url like '%/dogs%'", "site:pets.example site:news.example"),
+        ("coalesce(title, content_category) = 'Pets'", "category:Pets category:Dogs category:Sports"),
+        ("extract(hour from occurred_at) < 6 and user_agent like '%Phone%'", "hours:00-06 device:mobile"),
+        ("content_category is not null and title is null", "category:Pets category:Dogs category:Sports"),
+        ("is_owned_site and url like '%/dogs%'", ""),
+    ],
+)
+def test_what_defines_the_audience_is_refused_however_it_is_written(rule, refused):
+    told = refuse_definition({"reader"}, (("reader", rule), ("another", "device = 'mobile'")), OF_EVENTS)
+    assert set(told) == set(refused.split())
+
+
+@pytest.mark.parametrize("where", ["lower(trait('age')) like '30%'", "coalesce(trait('age'), 'x') <> 'x'"])
+def test_a_trait_that_defines_the_audience_is_refused_however_it_is_wrapped(where):
+    assert set(refuse_definition(texts_of(where), (), ("trait:age=30-39", "trait:pet=yes"))) == {
+        "trait:age=30-39"
+    }
+
+
 @pytest.mark.parametrize(
     "where", ["frequency('reader', 30) >= 2", "audience('readers')", "frequency('interests', 30) >= 2"]
 )
