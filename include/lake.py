@@ -75,7 +75,7 @@ class Lake:
         return self.root / "audiences" / f"date={day:%Y-%m-%d}" / f"{table}.parquet"
 
     def activation(self, day: date) -> Path:
-        """What is to be sent: `<destination>/<audience>/{full,add,remove}` with a manifest, kept per business day
+        """What a published business day was to send, `<destination>/<audience>/{full,add,remove}` with a manifest,
         because the next day says what changed, and `decisions.parquet`."""
         return self.root / "activation" / f"date={day:%Y-%m-%d}"
 
@@ -107,7 +107,8 @@ class Lake:
         return self.data / "tmp"
 
     def spread(self, day: date, task: str) -> Path:
-        """What the tasks of one learner hand to each other, until a run begins that sweeps it."""
+        """What the tasks of a run hand to each other, of one learner or what is to be sent, until a run begins that
+        sweeps it."""
         return self.scratch / f"{task}-{day:%Y-%m-%d}"
 
     @property

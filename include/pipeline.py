@@ -344,6 +344,7 @@ def write_release(day: date) -> None:
 
 def swap_release(day: date) -> str:
     """Seal the audited release and point readers to it. Returns the release id."""
+    from include.activate.export import keep_activation
     from include.identity import forget_days
     from include.publish import forget_learned, keep_history, prune_releases, remember_inputs, seal_release
 
@@ -352,6 +353,7 @@ def swap_release(day: date) -> str:
         configuration = _configuration(day)
         release = seal_release(lake, day, configuration, lake.building_release(day))
         keep_history(lake, day, release.path, configuration.privacy.keep_releases_days)
+        keep_activation(lake, day, configuration.privacy.keep_releases_days)
         # From here on a day whose inputs stay the same is not run again.
         remember_inputs(lake, day, configuration, release.release_id)
         prune_releases(lake, configuration.privacy.keep_releases_days)

@@ -19,13 +19,14 @@ from include.activate.files import (
     read_manifests,
     rows_of,
     write_set,
+    written_for,
 )
 from include.activate.formats import Format
 from include.activate.members import decide, open_members
 from include.extract.sql import identifier, literal
 from include.lake import Lake, replacing
 from include.ledger import StepFailed
-from include.publish.release import business_day, sealed_releases
+from include.publish.release import business_day, link, sealed_releases
 from include.scratch import scratch_engine
 from include.settings import settings
 
@@ -85,15 +86,16 @@ class _Earlier:
 
 
 def export_audiences(lake: Lake, day: date, configuration: Configuration) -> Exported:
-    """Write `full`, `add` and `remove` with a manifest for every destination and audience below `lake.activation`,
-    beside them `decisions.parquet`, who is sent and why not; and count both for dbt.
+    """Write `full`, `add` and `remove` with a manifest for every destination and audience, beside them
+    `decisions.parquet`, who is sent and why not, for the run to publish; and count both for dbt. They become those of
+    the day by `keep_activation`.
 
     The earlier day's full file without what is removed, with what is added, is today's full file. Whoever left,
     expired, withdrew or was erased is removed, and so is everybody of an audience that is no longer sent there.
 
     Raises StepFailed when a destination writes other columns than on the day before, which nobody could be removed by.
     """
-    folder, earlier = lake.activation(day), _earlier(lake, day)
+    folder, earlier = written_for(lake, day), _earlier(lake, day)
     shutil.rmtree(folder, ignore_errors=True)
     with scratch_engine(lake, settings(), "activate") as (connection, _):
         connection.execute(f"create temp table decisions ({DECISIONS})")
@@ -108,13 +110,29 @@ def export_audiences(lake: Lake, day: date, configuration: Configuration) -> Exp
         for destination in sent:
             its_own = audiences[destination.destination_id]
             _export(connection, day, destination, its_own, configuration.privacy, folder, earlier)
-        _keep(connection, lake, day)
+        _count(connection, lake, day)
         totals = connection.execute(
             "select count(distinct audience_id), sum(people), sum(refused), sum(added_rows), sum(removed_rows) "
             "from activations"
         ).fetchone()
-    _forget(lake, day, configuration.privacy.keep_releases_days, earlier)
     return Exported(len(sent), *(int(each or 0) for each in totals))
+
+
+def keep_activation(lake: Lake, day: date, keep_days: int) -> None:
+    """Make what was written for a run that of its day, whose release is sealed, and remove days more than `keep_days`
+    back, but not the one that this day is compared with."""
+    written, earlier = written_for(lake, day), _earlier(lake, day)
+    if written.exists():
+        kept = lake.activation(day)
+        fresh = kept.with_name(f".{kept.name}")
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.copytree(written, fresh, copy_function=link)
+        shutil.rmtree(kept, ignore_errors=True)
+        fresh.rename(kept)
+    oldest = lake.activation(day - timedelta(days=keep_days)).name
+    for path in activation_days(lake):
+        if path.name < oldest and path != earlier.folder:
+            shutil.rmtree(path)
 
 
 def _audiences_of(
@@ -254,14 +272,14 @@ def _earlier(lake: Lake, day: date) -> _Earlier:
     return _Earlier(latest, folders[latest], read_manifests(folders[latest]))
 
 
-def _keep(connection: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> None:
+def _count(connection: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> None:
     """Write the decisions, and the counts that dbt publishes; and have a log of deliveries, even an empty one."""
     refusals = (
         "select destination_id, audience_id, reason, count(*) as people from decisions where reason is not null "
         "group by all order by all"
     )
     written = {
-        lake.activation(day) / "decisions.parquet": "select * from decisions order by all",
+        written_for(lake, day) / "decisions.parquet": "select * from decisions order by all",
         lake.ops(day, "activations"): "select * from activations order by destination_id, audience_id",
         lake.ops(day, "activation_refusals"): refusals,
     }
@@ -274,11 +292,3 @@ def _keep(connection: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> None:
             connection.execute(
                 f"copy ({query}) to {literal(str(temporary))} (format parquet, compression zstd)"
             )
-
-
-def _forget(lake: Lake, day: date, keep_days: int, earlier: _Earlier) -> None:
-    """Remove the days more than `keep_days` back, but not the one that this day is compared with."""
-    oldest = lake.activation(day - timedelta(days=keep_days)).name
-    for path in activation_days(lake):
-        if path.name < oldest and path != earlier.folder:
-            shutil.rmtree(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from include.activate.formats import Format
 from include.extract.sql import identifier, literal
 from include.lake import Lake, hash_file, replacing
 
-MANIFEST = "manifest.json"
+MANIFEST, WRITTEN = "manifest.json", "activation"
 Action = Literal["full", "add", "remove"]
 ACTIONS: tuple[Action, ...] = ("full", "add", "remove")
 
@@ -81,8 +82,18 @@ def read_manifests(folder: Path) -> dict[tuple[str, str], dict[str, Any]]:
     }
 
 
+def written_for(lake: Lake, day: date) -> Path:
+    """What the open run of a day writes to be sent: until its release is sealed, what was kept of the day stays."""
+    return lake.spread(day, WRITTEN)
+
+
+def written_days(lake: Lake) -> list[Path]:
+    """The folders of `written_for` that are there, of whatever day."""
+    return sorted(lake.scratch.glob(f"{WRITTEN}-*"))
+
+
 def activation_days(lake: Lake) -> list[Path]:
-    """The folders of every business day that something was written to be sent on, the oldest first."""
+    """The folders of every published business day that something was to be sent on, the oldest first."""
     return sorted((lake.root / "activation").glob("date=*"))
 
 

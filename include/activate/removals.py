@@ -24,6 +24,7 @@ from include.activate.files import (
     read_manifests,
     rows_of,
     write_set,
+    written_days,
 )
 from include.activate.formats import formats
 from include.activate.held import Held, held_audiences
@@ -113,7 +114,7 @@ def remove_people(
         if release is not None:
             write_log(lake, day, lines, engine)
     removed = Removed(tuple(lines), tuple(problems), former | found)
-    for folder in activation_days(lake):
+    for folder in [*activation_days(lake), *written_days(lake)]:
         removed.purge(folder)
     return removed
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import duckdb
 from filelock import FileLock
 
+from include.activate.files import written_for
 from include.lake import Lake, remove_unfinished, replacing
 from include.ledger import StepFailed
 from include.publish.content import HISTORY, hash_of_release, read_content, read_contents, release_id_of
@@ -43,7 +44,8 @@ def write_release(lake: Lake, day: date, configuration: Configuration) -> Path:
     """Assemble the tables of the lake as the release of a day, in a folder where no reader looks.
 
     Folders that a killed run left are swept first. Files are linked, for whoever writes a table of the lake puts a
-    new file in its place. Raises StepFailed when dbt has not written a table.
+    new file in its place. Raises StepFailed when dbt has not written a table, or nothing says what is to be sent:
+    destinations would be told to remove everybody.
     """
     building = lake.building_release(day)
     files = sorted(
@@ -51,6 +53,9 @@ def write_release(lake: Lake, day: date, configuration: Configuration) -> Path:
     )
     if not files:
         raise StepFailed(f"publish: there is no table in {lake.root / 'tables'}: run the steps before")
+    to_send = written_for(lake, day)
+    if configuration.destinations and not to_send.exists():
+        raise StepFailed("publish: what is to be sent is not there: run the task activate before")
     with _publishing(lake):
         sweep(lake)
         _name_of_sealed(lake, day).unlink(missing_ok=True)
@@ -58,7 +63,7 @@ def write_release(lake: Lake, day: date, configuration: Configuration) -> Path:
             target = building / file.parent.name / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
             link(file, target)
-        _link_activation(lake.activation(day), building / "activation")
+        _link_activation(to_send, building / "activation")
     return building
 
 

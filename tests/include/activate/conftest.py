@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.activate.export import Exported, export_audiences
+from include.activate.export import Exported, export_audiences, keep_activation
+from include.activate.files import written_for
 from include.activate.formats import OF_CUSTOMERS
 from include.config import Configuration, load_configuration
 from include.lake import Lake, hash_file
@@ -90,7 +91,7 @@ class Activation:
         """The files of a day that is published."""
         self.write()
         exported = export_audiences(self.lake, day, configuration)
-        self.release(day)
+        self.release(day, configuration.privacy.keep_releases_days)
         return exported
 
     def write(self) -> None:
@@ -147,13 +148,14 @@ class Activation:
         path = self.lake.activation(day) / "decisions.parquet"
         return {row["member_id"]: row["reason"] for row in pq.read_table(path).to_pylist()}
 
-    def release(self, day: date) -> Path:
+    def release(self, day: date, keep_days: int = 30) -> Path:
         """Seal the day's files as a release that readers see."""
         release = self.lake.published / "releases" / f"{day:%Y-%m-%d}_000000000000"
         shutil.rmtree(release, ignore_errors=True)
-        shutil.copytree(self.lake.activation(day), release / "activation")
+        shutil.copytree(written_for(self.lake, day), release / "activation")
         self.seal(release)
         self.point_to(release)
+        keep_activation(self.lake, day, keep_days)
         return release
 
     def point_to(self, release: Path) -> None:

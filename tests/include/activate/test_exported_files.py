@@ -10,6 +10,7 @@ import pytest
 
 from include.activate.export import export_audiences
 from include.ledger import StepFailed
+from include.publish import write_release
 from tests.include.activate.conftest import AUDIENCES, DAY, NEXT_DAY, THIRD_DAY, Activation
 
 
@@ -71,6 +72,23 @@ def test_who_left_on_a_day_that_was_not_published_is_removed_by_the_next(small: 
     assert small.file(THIRD_DAY, "remove") == ["ann@example.com", "ben@example.com"]
 
 
+def test_a_day_that_is_run_again_and_fails_changes_nothing_of_what_was_published(
+    small: Activation, csv_out
+) -> None:
+    """Whoever takes the files holds those of the release, and a person may ask where they were sent."""
+    small.add("ann", "ben")
+    small.export(DAY, csv_out())
+    small.members["loyal"].discard("ben")
+    small.add("cal")
+    small.write()
+    export_audiences(small.lake, DAY, csv_out())  # and then the gate of publish stops the run
+    assert small.file(DAY) == ["ann@example.com", "ben@example.com"]
+    assert small.decisions(DAY) == {"ann": None, "ben": None}
+    small.export(NEXT_DAY, csv_out())
+    assert small.file(NEXT_DAY, "remove") == ["ben@example.com"]
+    assert small.file(NEXT_DAY, "add") == ["cal@example.com"]
+
+
 UNTIL = "- id: out\n  columns: {visitor: [member_id], until: [expires_at]}\n"
 
 
@@ -118,8 +136,8 @@ def test_running_a_day_again_writes_the_same_bytes_even_after_a_later_day(small:
     small.add("cal")
     small.export(NEXT_DAY, csv_out())
     first = written()
-    export_audiences(small.lake, THIRD_DAY, csv_out())
-    export_audiences(small.lake, NEXT_DAY, csv_out())
+    small.export(THIRD_DAY, csv_out())
+    small.export(NEXT_DAY, csv_out())
     assert written() == first
     assert len(first) == 5
 
@@ -176,3 +194,10 @@ def test_days_that_nobody_compares_with_are_forgotten(small: Activation, csv_out
     for day in (date(2024, 7, 5), date(2024, 7, 6)):  # neither is published
         export_audiences(small.lake, day, csv_out())
     assert small.lake.activation(NEXT_DAY).exists()
+
+
+def test_a_release_is_not_written_without_what_is_to_be_sent(small: Activation, csv_out) -> None:
+    small.add("ann")
+    small.write()
+    with pytest.raises(StepFailed, match="run the task activate before"):
+        write_release(small.lake, DAY, csv_out())

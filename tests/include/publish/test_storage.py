@@ -11,6 +11,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from s3fs import S3FileSystem
 
+from include.activate.files import written_for
 from include.config import Configuration
 from include.ledger import SourceUnreachable
 from include.publish import prune_releases, roll_back, seal_release, serve_release, write_release
@@ -79,7 +80,7 @@ def change(small: SmallLake) -> None:
 def test_the_pointer_leads_to_the_very_files_of_the_release(
     publish, small: SmallLake, storage: boto3.client, bucket: str
 ) -> None:
-    sent = small.lake.activation(DAY) / "ads" / "loyal" / "manifest.json"
+    sent = written_for(small.lake, DAY) / "ads" / "loyal" / "manifest.json"
     sent.parent.mkdir(parents=True)
     sent.write_text("{}")
     _, release = publish()
