@@ -13,10 +13,12 @@ CONSENT = "consent"  # rows of a request that have it agree in it
 
 @dataclass(frozen=True)
 class Context:
-    """The platform's ids of the audience and of the company, ours of the audience, and how many days a member stays."""
+    """The platform's ids of the audience and of the company with its type, ours of the audience, and how many days a
+    member stays."""
 
     list_id: str
     account: str
+    account_type: str
     audience_id: str
     days: int | None
 
@@ -30,7 +32,7 @@ def google_data_manager(action: str, rows: Sequence[Row], context: Context) -> d
     body: dict[str, Any] = {
         "destinations": [
             {
-                "operatingAccount": {"accountType": "GOOGLE_ADS", "accountId": context.account},
+                "operatingAccount": {"accountType": context.account_type, "accountId": context.account},
                 "productDestinationId": context.list_id,
             }
         ],

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
 import duckdb
+import pycountry
 
 from include.core_yaml import load_yaml
+from include.extract.sql import texts
 
 SPELLINGS = Path(__file__).with_name("spellings.sql")
 # What is known of a member of either side, and of a customer; `emails` and `phones` are one value each in a row.
@@ -29,8 +31,8 @@ Column = tuple[str, ...]
 @dataclass(frozen=True)
 class Http:
     """How a platform is asked: verb and path of an addition and a removal, rows per request, the body, the number of
-    the answer that counts refused rows, headers, and what only the configuration can say: the account, and headers,
-    here with an example."""
+    the answer that counts refused rows, headers, and what only the configuration can say: the account, of which of
+    `account_types`, and headers, here with an example."""
 
     add: tuple[str, str]
     remove: tuple[str, str]
@@ -39,12 +41,14 @@ class Http:
     refused: str | None = None
     headers: Mapping[str, str] | None = None
     needs_account: bool = False
+    account_types: tuple[str, ...] = ()
     needs_headers: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
 class Format:
-    """What one platform takes. Each of `rows` maps columns to what they are of and how that is spelled."""
+    """What one platform takes. Each of `rows` maps columns to what they are of and how that is spelled; the last may
+    have those of `also` too, which may be missing."""
 
     name: str
     title: str
@@ -55,6 +59,7 @@ class Format:
     longest_days: int | None = None
     purposes_in: Mapping[str, tuple[str, ...]] | None = None
     columns_are_free: bool = False
+    also: Mapping[str, Column] = field(default_factory=dict)
     http: Http | None = None
 
     @property
@@ -94,6 +99,13 @@ def spellings() -> tuple[str, ...]:
 
 def teach_spellings(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the spellings known to a connection, as macros `spell_<name>`."""
+    states = {
+        name.lower(): state.code.removeprefix("US-")
+        for state in pycountry.subdivisions.get(country_code="US")
+        for name in (state.name, state.code)
+    }
+    names, codes = texts(states), texts(states.values())
+    connection.execute(f"set variable us_states = map({names}, {codes})")
     connection.execute(SPELLINGS.read_text())
 
 
@@ -114,12 +126,16 @@ def is_hashed(column: Column) -> bool:
 def _format(name: str, entry: dict) -> Format:
     http = entry.pop("http", None)
     rows = tuple({column: tuple(steps) for column, steps in row.items()} for row in entry.pop("rows"))
+    also = {column: tuple(steps) for column, steps in entry.pop("also", {}).items()}
     purposes = {region: tuple(names) for region, names in entry.pop("purposes_in", {}).items()}
     return Format(
         name=name,
         takes=tuple(entry.pop("takes")),
         rows=rows,
+        also=also,
         purposes_in=purposes,
-        http=Http(**{**http, "add": tuple(http["add"]), "remove": tuple(http["remove"])}) if http else None,
+        http=Http(**{name: tuple(each) if isinstance(each, list) else each for name, each in http.items()})
+        if http
+        else None,
         **entry,
     )

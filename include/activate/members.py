@@ -150,10 +150,7 @@ def write_rows(
     """Make the temporary table `identified`: for each row of `members` (audience_id, member_id, side, entered_at,
     expires_at) the rows by which the destination recognises the member, in the columns of its format."""
     layout = destination.layout
-    kinds = "\nunion all\n".join(
-        _rows(row, layout.columns, layout.file == "csv", layout.columns_are_free, members)
-        for row in layout.rows
-    )
+    kinds = "\nunion all\n".join(_rows(row, layout, members) for row in layout.rows)
     names = [name for purpose in AD_PURPOSES for name in privacy.names_of(purpose)]
     connection.execute(
         f"""
@@ -167,18 +164,17 @@ def write_rows(
     connection.execute(f"create or replace temp table identified as {kinds}")
 
 
-def _rows(
-    row: Mapping[str, Column], columns: tuple[str, ...], is_csv: bool, may_miss: bool, members: str
-) -> str:
-    """The rows of one way of recognising people; without `may_miss` nothing of it may be missing."""
+def _rows(row: Mapping[str, Column], layout: Format, members: str) -> str:
+    """The rows of one way of recognising people; but for free columns and those of `also` nothing may be missing."""
     values = {
-        name: expression(column if is_hashed(column) or not is_csv else (*column, "no_formula"))
+        name: expression(column if is_hashed(column) or layout.file != "csv" else (*column, "no_formula"))
         for name, column in row.items()
     }
-    cells = [f"cast({values.get(name, 'null')} as varchar) as {identifier(name)}" for name in columns]
+    cells = [f"cast({values.get(name, 'null')} as varchar) as {identifier(name)}" for name in layout.columns]
     listed = sorted({column[0] for column in row.values()} & LISTED.keys())
     unnested = "".join(f", unnest(customers.{name}) as {LISTED[name]}" for name in listed)
-    present = (" or " if may_miss else " and ").join(f"{identifier(name)} is not null" for name in row)
+    needed = [f"{identifier(name)} is not null" for name in row if name not in layout.also]
+    present = (" or " if layout.columns_are_free else " and ").join(needed)
     return f"""
         select * from (
             select audience_id, member_id, {", ".join(cells)}

@@ -131,15 +131,17 @@ def _former(lake: Lake, configuration: Configuration) -> Iterator[tuple[Destinat
     files. Of a format whose columns are free nothing is known any more; its files are searched like all others."""
     from include.config.schema import Destination
 
-    now = {(each.destination_id, each.format_) for each in configuration.destinations}
+    now = {(each.destination_id, each.format_, each.layout.columns) for each in configuration.destinations}
     former = defaultdict(set)
     releases = [release / "activation" for release in sealed_releases(lake)]
     for folder in [*activation_days(lake), *releases]:
         for (name, audience_id), manifest in read_manifests(folder).items():
-            former[name, manifest["format"]].add(audience_id)
-    for (name, format_), audiences in former.items():
-        if (name, format_) not in now and format_ in formats() and not formats()[format_].columns_are_free:
-            yield Destination(id=name, format=format_), audiences
+            former[name, manifest["format"], layout_of(manifest).columns].add(audience_id)
+    for (name, format_, columns), audiences in former.items():
+        known = formats().get(format_)
+        if (name, format_, columns) not in now and known and not known.columns_are_free:
+            also = [column for column in columns if column in known.also]
+            yield Destination(id=name, format=format_, also=also), audiences
 
 
 def _holding(

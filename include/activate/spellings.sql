@@ -13,6 +13,24 @@ create or replace temp macro spell_single_spaced(value) as
 
 create or replace temp macro spell_without_punctuation(value) as regexp_replace(value, '[\p{P}\p{S}]', '', 'g');
 
+-- Who is neither has no letter (Meta).
+create or replace temp macro spell_f_or_m(value) as
+    case
+        when lower(spell_trimmed(value)) in ('f', 'female', 'woman') then 'f'
+        when lower(spell_trimmed(value)) in ('m', 'male', 'man') then 'm'
+    end;
+
+-- The parts of a date, of four and two digits.
+create or replace temp macro spell_year(value) as split_part(value, '-', 1);
+
+create or replace temp macro spell_month(value) as split_part(value, '-', 2);
+
+create or replace temp macro spell_day(value) as split_part(value, '-', 3);
+
+-- The two letters of a state of the USA, by its name or its ISO 3166-2 code; other regions as they are (Meta).
+create or replace temp macro spell_us_state(value) as
+    coalesce(getvariable('us_states')[lower(spell_trimmed(value))], value);
+
 -- Digits only, without leading zeros: 447… and not +447… (Meta, TikTok).
 create or replace temp macro spell_digits(value) as regexp_replace(regexp_replace(value, '\D', '', 'g'), '^0+', '');
 

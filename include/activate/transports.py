@@ -130,8 +130,8 @@ class Requests:
         http = self.destination.layout.http
         verb, path = http.add if parcel.action == "add" else http.remove
         path = getattr(self.delivery, parcel.action) or path
-        list_id, account = parcel.place[1], "".join(parcel.place[3:])
-        context = Context(list_id, account, parcel.audience_id, parcel.days)
+        _, list_id, _, account, account_type = (*parcel.place, "", "")[:5]
+        context = Context(list_id, account, account_type, parcel.audience_id, parcel.days)
         path = path.replace("{list}", context.list_id).replace("{account}", context.account)
         headers = {"Content-Type": "application/json"} | dict(http.headers or {}) | self.delivery.headers
         if self.connection.password:

@@ -886,8 +886,9 @@ class Destination(Model):
 
     Whoever is sent is of one of `sides` and lives in one of `countries` when there are any, has granted every one of
     `purposes`, and has not refused the vendor `tcf_vendor` in a TCF string. `lists` are the platform's own ids of the
-    audiences, `account` its id of the company. Fewer than `min_size` people are not sent. `columns` replace columns of
-    the format; of `csv` and `json` they are all there are. Without `deliver` the files stay in the release.
+    audiences, `account` its id of the company, of an `account_type` where there are several. Fewer than `min_size`
+    people are not sent. `columns` replace columns of the format; of `csv` and `json` they are all there are; `also` are
+    further columns that it knows. Without `deliver` the files stay in the release.
     """
 
     destination_id: Name = Field(alias="id", description="the name of the destination")
@@ -901,7 +902,9 @@ class Destination(Model):
     membership_days: Days | None = None
     lists: dict[Name, BlockedValue] = {}
     account: BlockedValue | None = None
+    account_type: Line | None = None
     columns: dict[Line, tuple[str, ...]] = {}
+    also: tuple[Line, ...] = ()
     deliver: Delivery | None = None
 
     @field_validator("purposes")
@@ -939,6 +942,17 @@ class Destination(Model):
 
     @model_validator(mode="after")
     def _as_the_format_allows(self) -> Destination:
+        known = formats()[self.format_]
+        for name in self.also:
+            if name not in known.also:
+                raise _problem(
+                    refusal_of(name, known.also or ["none"], f"the further column of {known.name}")
+                )
+        types = known.http.account_types if known.http else ()
+        if self.account_type is not None and self.account_type not in types:
+            raise _problem(
+                refusal_of(self.account_type, types or ["none"], f"the account_type of {known.name}")
+            )
         layout = self.layout
         if not layout.columns_are_free:
             for name in self.columns:
@@ -987,8 +1001,11 @@ class Destination(Model):
             chosen = replace(chosen, takes=tuple(side for side in chosen.takes if side in self.sides))
         if chosen.columns_are_free:
             return replace(chosen, rows=(self.columns,)) if self.columns else chosen
+        *others, last = chosen.rows
+        also = {name: steps for name, steps in chosen.also.items() if name in self.also}
         rows = tuple(
-            {name: self.columns.get(name, steps) for name, steps in row.items()} for row in chosen.rows
+            {name: self.columns.get(name, steps) for name, steps in row.items()}
+            for row in (*others, {**last, **also})
         )
         return replace(chosen, rows=rows)
 
@@ -1003,14 +1020,15 @@ class Destination(Model):
 
     def place_of(self, audience_id: str) -> tuple[str, ...]:
         """What rows of an audience are put into: the way there; the folder, or the list or table with its connection;
-        the account, if there is one."""
+        the account with its type, if there is one."""
         match self.deliver:
             case FolderDelivery(path=path):
                 return "folder", posixpath.normpath(path)
             case TableDelivery(table=table, connection=connection):
                 return "table", table, connection
             case HttpDelivery(connection=connection):
-                account = [self.account] if self.account else []
+                known = self.account_type or next(iter(self.layout.http.account_types), None)
+                account = [each for each in (self.account, known) if each]
                 return "http", self.list_of(audience_id), connection, *account
         return ()
 

@@ -60,6 +60,10 @@ class Person:
     postcode: str | None = None
     country: str | None = "US"
     consents: dict[str, bool] = field(default_factory=lambda: {"advertising": True})
+    gender: str | None = None
+    birth_date: date | None = None
+    city: str | None = None
+    region: str | None = None
 
 
 @dataclass
@@ -102,7 +106,8 @@ class Activation:
             | {
                 "customer_id": name, "email": next(iter(person.emails), None), "emails": person.emails,
                 "phone": next(iter(person.phones), None), "phones": person.phones, "given_name": person.given_name,
-                "family_name": person.family_name, "postcode": person.postcode, "country": person.country,
+                "family_name": person.family_name, "gender": person.gender, "birth_date": person.birth_date,
+                "city": person.city, "region": person.region, "postcode": person.postcode, "country": person.country,
             }
             for name, person in sorted(self.people.items())
         ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import random
@@ -359,7 +360,9 @@ def test_each_platform_is_asked_in_its_own_words(small: Activation, platform: Pl
     assert granted["consent"] == {"adUserData": "CONSENT_GRANTED", "adPersonalization": "CONSENT_GRANTED"}
     assert {"userData": {"userIdentifiers": [{"emailAddress": email}]}} in granted["audienceMembers"]
     assert (len(granted["audienceMembers"]), len(others["audienceMembers"])) == (2, 299)
-    assert granted["destinations"][0]["productDestinationId"] == "L1" and granted["encoding"] == "HEX"
+    (destination,) = granted["destinations"]
+    assert destination["operatingAccount"] == {"accountType": "GOOGLE_ADS", "accountId": "99"}
+    assert destination["productDestinationId"] == "L1" and granted["encoding"] == "HEX"
 
     people = [body["addedContactInfoList"] for body in asked[ways["display_video_360"]]]
     phone = "a2996076d3ad4af5dc818b908b3d8e354f26ededf7df0e0aa6ac354143805ee0"
@@ -373,6 +376,35 @@ def test_each_platform_is_asked_in_its_own_words(small: Activation, platform: Pl
     assert {"action": "ADD", "userIds": [{"idType": "SHA256_EMAIL", "idValue": email}]} in elements
     assert all(headers["Authorization"] == f"Bearer {TOKEN}" for headers in platform.headers)
     assert {headers["LinkedIn-Version"] for headers in platform.headers} == {"202610"}
+
+
+def test_google_is_told_of_which_type_the_account_is(small: Activation, platform: Platform) -> None:
+    configuration = small.configure(
+        "- id: dv\n  format: google_data_manager\n  account: 99\n  account_type: DISPLAY_VIDEO_ADVERTISER\n"
+        "  lists: {loyal: L1}\n  deliver: {to: http, connection: platform}\n"
+    )
+    small.add(*(f"c{number:03d}" for number in range(100)))
+    send(small, DAY, configuration)
+    ((_, _, body),) = platform.requests
+    (destination,) = body["destinations"]
+    assert destination["operatingAccount"]["accountType"] == "DISPLAY_VIDEO_ADVERTISER"
+
+
+def test_meta_is_sent_what_else_is_known_where_it_is_asked_for(small: Activation) -> None:
+    also = ("GEN", "DOBY", "ST")
+    configuration = small.configure(
+        f"- id: out\n  format: meta_custom_audience\n  also: [{', '.join(also)}]\n"
+    )
+    small.add(*(f"c{number:03d}" for number in range(98)))
+    address = {"family_name": "Lee", "postcode": "94102"}
+    small.add("ann", given_name="Ann", gender="female", birth_date=date(1990, 5, 1), **address)
+    small.add("ben", given_name="Ben", region="California", **address)
+    small.export(DAY, configuration)
+    named = [row for row in map(json.loads, small.file(DAY)) if row.get("FN")]
+    found = {tuple(row.get(name) for name in also) for row in named}
+    f, year, ca = (hashlib.sha256(value).hexdigest() for value in (b"f", b"1990", b"ca"))
+    assert found == {(f, year, None), (None, None, ca)}
+    assert small.refusals(DAY) == {}
 
 
 def test_files_are_dropped_where_somebody_collects_them(small: Activation) -> None:

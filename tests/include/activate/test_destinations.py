@@ -38,6 +38,12 @@ def problem(small: Activation, destination: str, audiences: str | None = None) -
         ("format: linkedin_dmp_segment\n  deliver: {to: http, connection: x}",
          "found no header LinkedIn-Version, which linkedin_dmp_segment is asked with; allowed: deliver: {headers: "
          "{LinkedIn-Version: '202610'}} or the like"),
+        ("format: meta_custom_audience\n  also: [GEN, AGE]",
+         "found the further column of meta_custom_audience 'AGE', allowed: GEN, DOBY, DOBM, DOBD, CT, ST"),
+        ("also: [GEN]", "found the further column of csv 'GEN', allowed: none"),
+        ("format: google_data_manager\n  account_type: ADS",
+         "found the account_type of google_data_manager 'ADS', allowed: GOOGLE_ADS, DISPLAY_VIDEO_ADVERTISER"),
+        ("account_type: GOOGLE_ADS", "found the account_type of csv 'GOOGLE_ADS', allowed: none"),
         ("deliver: {to: ftp, path: x}", "found 'ftp', allowed: folder, http, table"),
         ("deliver: {to: table, connection: x, table: 'a; drop'}", "destinations[out].deliver.table"),
     ],

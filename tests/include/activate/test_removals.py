@@ -228,6 +228,18 @@ def test_files_of_a_destination_that_is_no_more_lose_the_person_too(small: Activ
     assert files_of(small, coded) == []
 
 
-def files_of(small: Activation, text: str) -> list[Path]:
-    found = (path for path in small.lake.data.rglob("*.csv") if text in path.read_text())
+def test_files_with_further_columns_lose_the_person_when_the_destination_is_no_more(
+    small: Activation,
+) -> None:
+    small.add(*(f"c{number}" for number in range(120)))
+    small.export(DAY, small.configure("- id: meta\n  format: meta_custom_audience\n  also: [GEN, CT]\n"))
+    hashed = sha256(b"c7@example.com").hexdigest()
+    assert len(files_of(small, hashed, "jsonl")) == 6
+    removed = remove_people(small.lake, small.configure("- {id: out, columns: {mail: [emails]}}\n"), ["c7"])
+    removed.purge(current_release(small.lake) / "activation")
+    assert files_of(small, hashed, "jsonl") == []
+
+
+def files_of(small: Activation, text: str, ending: str = "csv") -> list[Path]:
+    found = (path for path in small.lake.data.rglob(f"*.{ending}") if text in path.read_text())
     return sorted(path.relative_to(small.lake.data) for path in found if not path.is_symlink())

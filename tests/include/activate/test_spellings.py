@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import duckdb
 import pytest
 
@@ -18,7 +20,8 @@ def connection() -> duckdb.DuckDBPyConnection:
 
 
 def column(format_: str, name: str) -> Column:
-    (found,) = {row[name] for row in formats()[format_].rows if name in row}
+    known = formats()[format_]
+    (found,) = {row[name] for row in (*known.rows, known.also) if name in row}
     return found
 
 
@@ -56,6 +59,17 @@ def spelled(connection: duckdb.DuckDBPyConnection, steps: Column, value: str | N
             "meta_custom_audience", "COUNTRY", "US",
             "79adb2a2fce5c6ba215fe5f27f532d4e7edbac4b6a5e09e1ef3a08084a904621",
         ),
+        ("meta_custom_audience", "GEN", " Male", "62c66a7a5dd70c3146618063c344e531e6d4b59e379808443ce962b3abd63c5a"),
+        ("meta_custom_audience", "GEN", "F", "252f10c83610ebca1a059c0bae8255eba2f95be4d1d7bcfa89d7248a82d9f111"),
+        (
+            "meta_custom_audience", "CT", "San Francisco",
+            "1a6bd4d9d79dc0a79b53795c70d3349fa9e38968a3fbefbfe8783efb1d2b6aac",
+        ),
+        (
+            "meta_custom_audience", "ST", "California ",
+            "6959097001d10501ac7d54c0bdb8db61420f658f2922cc26e46d536119a31126",
+        ),
+        ("meta_custom_audience", "ST", "US-CA", "6959097001d10501ac7d54c0bdb8db61420f658f2922cc26e46d536119a31126"),
         (
             "linkedin_dmp_segment", "SHA256_EMAIL", "user@example.com",
             "b4c9a289323b21a01c3e940f150eb9b8c542587f1abfd8f0e1cc1ffc5e475514",
@@ -84,6 +98,27 @@ def test_the_same_phone_has_another_hash_for_google_than_for_meta(
     assert len(hashes) == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "hashed"),
+    [
+        ("GEN", "female", "f"),
+        ("GEN", "divers", None),
+        ("DOBY", "1990-05-01", "1990"),
+        ("DOBM", "1990-05-01", "05"),
+        ("DOBD", "1990-05-01", "01"),
+        ("CT", "St. John's", "stjohns"),
+        ("ST", "ca", "ca"),
+        ("ST", "District of Columbia", "dc"),
+        ("ST", "Baden-Württemberg", "badenwürttemberg"),
+    ],
+)  # fmt: skip
+def test_meta_takes_what_else_is_known_of_somebody(
+    connection: duckdb.DuckDBPyConnection, name: str, value: str, hashed: str | None
+) -> None:
+    expected = hashed and sha256(hashed.encode()).hexdigest()
+    assert spelled(connection, column("meta_custom_audience", name)[1:], value) == expected
+
+
 def test_tiktok_takes_an_address_without_its_tag(connection: duckdb.DuckDBPyConnection) -> None:
     plain = column("tiktok_custom_audience", "Email_SHA256")[1:]
     assert spelled(connection, plain, "Ann+shop@example.com") == spelled(connection, plain, "ann@example.com")
@@ -108,7 +143,7 @@ def test_a_cell_that_a_spreadsheet_would_run_is_text(
 
 def test_nothing_gives_no_hash(connection: duckdb.DuckDBPyConnection) -> None:
     for format_ in formats().values():
-        for row in format_.rows:
+        for row in (*format_.rows, format_.also):
             for steps in row.values():
                 assert spelled(connection, steps[1:], "") is None
                 assert spelled(connection, steps[1:], None) is None
@@ -117,7 +152,7 @@ def test_nothing_gives_no_hash(connection: duckdb.DuckDBPyConnection) -> None:
 def test_every_step_of_a_format_is_a_spelling_and_what_says_who_somebody_is_goes_hashed() -> None:
     plain = {"member_id", "ad_consent", "country", "postcode"}
     for format_ in formats().values():
-        for row in format_.rows:
+        for row in (*format_.rows, format_.also):
             for steps in row.values():
                 assert set(steps[1:]) <= set(spellings())
                 assert is_hashed(steps) or steps[0] in plain
