@@ -20,6 +20,8 @@ from ml.tables import read_table, write_table
 
 TOLD_FIGURES = pa.schema([("figure", pa.string()), ("people", pa.int64()), ("counted_on", pa.date32())])
 
+SET = "people|"  # begins the name of the figure of a set, before its key
+
 TOO_FEW = "too few people"
 FEW_LEFT = "too few others"
 
@@ -92,6 +94,57 @@ def together(*parts: Figures) -> Figures:
     return Figures(
         *(np.concatenate([getattr(part, name) for part in parts]) for name in Figures.__dataclass_fields__)
     )
+
+
+def follow_renamed(before: pd.DataFrame, people: dict[str, int], floor: int) -> pd.DataFrame:
+    """What was told `before`, with sets that are there no more under the name of one that is new and differs from them
+    by less than the floor: it may be the same audience under another id.
+
+    `people` are today's counts by the key of each set, `<unit>|<audience>|<part>`. Of several the nearest takes the
+    name; a set that only happens to be as large is held at a number that is true to less than the floor.
+    """
+    told = before.loc[before.index.str.startswith(SET), "people"].rename(lambda name: name.removeprefix(SET))
+    near = sorted(
+        (abs(people[new] - told[old]), new, old)
+        for new in people.keys() - set(told.index)
+        for old in set(told.index) - people.keys()
+        if _like(new) == _like(old) and abs(people[new] - told[old]) < floor
+    )
+    names: dict[str, str] = {}
+    for _, new, old in near:
+        if old not in names and new not in names.values():
+            names[old] = new
+    if not names:
+        return before
+    figures = [_renamed(figure, names) for figure in before.index]
+    renamed = pd.concat([before.set_axis(figures), before.set_axis([_turned(each) for each in figures])])
+    return renamed[~renamed.index.duplicated()].rename_axis(before.index.name)
+
+
+def _like(key: str) -> tuple[str, str]:
+    """The unit and the part of a set."""
+    unit, _, part = key.split("|")
+    return unit, part
+
+
+def _renamed(figure: str, names: dict[str, str]) -> str:
+    """The name of a figure with the keys of its sets, of three parts each, replaced."""
+    parts, done = figure.split("|"), []
+    while parts:
+        key = "|".join(parts[:3])
+        done.append(names.get(key, parts[0]))
+        parts = parts[3 if key in names else 1 :]
+    return "|".join(done)
+
+
+def _turned(figure: str) -> str:
+    """The name of an overlap, or of what follows from it, with its two sets the other way round."""
+    before, is_overlap, sets = figure.rpartition("overlap|")
+    parts = sets.split("|")
+    if not is_overlap or len(parts) != 6:
+        return figure
+    alone = {"only_a|": "only_b|", "only_b|": "only_a|"}
+    return alone.get(before, before) + is_overlap + "|".join(parts[3:] + parts[:3])
 
 
 def is_few(difference: np.ndarray, floor: int) -> np.ndarray:

@@ -20,10 +20,12 @@ from include.lake import Lake
 from ml.bridge_counts import tell_compared, tell_matches, tell_offers
 from ml.disclosure import (
     FEW_LEFT,
+    SET,
     TOO_FEW,
     Figures,
     decide,
     figures_of,
+    follow_renamed,
     is_few,
     no_figures,
     read_told,
@@ -128,8 +130,11 @@ def measure_reach(lake: Lake, day: date, configuration: Any) -> Summary:
     sketches = Sketches(counts, lake.staged("sketched_people"))
     pairs = sketches.count_overlaps()
     found: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
-    for name, frame in counts.groupby("unit", sort=True):
-        unit, places = read_unit(str(name), frame, pairs), None
+    units = [read_unit(str(name), frame, pairs) for name, frame in counts.groupby("unit", sort=True)]
+    people = {key: int(size) for unit in units for key, size in zip(unit.key, unit.people, strict=True)}
+    before = follow_renamed(before, people, floor)
+    for unit in units:
+        places = None
         if unit.name == "visitors":
             places = read_places(_count_placements(lake, sketches), unit, before, floor)
         told = _decide(unit, places, before, floor)
@@ -167,7 +172,7 @@ def _decide(unit: Unit, places: Places | None, before: pd.DataFrame, floor: int)
     everybody = figures_of(
         np.array([f"population|{unit.name}"]), frame["population"].to_numpy()[:1], 0, before
     )
-    sets = figures_of("people|" + unit.key, unit.people, 1, before).refuse(~unit.is_audience)
+    sets = figures_of(SET + unit.key, unit.people, 1, before).refuse(~unit.is_audience)
     pairs = overlap_figures(unit, 3, before)
     everywhere, cells = place_figures(places, unit, (2, 4), before) if places is not None else (none, none)
     alone = figures_of("alone|" + unit.key, frame["incremental_people"].fillna(0), 5, before)

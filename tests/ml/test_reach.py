@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
 from types import SimpleNamespace
@@ -116,6 +117,25 @@ def test_no_two_figures_of_two_reports_tell_how_few_came_or_went(days) -> None:
         assert few_found(before, after) == []
         assert few_found(after, before) == []
     assert compared > 500
+
+
+def test_an_audience_under_another_id_tells_no_few_either(tmp_path) -> None:
+    """Twelve people have left; who compares with the report of before finds out nothing of them."""
+    lake, people = Lake(tmp_path), make_people(2_400, seed=1)
+    before = make_world(people)
+    after = make_world(change_people(people, seed=9, leave=12, come=0, move=0))
+    names = {"over_30": "a_renamed_one", "north": "zz_renamed_too", "very_keen": "keenest"}
+    sets = {
+        (names.get(audience, audience), part): members for (audience, part), members in after.sets.items()
+    }
+    first = told_figures(report(lake, before, DAY), before)
+    renamed = replace(after, sets=sets)
+    second = told_figures(report(lake, renamed, DAY + timedelta(days=1)), renamed)
+    of_renamed = [each for each in second if any(name in each[0] for name in names.values())]
+    assert len(of_renamed) > 20
+    assert few_found(second, first) == few_found(first, second) == []
+    told = {name: count for name, _, count in (*first, *second)}
+    assert told["a_renamed_one members"] == told["over_30 members"]
 
 
 def test_the_attack_would_find_what_is_not_protected(days) -> None:
