@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     config = (Path.cwd() / options.config).resolve() if options.config else DEMO_CONFIG
     os.environ |= {"TANDEM_CONFIG": str(config), "TANDEM_DATA": str(data)}
     try:
+        _check_data(data)
         if options.command == "ui":
             if config == DEMO_CONFIG:
                 _prepare_demo(data)
@@ -111,6 +112,13 @@ def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")
     return int(text)
+
+
+def _check_data(data: Path) -> None:
+    """Refuse a DATA folder that cannot be made, because it or a folder above it is a file."""
+    nearest = next(place for place in (data, *data.parents) if place.exists())
+    if not nearest.is_dir():
+        raise RunFailed(f"DATA: {nearest} is not a folder")
 
 
 def _check(config: Path) -> Configuration:

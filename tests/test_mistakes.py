@@ -83,6 +83,10 @@ MISTAKES: dict[str, tuple[Done, list[str], str]] = {
         lambda desk: None, [*RUN, "--config", "/not/there"], r"CONFIG: /not/there is not a folder"),
     "a configuration that is a file": (
         lambda desk: None, [*RUN, "--config", "/etc/hostname"], r"CONFIG: /etc/hostname is not a folder"),
+    "a DATA folder that is a file": (
+        lambda desk: None, [*RUN, "--data", "/etc/hostname"], r"DATA: /etc/hostname is not a folder"),
+    "a DATA folder below a file": (
+        lambda desk: None, ["check", "--data", "/etc/hostname/data"], r"DATA: /etc/hostname is not a folder"),
     "a folder without channels": (
         lambda desk: (desk.config / "channels.yml").unlink(), RUN,
         r"channels\.yml:1 channels: found no channels, allowed: at least one; describe where your data is"),
