@@ -24,6 +24,7 @@ OPTIONS = ("--no-send-anonymous-usage-stats", "--no-use-colors", "--no-version-c
 SIDES = ("cdp", "dmp", "bridge", "both", "ops")
 # dbt puts one of these above what an error is about.
 HEADER = re.compile(r"\w+ Error( in \w+ \S+ \(.*\))?|\S+ failed, error:")
+SPECIAL = re.compile(r"[^\x00-\x7e]")
 TRACEBACK = "Traceback (most recent call last):"
 
 
@@ -162,6 +163,14 @@ def run_child(call_file: Path, environment: dict[str, str]) -> subprocess.Comple
     )
 
 
+def as_yaml(variables: dict[str, Any]) -> str:
+    """JSON that YAML, as which dbt reads it, takes for the same: JSON writes signs beyond 16 bits as two halves, which
+    YAML refuses, and some as they are that YAML does not."""
+    return SPECIAL.sub(
+        lambda found: f"\\U{ord(found[0]):08x}", json.dumps(variables, sort_keys=True, ensure_ascii=False)
+    )
+
+
 def arguments_of(
     lake: Lake,
     variables: dict[str, Any],
@@ -174,7 +183,7 @@ def arguments_of(
     given = {"memory_gb": gigabytes(settings().memory_limit)} | variables | {"lake": str(lake.root)}
     return [
         *command,
-        *("--vars", json.dumps(given, sort_keys=True)),
+        *("--vars", as_yaml(given)),
         *("--project-dir", str(project), "--profiles-dir", str(project)),
         *("--target-path", str(target or lake.data / "dbt" / "target")),
         *_logs(lake),

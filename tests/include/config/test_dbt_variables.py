@@ -13,7 +13,8 @@ from include.config.columns import PROMISED_COLUMNS
 from include.config.variables import lifecycle_variables
 from include.lake import Lake
 from include.settings import DEFAULT_CONFIG
-from include.warehouse.dbt import DBT_PROJECT
+from include.warehouse.contracts import LOADER
+from include.warehouse.dbt import DBT_PROJECT, as_yaml
 
 DAY = date(2024, 6, 30)
 AUDIENCES = """\
@@ -51,6 +52,25 @@ def version(variables: dict, audience_id: str) -> str:
 def test_the_variables_survive_json(variables):
     told = variables()
     assert json.loads(json.dumps(told)) == told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "🎉",
+        "Köche",
+        "a\\ud83c\\udf89",
+        "\\U0001f389",
+        "\u0085\u2028\u2029",
+        "\ufeff\ufffe\x7f",
+        "\x1b\t",
+        "\"'",
+    ],
+)
+def test_dbt_reads_any_sign_as_it_was_written(text):
+    """dbt reads YAML, of which not all JSON is."""
+    told = {"where": f"trait('{text}') = 'yes'", text: [1, None, 0.5, True]}
+    assert yaml.load(as_yaml(told), Loader=LOADER) == told
 
 
 def test_the_day_the_lake_and_the_settings_are_told(variables, tmp_path):
