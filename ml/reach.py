@@ -26,13 +26,13 @@ from ml.disclosure import (
     decide,
     figures_of,
     follow_renamed,
-    is_few,
     no_figures,
     read_told,
     together,
     write_told,
 )
 from ml.evaluation import exact
+from ml.increments import tells_of_few
 from ml.overlaps import (
     FREQUENCIES,
     OVERLAP_KEY,
@@ -186,7 +186,8 @@ def _decide(unit: Unit, places: Places | None, before: pd.DataFrame, floor: int)
     pairs, following = keep_overlaps(unit, everybody, sets, pairs, before, floor)
     if places is not None:
         cells = refuse_cells(cells, places, unit, everybody, sets, everywhere, pairs, floor)
-    alone = alone.refuse(~sets.is_told | _shared_with_few(unit, sets, pairs, alone, floor))
+    alone = alone.refuse(~sets.is_told)
+    alone = alone.refuse(tells_of_few(unit, everybody, sets, pairs, alone, floor))
     return Told(everybody, sets, everywhere, pairs, following, cells, alone)
 
 
@@ -231,22 +232,6 @@ def _relations(
             both = (mine >= 0) & (theirs >= 0)
             relations.append((at_cells + mine[both], at_cells + theirs[both]))
     return tuple(np.concatenate(each) for each in zip(*relations, strict=True))
-
-
-def _shared_with_few(unit: Unit, sets: Figures, pairs: Figures, alone: Figures, floor: int) -> np.ndarray:
-    """Whether what members of a set share with all other audiences but one would follow from the overlap with that
-    one."""
-    first, second = unit.pairs
-    is_members = (
-        unit.frame["part"] == "members"
-    ).to_numpy()  # and neither look-alikes nor who was met so often
-    few = np.zeros(len(unit.frame), dtype=bool)
-    asked = pairs.is_told & is_members[first] & is_members[second]
-    for name in ("today", "told"):
-        for one in (first, second):
-            shared = getattr(sets, name)[one] - getattr(pairs, name) - getattr(alone, name)[one]
-            few[one[asked & is_few(shared, floor)]] = True
-    return few
 
 
 def _reach_rows(unit: Unit, told: Told, day: date) -> pd.DataFrame:

@@ -84,6 +84,73 @@ def few_found(
     ]
 
 
+def followed_figures(tables: Report, world: World) -> list[tuple[str, frozenset[int], int]]:
+    """What a reader works out from what audiences have alone: who of each is in any other one, and, where a set that is
+    told holds all others, who is in any audience at all and in any but one."""
+    told, rows = told_figures(tables, world), tables["reach"]
+    rows = rows[rows["incremental_people"].notna() & (rows["part"] == "members")]
+    members = {name: people for (name, part), people in world.sets.items() if part == "members"}
+    found, everyone = [], []
+    for row in rows.itertuples():
+        others = frozenset().union(*(people for name, people in members.items() if name != row.audience_id))
+        mine, alone = members[row.audience_id], int(row.incremental_people)
+        found.append((f"{row.audience_id} shared", mine & others, int(row.people) - alone))
+        everyone += [
+            ("anybody", mine | others, count + alone) for _, people, count in told if people == others
+        ]
+    for row in rows.itertuples():
+        others = frozenset().union(*(people for name, people in members.items() if name != row.audience_id))
+        found += [
+            (f"not only {row.audience_id}", others, each[2] - int(row.incremental_people))
+            for each in everyone
+        ]
+    return found + everyone
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        pytest.param(
+            lambda people: {"most": people["age"] >= 30, "some": people["age"].between(50, 88)}, id="inside"
+        ),
+        pytest.param(
+            lambda people: {
+                "most": people["age"] >= 20,
+                "some": (people["age"] < 40) & (people["keen"] >= 4),
+            },
+            id="two, few of one outside the other",
+        ),
+        pytest.param(
+            lambda people: {
+                "active": people["age"] >= 20,
+                "buyers": people["woman"] & (people["age"] >= 20) & (people["keen"] >= 2),
+                "kitchen": (people["keen"] < 4)
+                & (people["age"] % 4 != 0)
+                & ((people["place"] == "n") | (people["woman"] & (people["age"] >= 20)))
+                & ((people["age"] >= 20) | people["woman"]),
+            },
+            id="three, few of two outside the third",
+        ),
+        pytest.param(
+            lambda people: {
+                "women": people["woman"],
+                "men": ~people["woman"] & (people["age"] >= 19),
+                "keen": people["keen"] >= 3,
+            },
+            id="three, few in none",
+        ),
+    ],
+)
+def test_what_few_audiences_have_alone_tells_of_no_few_either(tmp_path, conditions) -> None:
+    people = make_people(2_400, seed=1)
+    sets = {(name, "members"): frozenset(people.index[mask]) for name, mask in conditions(people).items()}
+    world = World(people, sets, make_world(people).visits)
+    tables = report(Lake(tmp_path), world, DAY)
+    told = told_figures(tables, world) + followed_figures(tables, world)
+    assert len(told) > 3
+    assert few_found(told, told) == []
+
+
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[World, Report]]:
     """Reports of six days on which few or many come, leave and change."""
@@ -103,6 +170,8 @@ def test_no_two_figures_of_a_report_tell_of_a_few_people(days) -> None:
         told = told_figures(tables, world)
         assert len(told) > 60
         assert all(count >= FLOOR or count == 0 for _, _, count in told)
+        assert few_found(told, told) == []
+        told += followed_figures(tables, world)
         assert few_found(told, told) == []
 
 
