@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from include.extract.channel import check_header, land_file, open_source
+from include.extract.channel import check_header, dialect_of, land_file, open_source
 from include.extract.connectors import find_deliveries
 from include.extract.connectors.delivery import Delivery
 from include.extract.drift import find_drift
-from include.extract.formats.delimited import FIRST_LOOK_BYTES
+from include.extract.formats.delimited import FIRST_LOOK_BYTES, repeated_names, settle
 from include.extract.formats.lines import has_a_byte_per_sign, looks_like_utf8
 from include.extract.formats.reading import SourceFile
 from include.extract.kinds import Kind, kinds
@@ -185,6 +185,7 @@ def _check_delivery(
         _tell_canonical(check, look)
     if _is_in_utf8(channel, sample.delivered, BYTES):
         _warn_of_encoding(check, channel, [delivery.name])
+    _tell_repeated_names(check, sample.channel, sample.file)
     _tell_key(check, look, configuration)
     _tell_identifiers(check, look, configuration)
     _tell_amounts(check, look, configuration)
@@ -299,6 +300,17 @@ def _tell_canonical(check: ChannelCheck, look: _Look) -> None:
     ]
     if kept:
         check.tell(f"  kept as attributes: {', '.join(kept)}")
+
+
+def _tell_repeated_names(check: ChannelCheck, channel: Channel, file: SourceFile) -> None:
+    """Of columns that a map names and a header has twice, the first one counts."""
+    if file.format != "csv" or channel.source.connector != "file":
+        return
+    for name in repeated_names(file.path, settle(file.path, dialect_of(channel.source))):
+        if any(name.lower() in map(str.lower, entry.columns) for entry in channel.map.values()):
+            check.warn(
+                f"the header has {name!r} more than once: the first counts, the next one is '{name}_2'"
+            )
 
 
 def _tell_key(check: ChannelCheck, look: _Look, configuration: Configuration) -> None:

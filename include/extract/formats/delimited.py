@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -123,6 +124,19 @@ def read_header(path: Path, dialect: Dialect) -> tuple[tuple[str, ...], int]:
     A name that comes again gets `_2`, `_3`; a missing name is `column_<position>`.
     Raises StepFailed when there is no line, or it cannot be read as a header or has too many columns.
     """
+    row, lines = _first_row(path, dialect)
+    return (_distinct(row), lines) if dialect.has_header else (_distinct([""] * len(row)), 0)
+
+
+def repeated_names(path: Path, dialect: Dialect) -> list[str]:
+    """The names that the header of a file has more than once, whatever their case. Raises as `read_header`."""
+    row = [name.strip() for name in _first_row(path, dialect)[0]] if dialect.has_header else []
+    counts = Counter(name.lower() for name in row if name)
+    return list({name.lower(): name for name in reversed(row) if counts[name.lower()] > 1}.values())[::-1]
+
+
+def _first_row(path: Path, dialect: Dialect) -> tuple[list[str], int]:
+    """The fields of the first line that has any, and the number of the last line that they take."""
     with open_lines(path, dialect) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="")
         reader = csv.reader(
@@ -141,8 +155,7 @@ def read_header(path: Path, dialect: Dialect) -> tuple[tuple[str, ...], int]:
                     )
                 row = [name.replace(dialect.sign, dialect.delimiter) for name in row]
                 if any(name.strip() for name in row):
-                    names = _distinct(row) if dialect.has_header else _distinct([""] * len(row))
-                    return names, reader.line_num if dialect.has_header else 0
+                    return row, reader.line_num
         except csv.Error as error:
             raise StepFailed(f"{path} has no readable header ({error})") from error
         finally:

@@ -87,6 +87,21 @@ def test_no_direct_identifier_is_shown(company):
     assert "found updated_at = 'never'" in said
 
 
+def test_a_mapped_column_that_the_header_has_twice_is_told(company):
+    describe_all(company, crm={"path": "crm.csv"})
+    company.deliver(
+        "crm.csv",
+        "id,updated_at,mail,born,Mail,size,size,,\n"
+        "1,2017-11-30 08:00:00,ann@example.org,1980-01-02,x@example.org,1,2,,\n",
+    )
+    found = check(company)["crm"]
+    assert found.verdict == "warn"
+    assert "WARN the header has 'mail' more than once: the first counts, the next one is 'mail_2'" in text_of(
+        found
+    )
+    assert "'size'" not in text_of(found)
+
+
 def test_rows_that_would_be_quarantined_are_told_with_reason_row_and_value_found(company):
     describe_all(company, crm={"path": "crm.csv"})
     company.deliver(
