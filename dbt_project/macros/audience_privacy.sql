@@ -10,24 +10,35 @@
 {%- endmacro %}
 
 {#
-    What an event's consent says of one purpose: true, false, or null when it says nothing that can be read. It is an
-    object of purposes, each true or false, granted or denied (as Google's consent mode says it), a TCF string (alone,
-    or the object's `tcString`), or both: then both have to grant.
+    What an event's consent says of one purpose: true, false, or null when it says nothing of it. It is an object of
+    purposes, each true or false, granted or denied (as Google's consent mode says it) or in another word: what is no
+    grant ends one. Of advertising also a TCF string speaks (alone, or the object's `tcString`), or both: then both have
+    to grant; and an object that refuses all that it does not name.
 #}
 {% macro stated_consent(consent, purpose, stated_at='occurred_at') -%}
+    {%- set is_advertising = purpose in advertising_purposes() -%}
     {#- Names of purposes come in lower case from Segment, whatever the consent platform calls them (C0004). -#}
     {%- set answers = [] -%}
     {%- for name in [purpose, purpose | lower] | unique(case_sensitive=true) -%}
         {%- do answers.append("json_extract_string(" ~ consent ~ ", '$.\"" ~ name ~ "\"')") -%}
     {%- endfor -%}
+    {%- if is_advertising -%}
+        {%- do answers.append("case when " ~ refuses_others(consent) ~ " then 'false' end") -%}
+    {%- endif -%}
     {%- set answer = answers[0] if answers | length == 1 else "coalesce(" ~ answers | join(", ") ~ ")" -%}
     {%- set stated -%}
         coalesce(
             try_cast({{ answer }} as boolean),
-            case lower({{ answer }}) when 'granted' then true when 'denied' then false end
+            case
+                when list_contains(
+                    ['{{ var("consent_grants") | join("', '") }}'],
+                    replace(replace(lower({{ answer }}), ' ', '_'), '-', '_')
+                ) then true
+                when {{ answer }} <> '' then false
+            end
         )
     {%- endset -%}
-    {%- set tcf_purposes = var('tcf_advertising', [1, 3, 4]) -%}
+    {%- set tcf_purposes = var('tcf_advertising', [1, 3, 4]) if is_advertising else [] -%}
     {%- if tcf_purposes -%}
     case
         when starts_with({{ consent }}, '"C')
@@ -43,6 +54,11 @@
     {%- else -%}
     {{ stated }}
     {%- endif -%}
+{%- endmacro %}
+
+{# Whether an event's consent refuses all that it does not name, as a selection of Snowplow's banner does. #}
+{% macro refuses_others(consent) -%}
+    contains({{ consent }}, '"(others)":false')
 {%- endmacro %}
 
 {#

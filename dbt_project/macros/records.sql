@@ -19,8 +19,9 @@
     whatever order they load. See docs/decisions/0006.
 
     A deletion of an order that names no time of its own was made on the day it was delivered.
-    Of two statements of consent in one file on one purpose, of one identifier and moment, the refusal holds: which of
-    the rows comes last says nothing. A file that is delivered later may still correct it.
+    Of two statements of consent in one file on one purpose, of one identifier and moment, the refusal holds, and what
+    is unknown before a grant: which of the rows comes last says nothing. A file that is delivered later may still
+    correct it.
     An event is said once and never changes: the first received holds, and of one receipt the row with properties
     (Segment's warehouse has each event twice, in `tracks` without them); a repeat that a tracker sends later, or the
     same row delivered late, cannot undo that it was withdrawn.
@@ -44,7 +45,7 @@
         landed_on desc,
         source_file desc,
     {%- if kind == 'consents' %}
-        status = 'denied' desc,
+        case status when 'denied' then 0 when 'unknown' then 1 else 2 end asc,
     {%- endif %}
         source_row desc
 {%- endmacro %}

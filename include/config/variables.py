@@ -36,6 +36,7 @@ from include.config.schema import (
     Profile,
 )
 from include.extract.dates import parts_of
+from include.extract.kinds import kinds
 from include.lake import HISTORY_TABLES, Lake, earlier_days
 from include.normalise.taxonomies import audience_taxonomy, content_taxonomy
 from include.normalise.versions import normalisation_version
@@ -117,6 +118,7 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
         "placement_window_days": configuration.models.placements.window_days,
         "sketch_size": configuration.models.placements.sketch_size,
         "consent_purposes": {purpose: list(names) for purpose, names in privacy.purposes.items()},
+        "consent_grants": kinds()["consents"].column("status").words_for("granted"),
         "advertising_purposes": list(privacy.purposes["advertising"]),
         **privacy_variables(privacy),
         **taxonomy_variables(configuration.normalisation, privacy),

@@ -46,6 +46,10 @@ class Column:
     def sql_type(self) -> str:
         return SQL_TYPES[self.type]
 
+    def words_for(self, meant: str) -> list[str]:
+        """An allowed word and all others that mean it."""
+        return [meant, *(word for word, means in self.words if means == meant)]
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -62,6 +66,10 @@ class Kind:
     def landing_schema(self) -> dict[str, str]:
         """Column name to DuckDB type of a landed file, in file order."""
         return {column.name: column.sql_type for column in self.columns} | TECHNICAL_COLUMNS
+
+    def column(self, name: str) -> Column:
+        """The canonical column of a name. Raises StopIteration when the kind has no such column."""
+        return next(column for column in self.columns if column.name == name)
 
 
 @lru_cache(maxsize=1)

@@ -20,19 +20,42 @@ def statuses(desk, *words: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "word",
-    ["denied", "Denied", "REVOKED", "withdrawn", "opted-out", "Opt Out", "unsubscribed", "false", "0", "No"],
+    [
+        "denied",
+        "Denied",
+        "REVOKED",
+        "withdrawn",
+        "expired",
+        "opted-out",
+        "Opt Out",
+        "OptOut",
+        "unsubscribed",
+        "false",
+        "0",
+        "No",
+        "n",
+    ],
 )
 def test_a_withdrawn_consent_is_a_refusal_whatever_it_is_called(desk, word):
     assert statuses(desk, word) == ["denied"]
 
 
-@pytest.mark.parametrize("word", ["granted", "GRANTED", "opted_in", "True", "1"])
+@pytest.mark.parametrize(
+    "word", ["granted", "GRANTED", "opted_in", "OptIn", "Subscribed", "accepted", "True", "1", "y"]
+)
 def test_a_grant_is_read_in_any_case(desk, word):
     assert statuses(desk, word) == ["granted"]
 
 
-def test_a_word_that_is_neither_is_quarantined(desk):
-    assert statuses(desk, "granted", "pending") == ["granted"]
+@pytest.mark.parametrize(
+    "word", ["unknown", "Pending", "not set", "OPT_IN_UNVERIFIED", "Not specified", "NotSeen"]
+)
+def test_what_is_not_confirmed_or_never_said_is_unknown_whatever_it_is_called(desk, word):
+    assert statuses(desk, word) == ["unknown"]
+
+
+def test_a_word_that_is_none_of_these_is_quarantined(desk):
+    assert statuses(desk, "granted", "perhaps") == ["granted"]
     assert desk.reasons() == [(3, "not_allowed:status")]
 
 

@@ -12,13 +12,15 @@ customer_identifiers as (
 
 ),
 
--- The latest statement on any of a customer's identifiers holds; when two are as late, the refusal does.
+-- The latest statement on any of a customer's identifiers holds; when two are as late, the refusal does, and before a
+-- grant what is unknown.
 final as (
 
     select
         customer_identifiers.customer_id,
         consents.purpose,
         consents.channel,
+        consents.status,
         consents.status = 'granted' as is_granted,
         consents.effective_at,
     from consents
@@ -29,7 +31,12 @@ final as (
     qualify
         row_number() over (
             partition by customer_identifiers.customer_id, consents.purpose
-            order by consents.effective_at desc, consents.status = 'granted', consents.channel, consents.id_value
+            order by
+                consents.effective_at desc,
+                consents.status = 'granted',
+                consents.status = 'unknown',
+                consents.channel,
+                consents.id_value
         ) = 1
 
 )

@@ -21,7 +21,11 @@ statements as (
         customer_identifiers.customer_id,
         consents.purpose,
         arg_max(consents.channel, (consents.status, consents.channel)) as channel,
-        case when bool_and(consents.status = 'granted') then 'granted' else 'denied' end as status,
+        case
+            when bool_or(consents.status = 'denied') then 'denied'
+            when bool_or(consents.status = 'unknown') then 'unknown'
+            else 'granted'
+        end as status,
         consents.effective_at as occurred_at,
         min({{ known_on('consents', 'consents.effective_at') }}) as known_on,
     from consents

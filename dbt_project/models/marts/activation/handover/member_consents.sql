@@ -1,5 +1,5 @@
 -- What the members of audiences that are sent anywhere have said, by the names of consent records. A visitor is asked
--- for advertising as a whole: who granted it granted all its names.
+-- for advertising as a whole: who granted it granted all its names. What is unknown is no refusal.
 
 with
 
@@ -32,7 +32,9 @@ of_customers as (
     from members
     inner join customer_consents
         on members.member_id = customer_consents.customer_id
-    where members.side = 'cdp'
+    where
+        members.side = 'cdp'
+        and customer_consents.status <> 'unknown'
 
 ),
 
