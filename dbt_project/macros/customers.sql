@@ -195,6 +195,12 @@
     {{ found | join(', ') }}
 {%- endmacro %}
 
+{# The names of all purposes, each once; of e-mail also where privacy.yml does not speak of it. #}
+{% macro purpose_names() -%}
+    {%- set purposes = dict({'email': ['email']}, **var('consent_purposes')) -%}
+    {{ return(purposes.values() | sum(start=[]) | unique(case_sensitive=true) | list) }}
+{%- endmacro %}
+
 {# True when every name of the purpose is granted: no statement is no grant. #}
 {% macro grants(purpose) -%}
     count(*) filter (where is_granted and purpose in ({{ names_of_purpose(purpose) }}))

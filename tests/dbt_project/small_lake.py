@@ -289,7 +289,14 @@ def _web_events() -> list[dict]:
 
     return [
         event("e1", "10:00:00", url="https://shop.example/?email=ann%40example.org#top"),
-        event("e2", "10:25:00", url="https://shop.example/beans", user_id="u-ann"),
+        # Ann grants what she refused by her loyalty card.
+        event(
+            "e2",
+            "10:25:00",
+            url="https://shop.example/beans",
+            user_id="u-ann",
+            consent='{"advertising": true}',
+        ),
         # Two of one moment, delivered in the other order, and one delivered twice.
         event("e4", "10:55:00", type="track", name="Order Completed", properties='{"order_id": "w1"}'),
         event("e3", "10:55:00", type="track", name="Product Viewed", properties='{"product_id": "p1"}'),

@@ -133,7 +133,7 @@ def test_consent_is_the_latest_statement_and_none_is_no(small: Lake) -> None:
     consents = "select customer_id, consent_email, consent_advertising from this order by 1"
     assert cdp(small, "customers", consents) == [
         ("c_alone", False, False),
-        ("c_ann", True, False),
+        ("c_ann", True, True),
         ("c_bob", False, False),
         ("c_cy", False, False),
         ("c_dee", False, False),

@@ -16,6 +16,12 @@ messages as (
 
 ),
 
+signed_in_consents as (
+
+    select * from {{ ref('int_signed_in_consents') }}
+
+),
+
 names as (
 
     select unnest([{{ names_of_purposes() }}]) as name
@@ -64,6 +70,17 @@ final as (
     inner join names
         on identified.purpose = names.name.purpose
     where identified.identifier.id_value is not null
+
+    union all
+
+    select
+        'user_id' as id_type,
+        user_id as id_value,
+        purpose,
+        channel,
+        status,
+        effective_at,
+    from signed_in_consents
 
 )
 
