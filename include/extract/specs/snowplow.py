@@ -87,6 +87,8 @@ ENTITIES = {
         "com_snowplowanalytics_snowplow_ecommerce_refund_1",
     ),
 }
+CONSENT_EVENT, WITHDRAWAL_EVENT = "consent_preferences", "consent_withdrawn"
+GRANTS = ("allow_all", "allow_selected")
 ECOMMERCE_EVENT = "snowplow_ecommerce_action"
 # The types of Snowplow's ecommerce actions and the names of Segment's ecommerce spec, version 2.
 ECOMMERCE = {
@@ -210,8 +212,32 @@ def _columns() -> dict[str, str]:
         "campaign_name": f"{EVENT}.mkt_campaign",
         "campaign_term": f"{EVENT}.mkt_term",
         "campaign_content": f"{EVENT}.mkt_content",
+        "consent": _consent(),
         "properties": merged("tandem_data", _structured(), _transaction(), _ecommerce()),
     }  # fmt: skip
+
+
+def _consent() -> str:
+    """What an answer of the enhanced consent plugin says of purposes, in lower case: the scopes that it names are
+    granted or refused, all others refused. What was only implied, is pending or has expired is no grant; what is
+    allowed on another basis than consent says nothing. The older plugin names documents: only a withdrawal of all is
+    read."""
+    kind = _first("tandem_data->>'eventType'", "tandem_data->>'event_type'")
+    basis = _first("tandem_data->>'basisForProcessing'", "tandem_data->>'basis_for_processing'")
+    listed = ", ".join(
+        f"json_extract(tandem_data, '$.{name}')" for name in ("consentScopes", "consent_scopes")
+    )
+    scopes = f"coalesce(try_cast(coalesce({listed}) as varchar[]), [])"
+    is_grant = one_of(kind, GRANTS)
+    named = f"list_distinct(list_transform({scopes}, lambda scope: lower(scope)))"
+    pairs = f"list_transform(list_sort({named}), lambda scope: to_json(scope) || ':' || ({is_grant})::varchar || ',')"
+    return f"""case
+                when tandem_kind = {literal(CONSENT_EVENT)} and {kind} <> ''
+                    and not ({is_grant} and coalesce({basis}, 'consent') <> 'consent')
+                    then '{{' || array_to_string({pairs}, '') || '"(others)":false}}'
+                when tandem_kind = {literal(WITHDRAWAL_EVENT)} and (tandem_data->>'all') = 'true'
+                    then '{{"(others)":false}}'
+            end"""
 
 
 def _structured() -> str:

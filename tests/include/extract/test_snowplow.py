@@ -315,3 +315,51 @@ def test_the_map_of_the_channel_overrides_columns_by_snowplows_names(shop):
     (landed,) = deliver(shop, PAGE_VIEW)
     names = ("group_id", "content_category", "is_owned_site", "occurred_at")
     assert [landed[name] for name in names] == ["shop", "it", False, datetime(2017, 12, 1, 10, 0, 6)]
+
+
+def answer(kind: str, *scopes: str, **more) -> dict:
+    data = {"eventType": kind, "basisForProcessing": "consent", "consentScopes": list(scopes)} | more
+    return event(
+        event="unstruct", event_name="consent_preferences",
+        unstruct_event=unstruct(f"{VENDOR}/consent_preferences/jsonschema/1-0-0", data),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("told", "consent"),
+    [
+        (answer("allow_selected", "necessary", "Marketing"),
+         {"marketing": True, "necessary": True, "(others)": False}),
+        (answer("allow_all", "marketing"), {"marketing": True, "(others)": False}),
+        (answer("deny_all"), {"(others)": False}),
+        (answer("withdrawn", "marketing"), {"marketing": False, "(others)": False}),
+        (answer("expired", "marketing"), {"marketing": False, "(others)": False}),
+        (answer("pending", "marketing"), {"marketing": False, "(others)": False}),
+        (answer("implicit_consent", "marketing"), {"marketing": False, "(others)": False}),
+        (answer("allow_all", "marketing", basisForProcessing="contract"), None),
+    ],
+    ids=["selected", "all", "none", "withdrawn", "expired", "not confirmed", "implied", "on another basis"],
+)  # fmt: skip
+def test_an_answer_grants_what_it_names_and_refuses_all_else(shop, told, consent):
+    (landed,) = deliver(shop, told)
+    assert (landed["type"], landed["name"]) == ("track", "consent_preferences")
+    assert (landed["consent"] and json.loads(landed["consent"])) == consent
+
+
+def test_an_answer_is_read_of_a_loaders_column(desk):
+    column = "unstruct_event_com_snowplowanalytics_snowplow_consent_preferences_1"
+    data = [
+        {"event_type": "allow_selected", "basis_for_processing": "consent", "consent_scopes": ["statistics"]}
+    ]
+    told = event(event="unstruct", event_name="consent_preferences") | {column: data}
+    (landed,) = deliver_as(desk, "parquet", told)
+    assert json.loads(landed["consent"]) == {"statistics": True, "(others)": False}
+
+
+def test_of_the_older_plugin_only_a_withdrawal_of_all_is_read(shop):
+    def withdrawal(event_id: str, every: bool) -> dict:
+        data = unstruct(f"{VENDOR}/consent_withdrawn/jsonschema/1-0-0", {"all": every})
+        return event(event_id=event_id, event="unstruct", event_name="consent_withdrawn", unstruct_event=data)
+
+    landed = deliver(shop, withdrawal("e1", True), withdrawal("e2", False), event(event_id="e3"))
+    assert [row["consent"] for row in landed] == ['{"(others)":false}', None, None]
