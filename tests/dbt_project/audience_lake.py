@@ -563,7 +563,8 @@ def _consents() -> list[dict]:
     return [
         stated("advertising_id", "ad-trait-only", "granted"),
         stated("anonymous_id", "ck-nobody", "granted", purpose="analytics"),
-        stated("email", "dora@example.org", "denied"),
+        # After she granted it in her browser.
+        stated("email", "dora@example.org", "denied") | {"effective_at": "2024-06-21 00:00"},
     ]
 
 

@@ -78,6 +78,8 @@ RECORDS = {
     ("consents", "newsletter", date(2024, 3, 9)): [
         signed_up("ann", "denied"), signed_up("ann", "granted"), signed_up("ann", "denied", purpose="email"),
         signed_up("bob", "denied"), signed_up("cy", "granted"),
+        signed_up("dee", "unknown"), signed_up("dee", "granted"),
+        signed_up("eli", "denied"), signed_up("eli", "unknown"),
     ],
     ("consents", "newsletter", date(2024, 3, 10)): [signed_up("bob", "granted"), signed_up("cy", "denied")],
 }  # fmt: skip
@@ -213,4 +215,6 @@ def test_of_a_yes_and_a_no_of_one_moment_in_one_file_the_no_holds_and_a_later_fi
         ("ann@example.org", "email", "denied"),
         ("bob@example.org", "ads", "granted"),
         ("cy@example.org", "ads", "denied"),
+        ("dee@example.org", "ads", "unknown"),
+        ("eli@example.org", "ads", "denied"),
     ]
