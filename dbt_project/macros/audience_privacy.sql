@@ -61,6 +61,13 @@
     contains({{ consent }}, '"(others)":false')
 {%- endmacro %}
 
+{# Whether an event of a name reports how a banner was answered; others repeat what was answered before. #}
+{% macro reports_consent(name) -%}
+    replace(lower(coalesce({{ name }}, '')), ' ', '_') in (
+        'segment_consent_preference_updated', 'segment_consent_preference', 'consent_preferences'
+    )
+{%- endmacro %}
+
 {#
     Whether a TCF string (version 2, of the IAB's Transparency and Consent Framework) grants all of some purposes; null
     when it is none, is cut short, or is of a policy that was no longer valid when it was stated: those before the

@@ -1,5 +1,6 @@
 -- Every statement about advertising, from events and from consent records. It counts for each identifier of the
 -- device that made it; the latest one of a purpose decides, and a refusal wins over a grant of the same moment.
+-- A page that repeats an older grant is no later one: that would undo what was refused elsewhere since.
 
 with
 
@@ -15,7 +16,7 @@ consents as (
 
 ),
 
--- A device says the same with each of its events: that is taken apart once, with when it was last said.
+-- A device says the same with each of its events: that is taken apart once, with when it was first and last said.
 gathered_events as (
 
     select
@@ -25,7 +26,9 @@ gathered_events as (
         {%- for purpose in advertising_purposes() %}
         {{ stated_consent('consent', purpose, 'occurred_at') | indent(8) }} as is_granted_{{ loop.index }},
         {%- endfor %}
-        max(occurred_at) as stated_at,
+        {{ reports_consent('name') | indent(8) }} as is_answer,
+        min(occurred_at) as first_at,
+        max(occurred_at) as last_at,
     from events
     where
         consent is not null
@@ -48,7 +51,9 @@ readable_events as (
             {'purpose': {{ text_literal(purpose) }}, 'is_granted': is_granted_{{ loop.index }}},
             {%- endfor %}
         ] as purposes,
-        stated_at,
+        is_answer,
+        first_at,
+        last_at,
     from gathered_events
 
 ),
@@ -58,31 +63,88 @@ event_purposes as (
     select
         identifiers,
         unnest(purposes) as statement,
-        stated_at,
+        is_answer,
+        first_at,
+        last_at,
     from readable_events
+
+),
+
+unnested_events as (
+
+    select
+        unnest(identifiers) as identifier,
+        statement,
+        is_answer,
+        first_at,
+        last_at,
+    from event_purposes
+    where statement.is_granted is not null
 
 ),
 
 event_statements as (
 
     select
-        unnest(identifiers) as identifier,
-        statement,
-        stated_at,
-    from event_purposes
-    where statement.is_granted is not null
+        identifier.id_type as id_type,
+        identifier.id_value as id_value,
+        statement.purpose as purpose,
+        statement.is_granted as is_granted,
+        is_answer,
+        first_at,
+        last_at,
+    from unnested_events
+    where identifier.id_value is not null
+
+),
+
+-- Where a device came back to a grant is not kept, so it counts from right after the refusal.
+devices as (
+
+    select
+        id_type,
+        id_value,
+        purpose,
+        max(last_at) filter (where not is_granted) as denied_at,
+        min(first_at) filter (where is_granted) as first_granted_at,
+        max(last_at) filter (where is_granted) as last_granted_at,
+        max(last_at) filter (where is_granted and is_answer) as answered_at,
+    from event_statements
+    group by id_type, id_value, purpose
+
+),
+
+said_by_devices as (
+
+    select
+        id_type,
+        id_value,
+        purpose,
+        unnest([
+            {'is_granted': false, 'stated_at': denied_at},
+            {'is_granted': true, 'stated_at': answered_at},
+            {
+                'is_granted': true,
+                'stated_at': case
+                    when denied_at is null then first_granted_at
+                    when last_granted_at > denied_at then denied_at + interval '1 microsecond'
+                end
+            }
+        ]) as said,
+    from devices
 
 ),
 
 statements as (
 
     select
-        identifier.id_type as id_type,
-        identifier.id_value as id_value,
-        statement.purpose as purpose,
-        statement.is_granted as is_granted,
-        stated_at,
-    from event_statements
+        id_type,
+        id_value,
+        purpose,
+        said.is_granted as is_granted,
+        said.stated_at as stated_at,
+    from said_by_devices
+    where said.stated_at is not null
 
     union all
 

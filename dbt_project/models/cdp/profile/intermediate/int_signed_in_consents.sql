@@ -19,9 +19,7 @@ events as not materialized (
         coalesce(anonymous_id, device_id, advertising_id, '') as device,
         consent,
         occurred_at,
-        replace(lower(coalesce(name, '')), ' ', '_') in (
-            'segment_consent_preference_updated', 'segment_consent_preference', 'consent_preferences'
-        ) as is_answer,
+        {{ reports_consent('name') | indent(8) }} as is_answer,
     from {{ ref('stg_events') }}
     where
         user_id is not null
