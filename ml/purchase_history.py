@@ -83,10 +83,12 @@ class Purchases:
 
 @dataclass(frozen=True)
 class Leads:
-    """Customers (n,) seen by the cutoff who had not bought: the days since they were first seen, and the outcome."""
+    """Customers (n,) seen by the cutoff who had not bought: the days since they were first seen, and the outcome.
+    `waited_days` is when they first bought after the cutoff, or all of the days ahead of it."""
 
     who: np.ndarray
     known_days: np.ndarray
+    waited_days: np.ndarray
     later_orders: np.ndarray
     later_spent: np.ndarray
 
@@ -204,7 +206,8 @@ _COUNTED = f"""
             max(ordered_on) filter (where orders > 0 and ordered_on <= $day) as last_on,
             sum(log_pause) filter (where orders > 0 and ordered_on <= $day) as log_pauses,
             sum(orders) filter (where ordered_on > $day and ordered_on <= $until) as later_orders,
-            sum(amount) filter (where ordered_on > $day and ordered_on <= $until) as later_spent
+            sum(amount) filter (where ordered_on > $day and ordered_on <= $until) as later_spent,
+            min(ordered_on) filter (where orders > 0 and ordered_on > $day and ordered_on <= $until) as later_on
         from paced_days
         group by who
     )
@@ -218,7 +221,8 @@ _COUNTED = f"""
         coalesce(log_pauses, 0) / {LOG_SCALE}::double as log_pauses,
         coalesce(later_orders, 0)::double as later_orders,
         greatest(coalesce(later_spent, 0), 0)::double as later_spent,
-        greatest(coalesce($day::date - first_seen_on, 0), 0)::double as known_days
+        greatest(coalesce($day::date - first_seen_on, 0), 0)::double as known_days,
+        (coalesce(later_on, $until::date) - $day::date)::double as waited_days
     from wanted
     left join counted using (who)
     where $is_now or (is_sampled and (purchases > 0 or coalesce(first_seen_on <= $day, true)))
@@ -227,7 +231,7 @@ _COUNTED = f"""
 
 
 def _split(parts: list[dict[str, np.ndarray]]) -> tuple[Purchases, Leads]:
-    names = ("who", *list(Purchases.__dataclass_fields__)[1:], "known_days")
+    names = ("who", *list(Purchases.__dataclass_fields__)[1:], "known_days", "waited_days")
     columns = {
         name: np.concatenate([np.asarray(part[name]) for part in parts]) if parts else np.zeros(0)
         for name in names

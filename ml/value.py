@@ -22,6 +22,7 @@ from scipy.stats import beta, rankdata
 from include.lake import Lake
 from ml.evaluation import Estimate, auc, calibration_metrics, exact
 from ml.expectation import Quality, bootstrapped_ginis, deviances, gain, measure, without_extremes
+from ml.first_buying import FirstBuying, fit_first_buying
 from ml.purchase_history import (
     Cutoff,
     Leads,
@@ -63,8 +64,6 @@ NEARLY_COVERED = (
 LEVELS = (CONFIDENCE, 0.92, 0.94, 0.96, 0.98)
 MAX_BINS, CUSTOMERS_PER_BIN = 10, 50
 DEVIATIONS = 1.645  # of a normal distribution, for 90 %
-LEAD_AGES = (30, 90)
-MIN_LEADS = 50  # in an age band, to have a rate of its own
 
 
 @dataclass(frozen=True)
@@ -501,6 +500,7 @@ def learn_and_score(
     """
     current, *past = periods
     has_amounts = bool((current.purchases.spent > 0).any())
+    leads = learn_leads(past[0], _usual(current, VALUE)) if past else None
     scored, cards, notes = {}, [], []
     for score in (ORDERS, VALUE) if has_amounts else (ORDERS,):
         judgement = judge(periods, score, seed)
@@ -509,8 +509,8 @@ def learn_and_score(
         way = judgement.way if judgement.way in ways else "model" if "model" in ways else "naive"
         spread = learn_spread(past, score, way, correction, judgement.level)
         buyers = _with_interval(ways[way], spread, current, score)
-        leads = _score_leads(current, past, score, horizon_days)
-        scored[score] = _join(customers, current, buyers, leads)
+        of_leads = _score_leads(current, leads, score, horizon_days)
+        scored[score] = _join(customers, current, buyers, of_leads)
         version = _version(score, way, horizon_days, seed, current, correction)
         lines = (
             *judgement.lines,
@@ -519,6 +519,7 @@ def learn_and_score(
                 "buyers", exact(len(current.purchases)), note=f"scored by {way}, {horizon_days} days ahead"
             ),
             CardLine("leads", exact(len(current.leads)), note=_leads_note(past)),
+            *_lead_lines(past, score),
         )
         cards.append(ModelCard(score, version, TASK, lines))
         notes.append(f"{score} by {way}")
@@ -526,10 +527,11 @@ def learn_and_score(
         cards.append(skipped_card(VALUE, TASK, "no order has an amount"))
     promoted, line = judge_active(past)
     sobering = sober(past) if promoted else None
-    scored[ACTIVE] = _score_active(customers, current, past, horizon_days, sobering)
+    scored[ACTIVE] = _score_active(customers, current, leads, horizon_days, sobering)
     version = _version(ACTIVE, f"model, {sobering}", horizon_days, seed, current, None)
     active_lines = _active_lines(current, past, sobering)
-    cards.append(ModelCard(ACTIVE, version, TASK, (*active_lines, *([line] if line else []))))
+    active_lines += [*([line] if line else []), *_lead_lines(past, ACTIVE)]
+    cards.append(ModelCard(ACTIVE, version, TASK, tuple(active_lines)))
     return (
         scored,
         cards,
@@ -588,68 +590,119 @@ def _join(customers: int, period: Period, buyers: Scored, leads: Scored) -> Scor
 
 
 @dataclass(frozen=True)
-class LeadRates:
-    """Of the age band that each lead is of, `band` (leads,): how many were watched in it, how many of those bought in
-    the internal horizon, and the 90 % quantile of what they did, arrays (bands,); `each` is what one who buys is
-    expected to bring."""
+class LeadModel:
+    """What became of the leads of a cutoff: how many there were, how many of them bought in the days `ahead`, when
+    (`first`), how many orders a day followed (`pace`), how many one who bought made in all (`each`), what an order was
+    worth, and the 90 % quantile of orders."""
 
-    band: np.ndarray
-    watched: np.ndarray
-    bought: np.ndarray
-    most: np.ndarray
+    first: FirstBuying
+    ahead: int
+    watched: int
+    bought: int
+    pace: float
     each: float
+    worth: float
+    most: float
+
+    @property
+    def rate(self) -> float:
+        """The share that bought, with half a person more who did and half a person more who did not."""
+        return (self.bought + 0.5) / (self.watched + 1)
+
+    def chance(self, leads: Leads, ahead: int) -> np.ndarray:
+        """The probability (leads,) of a first purchase in the days `ahead`."""
+        return self.first.chance(np.minimum(leads.known_days, self.ahead), ahead)
+
+    def expect(self, leads: Leads, ahead: int, score: str) -> np.ndarray:
+        """The orders, or their value, expected (leads,): a first one, and what follows it in the rest of the days."""
+        left = self.first.days_left(np.minimum(leads.known_days, self.ahead), ahead)
+        return (self.chance(leads, ahead) + self.pace * left) * (1.0 if score == ORDERS else self.worth)
 
 
-def rate_leads(current: Period, past: list[Period], score: str) -> LeadRates | None:
-    """What became of earlier leads that had been known for about as long; None when there were none."""
-    if not past or not len(past[0].leads):
+def learn_leads(period: Period, usual: float) -> LeadModel | None:
+    """Learn from the leads of a cutoff with an outcome; None when there were none. `usual` is what an order is worth
+    where none of them bought."""
+    leads, ahead = period.leads, period.cutoff.ahead
+    if not len(leads):
         return None
-    earlier, leads = past[0].leads, current.leads
-    outcome = earlier.later_orders if score == ORDERS else earlier.later_spent
-    did = earlier.later_orders > 0
-    each = float(outcome[did].mean()) if did.any() else _usual(current, score)
-    bands, then = np.digitize(leads.known_days, LEAD_AGES), np.digitize(earlier.known_days, LEAD_AGES)
-    watched, bought, most = (np.zeros(len(LEAD_AGES) + 1) for _ in range(3))
-    for band in np.unique(bands):
-        alike = then == band
-        if alike.sum() < MIN_LEADS:
-            alike = np.ones(len(earlier), dtype=bool)
-        watched[band] = alike.sum()
-        bought[band] = did[alike].sum()
-        most[band] = np.quantile(outcome[alike], CONFIDENCE, method="higher")
-    return LeadRates(bands, watched, bought, most, each)
+    did = leads.later_orders > 0
+    waited, orders = leads.waited_days[did], leads.later_orders[did].sum()
+    left = (ahead - waited).sum()
+    return LeadModel(
+        fit_first_buying(waited, len(leads), ahead),
+        ahead,
+        len(leads),
+        len(waited),
+        float((orders - len(waited)) / left) if left > 0 else 0.0,
+        float(orders / len(waited)) if len(waited) else 1.0,
+        float(leads.later_spent[did].sum() / orders) if orders else usual,
+        float(np.quantile(leads.later_orders, CONFIDENCE, method="higher")),
+    )
 
 
-def _score_leads(current: Period, past: list[Period], score: str, horizon_days: int) -> Scored:
-    """What is expected of who has not bought: the rate of earlier leads times what a first-time buyer brings.
-
-    The interval is wide: from nothing to at least one usual order.
-    """
-    chance = _chance_of_leads(current, past, score, horizon_days)
-    rates = rate_leads(current, past, score)
+def _score_leads(current: Period, model: LeadModel | None, score: str, horizon_days: int) -> Scored:
+    """What is expected of who has not bought. The interval is wide: from nothing to at least one usual order."""
     usual = _usual(current, score)
-    longer = horizon_days / past[0].cutoff.ahead if past else 1.0
-    value = chance.value * (rates.each if rates else usual)
-    most = rates.most[rates.band] * longer if rates else np.zeros(len(value))
-    return Scored(value, np.zeros(len(value)), np.maximum(np.maximum(most, usual), value))
+    if model is None:
+        value, most = _chance_of_leads(current, model, horizon_days).value * usual, 0.0
+    else:
+        value = model.expect(current.leads, horizon_days, score)
+        most = model.most * horizon_days / model.ahead * (1.0 if score == ORDERS else model.worth)
+    return Scored(value, np.zeros(len(value)), np.maximum(max(most, usual), value))
 
 
-def _chance_of_leads(current: Period, past: list[Period], score: str, horizon_days: int) -> Scored:
-    """The probability (leads,) of a first purchase in all of the days, with its 90 % interval (Jeffreys)."""
-    rates = rate_leads(current, past, score)
+def _chance_of_leads(current: Period, model: LeadModel | None, horizon_days: int) -> Scored:
+    """The probability (leads,) of a first purchase in all of the days, with a 90 % interval as wide for its size as
+    that of the share of earlier leads who bought (Jeffreys)."""
     count = len(current.leads)
-    if rates is None:
+    if model is None:
         share = (len(current.purchases) + 0.5) / (len(current.purchases) + count + 1)
         return Scored(np.full(count, share), np.zeros(count), np.ones(count))
-    a, b = rates.bought + 0.5, rates.watched - rates.bought + 0.5
-    longer = horizon_days / past[0].cutoff.ahead
-    middle, low, high = (
-        a / (a + b),
-        beta.ppf((1 - CONFIDENCE) / 2, a, b),
-        beta.ppf((1 + CONFIDENCE) / 2, a, b),
+    chance = model.chance(current.leads, horizon_days)
+    a, b = model.bought + 0.5, model.watched - model.bought + 0.5
+    low, high = beta.ppf([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], a, b) * (a + b) / a
+    return Scored(chance, chance * min(low, 1.0), np.minimum(chance * max(high, 1.0), 1.0))
+
+
+def _lead_lines(past: list[Period], score: str) -> tuple[CardLine, ...]:
+    """How what was learned from the leads of the oldest cutoff foretold those of the latest; the baseline is their rate
+    as it was."""
+    if len(past) < 2 or not len(past[0].leads):
+        return ()
+    later, model = past[0], learn_leads(past[-1], _usual(past[0], VALUE))
+    if model is None:
+        return ()
+    leads, ahead = later.leads, later.cutoff.ahead
+    did = leads.later_orders > 0
+    note = (
+        f"{len(leads):,} leads of {later.cutoff.day:%Y-%m-%d}, of whom {int(did.sum()):,} bought in the {ahead} days "
+        f"after; learned on {past[-1].cutoff.day:%Y-%m-%d}"
     )
-    low, high = np.minimum(low, middle), np.maximum(high, middle)
-    return Scored(*((1 - (1 - chance) ** longer)[rates.band] for chance in (middle, low, high)))
+    if score == ACTIVE:
+        chance = model.chance(leads, ahead)
+        error = calibration_metrics(did.astype(np.float64), chance, np.ones((1, len(did))))["ece"][0]
+        constant = abs(model.rate - float(did.mean()))
+        return (
+            CardLine(
+                "leads_buy", exact(float(chance.mean())), float(did.mean()), "the share that did", note=note
+            ),
+            CardLine(
+                "ece_of_leads", exact(float(error)), constant, "the rate of the leads before", note=note
+            ),
+        )
+    came = float((leads.later_orders if score == ORDERS else leads.later_spent).sum())
+    if came <= 0:
+        return ()
+    each = model.each * (1.0 if score == ORDERS else model.worth)
+    return (
+        CardLine(
+            "leads_total_error",
+            exact(float(model.expect(leads, ahead, score).sum()) / came - 1),
+            len(leads) * model.rate * each / came - 1,
+            "the rate of the leads before",
+            note=f"expected over actual, less 1: {note}",
+        ),
+    )
 
 
 def _usual(period: Period, score: str) -> float:
@@ -659,7 +712,7 @@ def _usual(period: Period, score: str) -> float:
 
 
 def _score_active(
-    customers: int, current: Period, past: list[Period], horizon_days: int, sobering: Sobering | None
+    customers: int, current: Period, leads: LeadModel | None, horizon_days: int, sobering: Sobering | None
 ) -> Scored:
     """The probability of being active, with the interval that the uncertain parameters allow; of a lead, the
     probability of a first purchase."""
@@ -671,7 +724,7 @@ def _score_active(
         buyers = Scored(active, np.minimum(low, active), np.maximum(high, active))
         if sobering is not None:
             buyers = Scored(*(sobering(column) for column in vars(buyers).values()))
-    return _join(customers, current, buyers, _chance_of_leads(current, past, ORDERS, horizon_days))
+    return _join(customers, current, buyers, _chance_of_leads(current, leads, horizon_days))
 
 
 def _active_lines(current: Period, past: list[Period], sobering: Sobering | None) -> list[CardLine]:

@@ -17,6 +17,7 @@ from include.lake import Lake, replacing
 from include.settings import DEFAULT_CONFIG
 from ml.evaluation import auc
 from ml.expectation import deviances, normalised_gini
+from ml.first_buying import FirstBuying, fit_first_buying
 from ml.repeat_buying import (
     History,
     NotFitted,
@@ -345,26 +346,102 @@ def _random_orders(
 LAST = date(2020, 12, 31)
 
 
-def test_leads_get_the_rate_of_earlier_leads_and_an_interval_from_nothing(lake):
-    orders = _random_orders(600, 2)
-    generator = np.random.default_rng(3)
-    seen = pd.Series(
-        pd.Timestamp("2020-01-01") + pd.to_timedelta(generator.integers(0, 100, 1000), unit="D"),
-        index=[f"c{number:04d}" for number in range(1000)],
+LEADS = 3_000
+
+
+def _first_orders(people: int, seed: int) -> tuple[pd.DataFrame, pd.Series]:
+    """People first seen 180 days before the last day, each with a rate of their own of buying for the first time; who
+    has bought orders every ten days. Their orders until 90 days after the last day, and when they were seen."""
+    generator = np.random.default_rng(seed)
+    first = generator.exponential(1 / generator.gamma(0.5, 1 / 40, people))
+    ages = [(who, day) for who in range(people) for day in np.arange(first[who], 270, 10)]
+    seen = LAST - timedelta(days=180)
+    orders = pd.DataFrame(
+        {
+            "customer_id": [f"lead{who:04d}" for who, _ in ages],
+            "ordered_at": [pd.Timestamp(seen) + pd.Timedelta(days=int(day) + 1) for _, day in ages],
+            "amount": 20.0,
+        }
     )
-    _lay(lake, orders, seen)
+    return orders, pd.Series(pd.Timestamp(seen), index=[f"lead{who:04d}" for who in range(people)])
+
+
+@pytest.fixture(scope="module")
+def leads(tmp_path_factory) -> tuple[Lake, pd.DataFrame, pd.Index]:
+    """A company with leads who are fewer every day: the lake valued at the last day, all orders, and the leads then."""
+    lake = Lake(tmp_path_factory.mktemp("leads"))
+    orders, seen = _first_orders(LEADS, 6)
+    everything = pd.concat([orders, _random_orders(300, 2)])
+    known = everything[everything["ordered_at"] < pd.Timestamp(LAST + timedelta(days=1))]
+    firsts = known.groupby("customer_id")["ordered_at"].min()
+    _lay(lake, known, pd.concat([seen, firsts[firsts.index.str.startswith("c")]]))
     value_customers(lake, LAST, Models())
-    scores = _scores(lake, LAST)
-    leads = scores.loc[[f"c{number:04d}" for number in range(600, 1000)]]
-    assert len(scores) == 1000 and scores.notna().all(axis=None)
+    return lake, orders, seen.index.difference(known["customer_id"])
+
+
+def test_who_has_not_bought_for_long_is_not_expected_to_buy_as_those_did_who_were_there_before(leads):
+    lake, orders, waiting = leads
+    value = _scores(lake, LAST)["value"].loc[waiting]
+    later = orders[orders["customer_id"].isin(waiting)]
+    bought, ordered = later["customer_id"].nunique() / len(waiting), len(later)
+    assert len(waiting) > 500 and bought > 0.1
+    assert value["probability_active"].mean() == pytest.approx(bought, rel=0.15)
+    assert value["expected_orders"].sum() == pytest.approx(ordered, rel=0.2)
+    assert value["expected_value"].sum() == pytest.approx(20 * ordered, rel=0.2)
     cutoff = pd.Timestamp(LAST - timedelta(days=90))
     first = orders.groupby("customer_id")["ordered_at"].min()
-    converted = (first > cutoff).sum()
-    waiting = converted + 400
-    assert leads["value"]["probability_active"].iloc[0] == pytest.approx((converted + 0.5) / (waiting + 1))
-    assert (leads["low"]["expected_value"] == 0).all()
-    assert (leads["high"]["expected_orders"] >= 1).all()
-    assert leads["value"]["expected_value"].max() < scores["value"]["expected_value"].max()
+    watched = LEADS - (first <= cutoff).sum()
+    before = (first.between(cutoff + pd.Timedelta(days=1), pd.Timestamp(LAST))).sum() / watched
+    assert before > 1.25 * bought
+
+
+def test_the_card_says_how_leads_were_foretold_apart_from_buyers(leads):
+    lake, orders, _ = leads
+    card = _card(lake, LAST)
+    first = orders.groupby("customer_id")["ordered_at"].min()
+    cutoff = pd.Timestamp(LAST - timedelta(days=90))
+    watched = LEADS - (first <= cutoff).sum()
+    came = (first.between(cutoff + pd.Timedelta(days=1), pd.Timestamp(LAST))).sum()
+    buy = card.loc[("probability_active", "leads_buy")]
+    assert buy["baseline"] == pytest.approx(came / watched)
+    assert buy["value"] == pytest.approx(came / watched, abs=0.04)
+    error = card.loc[("probability_active", "ece_of_leads")]
+    assert error["value"] < error["baseline"]
+    for score in ("expected_orders", "expected_value"):
+        total = card.loc[(score, "leads_total_error")]
+        assert abs(total["value"]) < 0.2 < total["baseline"]
+        assert f"{watched:,} leads of 2020-10-02, of whom {came:,} bought" in total["note"]
+
+
+def test_the_interval_of_a_lead_is_from_nothing_to_at_least_one_order(leads):
+    lake, _, waiting = leads
+    scores = _scores(lake, LAST).loc[waiting]
+    assert scores.notna().all(axis=None)
+    assert (scores["low"]["expected_value"] == 0).all()
+    assert (scores["high"]["expected_orders"] >= 1).all()
+    active = scores["value"]["probability_active"]
+    assert (scores["low"]["probability_active"] < active).all()
+    assert (active < scores["high"]["probability_active"]).all()
+
+
+def test_rates_of_first_purchases_are_found_from_those_who_were_watched():
+    """Waiting times of gamma distributed rates are those of the closed form."""
+    generator = np.random.default_rng(5)
+    truth = FirstBuying(0.5, 40.0)
+    waits = generator.exponential(1 / generator.gamma(truth.shape, 1 / truth.scale, 20_000))
+    found = fit_first_buying(waits[waits <= 90], len(waits), 90)
+    watched = np.array([0.0, 45.0, 90.0])
+    np.testing.assert_allclose(found.chance(watched, 90), truth.chance(watched, 90), rtol=0.05)
+    left = np.maximum(90 - waits, 0).mean()
+    assert found.days_left(np.zeros(1), 90)[0] == pytest.approx(left, rel=0.05)
+    assert truth.days_left(np.zeros(1), 90)[0] == pytest.approx(left, rel=0.03)
+
+
+@pytest.mark.parametrize(("bought", "rate"), [(0, 0.0), (1, 0.01), (100, 0.95)])
+def test_where_next_to_nobody_or_everybody_bought_the_chance_is_no_extreme(bought, rate):
+    chance = fit_first_buying(np.full(bought, 30.0), 100, 90).chance(np.zeros(1), 90)[0]
+    assert 0 < chance < 1
+    assert chance == pytest.approx(rate, abs=0.02)
 
 
 def test_who_is_first_seen_after_the_day_is_nobody_yet(lake):
