@@ -65,7 +65,7 @@ MAX_CATEGORIES = 12
 MIN_CATEGORY_SHARE = 0.01
 SCALED_LIMIT = 8.0
 
-# How the three best known facts about a customer may be called, best first.
+# How the best known facts about a customer may be called, best first.
 RECENCY_NAMES = (
     r"^(days_since_last_(order|purchase|basket|transaction)|recency(_days)?|order_recency_days)$",
     r"days_since.*(order|purchase|transaction|bought)",
@@ -79,6 +79,7 @@ FREQUENCY_NAMES = (
     r"^(orders|purchases|baskets|transactions)_(in_last_|last_)?365(d|_days)?$",
     r"^(orders|purchases|baskets|transactions)_",
 )
+LATELY_NAMES = (r"^(orders|purchases|baskets|transactions)_(in_last_|last_)?(84|90|91)(d|_days)?$",)
 SPEND_NAMES = (
     r"^(spend|total_spend|spend_total|spend_amount|total_amount|revenue|monetary(_value|_total)?|sales|lifetime_value)$",
     r"^(lifetime|total)_(spend|revenue|amount)|^(spend|revenue|order)_(amount_)?(lifetime|total|ever)|order_amount$",

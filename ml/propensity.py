@@ -5,6 +5,7 @@ that the company names. Each is a contest of its own (`ml.contest`), with its ow
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -24,6 +25,7 @@ from ml.contest import NaiveGuess, Target, hold_contest
 from ml.features import (
     FREQUENCY_NAMES,
     LABEL,
+    LATELY_NAMES,
     RECENCY_NAMES,
     SNAPSHOTS,
     count_current,
@@ -336,7 +338,9 @@ def _index_of(people: pd.Series, cutoff: pd.Series) -> dict[date, tuple[int, pd.
 
 def _naive_guesses(frame: Rows, question: Question) -> tuple[NaiveGuess, ...]:
     guesses = []
-    recency, frequency = find_column(frame, RECENCY_NAMES), find_column(frame, FREQUENCY_NAMES)
+    recency, frequency, lately = (
+        find_column(frame, names) for names in (RECENCY_NAMES, FREQUENCY_NAMES, LATELY_NAMES)
+    )
     if question.category is not None:
         guesses += [
             NaiveGuess("orders in the category", "category_orders"),
@@ -344,6 +348,8 @@ def _naive_guesses(frame: Rows, question: Question) -> tuple[NaiveGuess, ...]:
         ]
     if recency:
         guesses.append(NaiveGuess("recency", recency, falling=True))
+    if lately:
+        guesses.append(NaiveGuess(f"orders in the last {re.search('[0-9]+', lately)[0]} days", lately))
     if frequency:
         guesses.append(NaiveGuess("orders so far", frequency))
         if "days_observed" in frame:

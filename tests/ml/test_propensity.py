@@ -54,13 +54,41 @@ def test_on_real_shoppers_the_model_beats_what_anybody_would_guess(learned):
 def test_a_model_is_held_against_orders_so_far_where_these_foretell_best(half, lake):
     """Where all are watched for different times and nobody's last order is known, orders per day foretell less."""
     watched = np.random.default_rng(1).integers(1, 400, len(half))
-    hand_over(lake, "customer_feature_snapshots", half.assign(days_observed=watched, recency_days=0))
+    hand_over(
+        lake, "customer_feature_snapshots", half.assign(days_observed=watched, recency_days=0, orders_84d=0)
+    )
     score_customers(lake, DAY, MODELS)
     judged = half[half["as_of_date"] == pd.Timestamp(DAY - timedelta(days=HORIZON))]
     foretold = roc_auc_score(judged["bought_in_horizon"].astype(int), judged["frequency_orders"])
     card = _card(lake)
     assert card.loc["auc", "baseline_name"] == "the naive guess by orders so far"
     assert card.loc["auc", "baseline"] == pytest.approx(foretold)
+
+
+def test_a_model_that_knows_no_more_than_the_orders_of_the_last_weeks_is_refused(lake):
+    """Who buys hangs on the orders of the last 84 days alone, of which orders so far are a poor picture."""
+    generator = np.random.default_rng(4)
+    cutoffs = [DAY - timedelta(days=HORIZON * ago) for ago in (2, 1, 0)]
+    people = pd.DataFrame(
+        [(f"c{number:04d}", cutoff) for cutoff in cutoffs for number in range(1500)],
+        columns=["customer_id", "as_of_date"],
+    )
+    people["is_current"] = people["as_of_date"] == DAY
+    people["orders_84d"] = generator.poisson(3, len(people))
+    people["frequency_orders"] = people["orders_84d"] + generator.integers(0, 20, len(people))
+    bought = generator.random(len(people)) < 1 / (1 + np.exp(3 - people["orders_84d"]))
+    people["bought_in_horizon"] = bought.astype(object).where(~people["is_current"], None)
+    people["as_of_date"] = pd.to_datetime(people["as_of_date"])
+    hand_over(lake, "customer_feature_snapshots", people)
+    score_customers(lake, DAY, MODELS)
+    card = _card(lake)
+    assert card.loc["auc", "baseline_name"] == "the naive guess by orders in the last 84 days"
+    assert set(card["verdict"]) == {"refused"}
+    assert "model refused" in card.loc["auc_difference", "note"]
+    scores = _scores(lake).set_index("customer_id")["value"]
+    now = people[people["is_current"]].set_index("customer_id")["orders_84d"]
+    assert scores[now[now == 6].index].mean() == pytest.approx(1 / (1 + np.exp(-3)), abs=0.05)
+    assert scores[now[now == 0].index].mean() < 0.2
 
 
 def test_every_current_customer_has_one_probability_inside_its_interval(learned, snapshots):
