@@ -1,9 +1,9 @@
 """The next best products of each customer, by the recommender that foresees best what customers buy.
 
-Simple recommenders (popular, popular in the group, due to be bought again) compete with learned ones: similar items,
-factors, and a blend that learns from earlier purchases how probable each candidate of all of them is. The blend learns
-on the horizon before the last, everything is judged on the last, which none of them has seen. A learned one recommends
-only when it is better there than the best simple one.
+Simple recommenders (popular, popular in the group, due to be bought again, bought most often) compete with learned
+ones: similar items, factors, and a blend that learns from earlier purchases how probable each candidate of all of them
+is. The blend learns on the horizon before the last, everything is judged on the last, which none of them has seen. A
+learned one recommends only when it is better there than the best simple one.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from ml.recommenders import (
     BUY_AGAIN,
     FACTORISED,
     FEATURES,
+    OWN,
     POPULAR,
     SIMILAR,
     Candidates,
@@ -426,7 +427,7 @@ def _promote(
                 candidates.customer[is_new], candidates.item[is_new], score[is_new], bought_new, shop.items
             )
             for name, score in scores.items()
-            if name != BUY_AGAIN
+            if name not in OWN
         }
         judged = f"{len(new_hits[POPULAR].ndcg):,} customers who bought something new to them"
         lines += _measured(new_hits, later, "_new", judged, seed, None)

@@ -1,8 +1,9 @@
 """What each recommender knows at a cutoff, and the products that it would put forward for a block of customers.
 
-Three are simple: what most people buy, what people of the same taste or place buy, and what the customer bought and is
-due to buy again. Two are of the library implicit: similar items by BM25 (items that share buyers) and alternating least
-squares for implicit feedback (Hu, Koren, Volinsky 2008). All see purchases up to the cutoff and nothing after it.
+Four are simple: what most people buy, what people of the same taste or place buy, what the customer bought and is due
+to buy again, and what the customer bought most often. Two are of the library implicit: similar items by BM25 (items
+that share buyers) and alternating least squares for implicit feedback (Hu, Koren, Volinsky 2008). All see purchases up
+to the cutoff and nothing after it.
 """
 
 from __future__ import annotations
@@ -41,15 +42,17 @@ CONFIDENCE = 5.0
 MAX_TRAINING_PAIRS = 3_000_000
 CELLS = 10_000_000
 
-POPULAR, POPULAR_IN_GROUP, BUY_AGAIN, SIMILAR, FACTORISED, BLEND = (
+POPULAR, POPULAR_IN_GROUP, BUY_AGAIN, MOST_BOUGHT, SIMILAR, FACTORISED, BLEND = (
     "popular",
     "popular_in_group",
     "buy_again",
+    "most_bought",
     "similar_items",
     "als",
     "blend",
 )
-BASELINES = (POPULAR, POPULAR_IN_GROUP, BUY_AGAIN)
+OWN = (BUY_AGAIN, MOST_BOUGHT)  # which know nothing of what is new to a customer
+BASELINES = (POPULAR, POPULAR_IN_GROUP, *OWN)
 FEATURES = (
     "is_own",
     "own_days",
@@ -170,6 +173,8 @@ class Candidates:
                 1.0, 2.0 / np.maximum(self.column("rhythm"), 1e-6)
             )
             return np.where(self.column("is_own") > 0, again, 0.0) + 1e-6 * popular
+        if recommender == MOST_BOUGHT:
+            return self.column("own_share") + 1e-6 * popular
         return self.column(recommender).astype(np.float64) + 1e-6 * popular
 
 

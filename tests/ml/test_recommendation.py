@@ -10,7 +10,17 @@ from include.config.schema import Eligibility, Models, Purchase, Recommendation
 from include.lake import Lake
 from ml.purchases import load_purchases
 from ml.recommendation import PRODUCT_RECOMMENDATIONS, recommend_products
-from ml.recommenders import FEATURES, JUST_BOUGHT, Learning, Rules, alike, read_pairs, remember, shortlist
+from ml.recommenders import (
+    BASELINES,
+    FEATURES,
+    JUST_BOUGHT,
+    Learning,
+    Rules,
+    alike,
+    read_pairs,
+    remember,
+    shortlist,
+)
 from ml.toplists import estimate_means, judge_lists
 from tests.ml.shop import DAY, catalogue_of, open_shop, publish, taste_of, tasteful_purchases
 
@@ -67,7 +77,7 @@ def test_the_blend_is_better_than_every_simple_recommender_where_taste_tells_wha
     assert summary.status == "promoted" and set(rows["recommender"]) == {"blend"}
     gain = card.loc["gain_in_ndcg_at_10"]
     assert gain["verdict"] == "promoted" and gain["low"] > 0
-    for simple in ("popular", "popular_in_group", "buy_again"):
+    for simple in BASELINES:
         assert card.loc["ndcg_at_10.blend", "value"] > card.loc[f"ndcg_at_10.{simple}", "value"]
     assert card.loc["ndcg_at_10_new.blend", "value"] > card.loc["ndcg_at_10_new.popular", "value"]
 
@@ -248,7 +258,31 @@ def test_a_learned_recommender_that_is_not_better_for_certain_does_not_recommend
     summary, rows, card = _run(lake)
     assert summary.status == "refused"
     assert card.loc["gain_in_ndcg_at_10", "verdict"] == "refused"
-    assert set(rows["recommender"]) <= {"popular", "popular_in_group", "buy_again"}
+    assert set(rows["recommender"]) <= set(BASELINES)
+
+
+def test_what_a_customer_bought_most_often_recommends_where_nothing_foresees_better(lake):
+    """Each customer has three favourites, bought on any day, and buys other things just as randomly."""
+    generator = np.random.default_rng(11)
+    rows = []
+    for number in range(300):
+        favourites = generator.choice(60, 3, replace=False)
+        products = np.r_[generator.choice(favourites, 40), generator.integers(0, 60, 25)]
+        ages = generator.integers(0, 300, len(products))
+        rows += [
+            (f"c{number:03d}", f"p{product:02d}", int(age))
+            for product, age in zip(products, ages, strict=True)
+        ]
+    purchases = pd.DataFrame(rows, columns=["customer_id", "product_id", "days_ago"]).assign(category="all")
+    open_shop(lake, purchases, catalogue=catalogue_of(purchases))
+    _, rows, card = _run(lake)
+    best = card.loc["ndcg_at_10.most_bought", "value"]
+    assert best > card.loc["ndcg_at_10.buy_again", "value"]
+    assert card.loc["gain_in_ndcg_at_10", "baseline_name"] == "most_bought"
+    assert "ndcg_at_10_new.most_bought" not in card.index
+    favourites = purchases.value_counts(["customer_id", "product_id"]).groupby("customer_id").head(1).index
+    offered = rows.set_index(["customer_id", "product_id"]).index
+    assert favourites.isin(offered).mean() > 0.6
 
 
 def test_without_products_categories_are_recommended(few, lake):
