@@ -18,13 +18,14 @@ from tests.faults.flow import Task, make_company, run_whole
 from tests.faults.scenarios import OF_EARLIER_RUNS, Finding
 
 FIRST_DAY = date(2017, 12, 1)
-# As many that every one of the thirty days has visits: with half as many, one file of the web is empty.
-HOUSEHOLDS = 120
 
 
 def compare(folder: Path, days: int = 30) -> Finding:
     """Run the days in an order of no pattern, up to the gate of unify, beside a company that only runs the last."""
-    lake, config, tasks = make_company(folder, days=days, households=HOUSEHOLDS)
+    lake, config, tasks = make_company(folder, days=days)
+    # The shops are closed on the 25th, and some days so few people visit no site.
+    channels = config / "channels.yml"
+    channels.write_text(channels.read_text().replace("required: true", "required: false"))
     tasks = tasks[: tasks.index(Task("check", ("unify",))) + 1]
     rebuilt = Lake(folder / "rebuilt" / "data")
     shutil.copytree(lake.data, rebuilt.data)
