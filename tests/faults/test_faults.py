@@ -36,6 +36,7 @@ NEXT_DAY = date(2017, 12, 2)
 # What is killed here, at a moment drawn from so many seconds after it began.
 STRUCK = {
     Task("open_run"): 0.3,
+    Task("activate"): 0.3,
     Task("build", ("publish",)): 6.0,
     Task("write_release"): 0.05,
     Task("swap_release"): 1.0,
@@ -86,8 +87,8 @@ def test_a_run_that_is_killed_publishes_what_it_would_have(two_days: Company, tm
         rest = run_tasks([task], two_days.config, data, DAYS[1])
         assert rest.code == 0, f"{task}: {rest.said}"
     # The last may have ended before its moment came.
-    assert codes[:3] == [-signal.SIGKILL] * 3
-    assert codes[3] in (0, -signal.SIGKILL)
+    assert codes[:4] == [-signal.SIGKILL] * 4
+    assert codes[4] in (0, -signal.SIGKILL)
     assert current_release(lake).name == second
     digests = table_digests(lake.current)
     different = {name for name in digests if digests[name] != two_days.digests[1][name]}
