@@ -61,6 +61,11 @@
     contains({{ consent }}, '"(others)":false')
 {%- endmacro %}
 
+{# Whether an answer of a moment comes after another one; of two of one moment the refusal holds. #}
+{% macro is_later_answer(moment, answer, other_at) -%}
+    ({{ moment }} > {{ other_at }} or ({{ moment }} = {{ other_at }} and not {{ answer }}.is_granted))
+{%- endmacro %}
+
 {# Whether an event of a name reports how a banner was answered; others repeat what was answered before. #}
 {% macro reports_consent(name) -%}
     replace(lower(coalesce({{ name }}, '')), ' ', '_') in (

@@ -108,7 +108,6 @@ devices as (
 
 ),
 
--- Of two answers of one moment the refusal holds.
 unchanged as (
 
     select
@@ -143,8 +142,7 @@ candidates as (
     select
         answers.*,
         changed.other_at,
-        answers.first_at > changed.other_at
-        or (answers.first_at = changed.other_at and not answers.is_granted) as is_after,
+        {{ is_later_answer('answers.first_at', 'answers', 'changed.other_at') }} as is_after,
     from answers
     inner join changed
         on
@@ -153,9 +151,7 @@ candidates as (
             and answers.device = changed.device
             and answers.purpose = changed.purpose
             and answers.is_granted = changed.is_granted
-    where
-        answers.last_at > changed.other_at
-        or (answers.last_at = changed.other_at and not answers.is_granted)
+    where {{ is_later_answer('answers.last_at', 'answers', 'changed.other_at') }}
 
 ),
 
@@ -188,10 +184,7 @@ beginnings as (
             and events.is_answer = candidates.is_answer
     where
         not candidates.is_after
-        and (
-            events.occurred_at > candidates.other_at
-            or (events.occurred_at = candidates.other_at and not candidates.is_granted)
-        )
+        and {{ is_later_answer('events.occurred_at', 'candidates', 'candidates.other_at') }}
 
 ),
 
