@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,16 @@ class Desk:
 _SOURCE_KEYS = {*FileSource.model_fields, *SqlSource.model_fields}
 
 
+@cache
+def _reader() -> duckdb.DuckDBPyConnection:
+    """One engine for all that the tests look up, since to open one takes longer than to ask it. It keeps nothing of the
+    files that it has read, which the next run may have replaced."""
+    config = {"threads": 1, "enable_external_file_cache": "false"}
+    return duckdb.connect(":memory:", config=config)
+
+
 def _query(sql: str) -> list[dict]:
-    with duckdb.connect(":memory:", config={"threads": 1}) as connection:
+    with _reader().cursor() as connection:
         result = connection.execute(sql)
         names = [column[0] for column in result.description]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
