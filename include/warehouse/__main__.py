@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -63,6 +64,7 @@ def _run(call: dict[str, Any]) -> int:
     if not call["arguments"]:
         return 0
     bind_sources(manifest, call["lake"], call["as_of_date"])
+    gc.freeze()  # what was parsed stays until the end: not to be looked through again and again
     outcome = dbtRunner(manifest=manifest).invoke([*call["arguments"], "--no-write-json"])
     results = getattr(outcome.result, "results", None)
     if results is not None:

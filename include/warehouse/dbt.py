@@ -21,6 +21,8 @@ from include.warehouse.costs import NodeResult, write_model_costs
 DBT_PROJECT = PROJECT / "dbt_project"
 OUTCOME = "results.json"
 OPTIONS = ("--no-send-anonymous-usage-stats", "--no-use-colors", "--no-version-check")
+# All that dbt says is in its log; it would make each line anew for a console that nobody reads.
+LOGGING = ("--log-level", "none", "--log-level-file", "debug")
 SIDES = ("cdp", "dmp", "bridge", "both", "ops")
 # dbt puts one of these above what an error is about.
 HEADER = re.compile(r"\w+ Error( in \w+ \S+ \(.*\))?|\S+ failed, error:")
@@ -191,8 +193,8 @@ def arguments_of(
     ]
 
 
-def _logs(lake: Lake) -> tuple[str, str]:
-    return "--log-path", str(lake.data / "dbt" / "logs")
+def _logs(lake: Lake) -> tuple[str, ...]:
+    return *LOGGING, "--log-path", str(lake.data / "dbt" / "logs")
 
 
 def environment_of(lake: Lake, key: bytes, temporary: Path) -> dict[str, str]:
