@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import sparse
 from sqlglot import exp, parse_one
 
-from include.config.conditions import binding, compile_event_condition
+from include.config.conditions import compile_event_condition, engine
 from include.normalise.taxonomies import content_taxonomy
 from ml import pu
 from ml.evaluation import auc
@@ -105,10 +105,10 @@ def _made_of(conditions: Iterable[str], names: tuple[str, ...]) -> set[str]:
     comparison asks for something else as well. Features are of other sites, so a rule over one's own tells nothing."""
     rows = [row for name in names for row in _trials(name)]
     made: set[str] = set()
-    with binding() as connection:
+    with engine().cursor() as connection:
         columns = ["name", "family", *FAMILY_OF_COLUMN]
         connection.register("trials", pd.DataFrame(rows, columns=columns, dtype=object))
-        trees = [compile_event_condition(text, connection).tree for text in conditions]
+        trees = [compile_event_condition(text).tree for text in conditions]
         for comparison in {
             each for tree in trees if not _is_of_own_site(tree) for each in _comparisons(tree)
         }:

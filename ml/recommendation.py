@@ -20,7 +20,7 @@ import pyarrow as pa
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from include.config.columns import CUSTOMER_TABLES, customer_columns
-from include.config.conditions import PRODUCT_COLUMNS, binding, compile_row_condition, text_literal
+from include.config.conditions import PRODUCT_COLUMNS, compile_row_condition, text_literal
 from include.lake import Lake
 from include.scratch import scratch_engine
 from include.settings import settings
@@ -205,17 +205,14 @@ def gather(lake: Lake, day: date) -> Summary:
 def read_rules(engine: duckdb.DuckDBPyConnection, lake: Lake, options: Any) -> Rules:
     """The configured rules over the tables `items` and `people` of the engine. Raises ConditionError for a bad one."""
     columns = customer_columns() if options.only_for else {}
-    with binding() as connection:
-        excluded = [
-            compile_row_condition(text, PRODUCT_COLUMNS, connection).predicate() for text in options.exclude
-        ]
-        only_for = [
-            (
-                compile_row_condition(rule.products, PRODUCT_COLUMNS, connection).predicate(),
-                compile_row_condition(rule.customers, columns, connection).predicate(),
-            )
-            for rule in options.only_for
-        ]
+    excluded = [compile_row_condition(text, PRODUCT_COLUMNS).predicate() for text in options.exclude]
+    only_for = [
+        (
+            compile_row_condition(rule.products, PRODUCT_COLUMNS).predicate(),
+            compile_row_condition(rule.customers, columns).predicate(),
+        )
+        for rule in options.only_for
+    ]
     return Rules(
         _holds_for_items(engine, " or ".join(excluded) or "false"),
         tuple(

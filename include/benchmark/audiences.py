@@ -12,7 +12,7 @@ import sqlglot
 
 from include.benchmark.harness import Ratio, Topic, Variant, digest_rows
 from include.config import dbt_variables, load_configuration
-from include.config.conditions import atom_aliases, binding, compile_visitor_condition
+from include.config.conditions import atom_aliases, compile_visitor_condition
 from include.lake import Lake
 from include.settings import settings
 from include.warehouse import compile_models
@@ -44,10 +44,7 @@ def prepare(folder: Path, events: int) -> None:
     models = compile_models(MODELS, lake, dbt_variables(loaded, DAY, lake))
     for name, sql in models.items():
         (folder / f"{name}.sql").write_text(_without_events(sql).replace('"warehouse"."main".', ""))
-    with binding() as connection:
-        queries = [
-            _query_alone(audience.audience_id, audience.where, connection) for audience in loaded.audiences
-        ]
+    queries = [_query_alone(audience.audience_id, audience.where) for audience in loaded.audiences]
     (folder / "one_by_one.sql").write_text(";\n".join(queries))
     path = folder / "events.duckdb"
     path.unlink(missing_ok=True)
@@ -127,9 +124,9 @@ def _without_events(sql: str) -> str:
     return ("with " + sql[rest.end + 1 :].lstrip().removeprefix("with").lstrip()).replace(EVENTS, "events")
 
 
-def _query_alone(audience_id: str, where: str, connection: duckdb.DuckDBPyConnection) -> str:
+def _query_alone(audience_id: str, where: str) -> str:
     """What somebody would write for one audience: its traits counted from the events, and its condition."""
-    condition = compile_visitor_condition(where, connection)
+    condition = compile_visitor_condition(where)
     aliases = atom_aliases(condition.atoms)
     answers = []
     for atom, alias in aliases.items():

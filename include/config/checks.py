@@ -25,6 +25,7 @@ from include.config.conditions import (
     compile_row_value,
     compile_source,
     compile_visitor_condition,
+    engine,
     text_literal,
 )
 from include.config.document import Document, KeyPath
@@ -55,7 +56,7 @@ SPEC_FORMATS = {
 }
 
 
-def check_channels(document: Document, connection: duckdb.DuckDBPyConnection) -> Iterator[Problem]:
+def check_channels(document: Document) -> Iterator[Problem]:
     """What a channel maps against what its kind has, and whether its SQL can be evaluated."""
     for name, channel in _entries(document.data, "channels"):
         path = ("channels", name)
@@ -68,7 +69,7 @@ def check_channels(document: Document, connection: duckdb.DuckDBPyConnection) ->
         yield from _check_options(document, path, channel)
         for column, entry in _entries(channel, "map"):
             sql = entry.get("sql") if isinstance(entry, dict) else None
-            reason = _source_reason(sql, connection) if isinstance(sql, str) else None
+            reason = _source_reason(sql) if isinstance(sql, str) else None
             if reason:
                 yield document.problem((*path, "map", column, "sql"), reason)
 
@@ -186,19 +187,19 @@ def _formats_of(option: str) -> str:
     return "csv" if option in CSV_OPTIONS else "csv, jsonl, json and text"
 
 
-def _source_reason(sql: str, connection: duckdb.DuckDBPyConnection) -> str | None:
+def _source_reason(sql: str) -> str | None:
     try:
         compile_source(sql)
     except ConditionError:
         return None  # the schema reports what is not on the allow-list
     try:
-        check_source(sql, connection)
+        check_source(sql)
     except ConditionError as error:
         return str(error)
     return None
 
 
-def check_identity(document: Document, connection: duckdb.DuckDBPyConnection) -> Iterator[Problem]:
+def check_identity(document: Document) -> Iterator[Problem]:
     """Priorities differ, and every pattern is one that DuckDB can match."""
     by_priority: dict[int, str] = {}
     for name, rules in _entries(document.data, "id_types"):
@@ -210,13 +211,11 @@ def check_identity(document: Document, connection: duckdb.DuckDBPyConnection) ->
             if other != name:
                 message = refusal(priority, f"a priority of its own, {other} has this one")
                 yield document.problem((*path, "priority"), message)
-        yield from _check_patterns(document, path, rules, connection)
-    yield from _check_patterns(document, (), document.data, connection)
+        yield from _check_patterns(document, path, rules)
+    yield from _check_patterns(document, (), document.data)
 
 
-def _check_patterns(
-    document: Document, path: KeyPath, rules: dict, connection: duckdb.DuckDBPyConnection
-) -> Iterator[Problem]:
+def _check_patterns(document: Document, path: KeyPath, rules: dict) -> Iterator[Problem]:
     patterns = [
         ((*path, "blocked_patterns", index), item) for index, item in _items(rules, "blocked_patterns")
     ]
@@ -224,7 +223,7 @@ def _check_patterns(
         if not isinstance(pattern, str):
             continue
         try:
-            connection.execute(f"select regexp_matches('', {text_literal(pattern)})").fetchall()
+            engine().execute(f"select regexp_matches('', {text_literal(pattern)})").fetchall()
         except duckdb.Error as error:
             reason = str(error).strip().splitlines()[0]
             yield document.problem(where, refusal(pattern, f"a regular expression (RE2): {reason}"))
@@ -252,7 +251,6 @@ def check_features(
     document: Document,
     taken: tuple[str, ...],
     columns: tuple[str, ...],
-    connection: duckdb.DuckDBPyConnection,
 ) -> Iterator[Problem]:
     """Each feature has what its measure needs and no more, its expressions compile, and its name is its own.
 
@@ -271,7 +269,7 @@ def check_features(
         if isinstance(measure, str) and measure in {**ALLOWED, **NEEDED}:
             yield from _check_options_of(document, path, rule, measure)
         if isinstance(over, str) and over in SOURCES:
-            yield from _check_expressions(document, path, rule, source_columns(over), connection)
+            yield from _check_expressions(document, path, rule, source_columns(over))
 
 
 def _check_options_of(document: Document, path: KeyPath, rule: dict, measure: str) -> Iterator[Problem]:
@@ -290,7 +288,6 @@ def _check_expressions(
     path: KeyPath,
     rule: dict,
     columns: Mapping[str, str],
-    connection: duckdb.DuckDBPyConnection,
 ) -> Iterator[Problem]:
     for option in ("of", "per", "by", "where"):
         text = rule.get(option)
@@ -298,9 +295,9 @@ def _check_expressions(
             continue
         try:
             if option == "where":
-                compile_row_condition(text, columns, connection)
+                compile_row_condition(text, columns)
             else:
-                _require_kind(option, text, compile_row_value(text, columns, connection)[1], rule)
+                _require_kind(option, text, compile_row_value(text, columns)[1], rule)
         except ConditionError as error:
             for reason in error.reasons:
                 yield document.problem((*path, option), reason)
@@ -321,7 +318,6 @@ def check_audiences(
     customer_columns: Mapping[str, str],
     destinations: Mapping[str, Destination] | None,
     own_features: tuple[str, ...],
-    connection: duckdb.DuckDBPyConnection,
 ) -> Iterator[Problem]:
     """Ids differ, conditions compile, destinations exist and can take the members; without `destinations`, where these
     are wrong themselves, nothing is said of them."""
@@ -329,7 +325,7 @@ def check_audiences(
     yield from check_ids(document, "audiences")
     for index, trait in _items(document.data, "traits"):
         if isinstance(trait, dict) and isinstance(trait.get("where"), str):
-            found = _try(lambda where: compile_event_condition(where, connection), trait["where"])
+            found = _try(lambda where: compile_event_condition(where), trait["where"])
             yield from _reasons(document, ("traits", index, "where"), found)
     yield from _check_folders(document)
     same_side = {side: _conditions_of(document, side) for side in ("cdp", "dmp")}
@@ -340,13 +336,13 @@ def check_audiences(
         if isinstance(where, str) and audience.get("side") == "cdp":
             found = _try(
                 lambda where: compile_customer_condition(
-                    where, customer_columns, connection, own_features, same_side["cdp"]
+                    where, customer_columns, own_features, same_side["cdp"]
                 ),
                 where,
             )
             yield from _reasons(document, (*path, "where"), found)
         if isinstance(where, str) and audience.get("side") == "dmp":
-            found = _try(lambda where: compile_visitor_condition(where, connection, same_side["dmp"]), where)
+            found = _try(lambda where: compile_visitor_condition(where, same_side["dmp"]), where)
             yield from _reasons(document, (*path, "where"), found)
         for position, name in _items(audience, "destinations"):
             if isinstance(name, str) and destinations is not None:
@@ -437,9 +433,7 @@ def _check_folders(document: Document) -> Iterator[Problem]:
                 yield document.problem(("folders", folder, index), message)
 
 
-def check_models(
-    document: Document, customer_columns: Mapping[str, str], connection: duckdb.DuckDBPyConnection
-) -> Iterator[Problem]:
+def check_models(document: Document, customer_columns: Mapping[str, str]) -> Iterator[Problem]:
     """Ids differ; the conditions of labels, of rules for actions and of what may be recommended to whom compile."""
     yield from check_ids(document, "propensities")
     columns = {**customer_columns, **OCCASION_COLUMNS}
@@ -447,27 +441,25 @@ def check_models(
     yield from check_ids(document, "actions", "rules")
     for index, rule in _items(actions, "rules"):
         if isinstance(rule, dict) and isinstance(rule.get("when"), str):
-            found = _try(lambda when: compile_customer_condition(when, columns, connection), rule["when"])
+            found = _try(lambda when: compile_customer_condition(when, columns), rule["when"])
             yield from _reasons(document, ("actions", "rules", index, "when"), found)
     for index, propensity in _items(document.data, "propensities"):
         label = propensity.get("label") if isinstance(propensity, dict) else None
         where = label.get("where") if isinstance(label, dict) else None
         if isinstance(where, str):
-            found = _try(lambda where: compile_row_condition(where, TIMELINE_COLUMNS, connection), where)
+            found = _try(lambda where: compile_row_condition(where, TIMELINE_COLUMNS), where)
             yield from _reasons(document, ("propensities", index, "label", "where"), found)
     section = document.data.get("recommendation") if isinstance(document.data, dict) else None
     path = ("recommendation",)
     for index, text in _items(section, "exclude"):
         if isinstance(text, str):
-            found = _try(lambda text: compile_row_condition(text, PRODUCT_COLUMNS, connection), text)
+            found = _try(lambda text: compile_row_condition(text, PRODUCT_COLUMNS), text)
             yield from _reasons(document, (*path, "exclude", index), found)
     for index, rule in _items(section, "only_for"):
         for key, columns in (("products", PRODUCT_COLUMNS), ("customers", customer_columns)):
             text = rule.get(key) if isinstance(rule, dict) else None
             if isinstance(text, str):
-                found = _try(
-                    lambda text, columns=columns: compile_row_condition(text, columns, connection), text
-                )
+                found = _try(lambda text, columns=columns: compile_row_condition(text, columns), text)
                 yield from _reasons(document, (*path, "only_for", index, key), found)
 
 

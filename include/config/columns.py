@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,14 +30,14 @@ def customer_columns(models: Path = PROJECT / "dbt_project" / "models" / "cdp") 
     """
     found: dict[str, dict[str, str]] = {}
     for path in sorted(models.rglob("*.yml")):
-        found |= _contracts(path)
+        found |= _contracts(path.read_text())
     if set(found) != set(CUSTOMER_TABLES):
         return dict(PROMISED_COLUMNS)
     return {name: kind for table in CUSTOMER_TABLES for name, kind in found[table].items()}
 
 
-def _contracts(path: Path) -> dict[str, dict[str, str]]:
-    text = path.read_text()
+@functools.lru_cache
+def _contracts(text: str) -> dict[str, dict[str, str]]:
     if not any(f"name: {table}\n" in text for table in CUSTOMER_TABLES):
         return {}
     try:

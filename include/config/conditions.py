@@ -7,9 +7,9 @@ empty in-memory table, so that a wrong type or a wrong number of arguments shows
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
@@ -26,6 +26,8 @@ MAXIMUM_CHARACTERS = 4000
 MAXIMUM_TOKENS = 1500
 MAXIMUM_DEPTH = 150
 MAXIMUM_DAYS = 3650
+# What the engine said of an expression is remembered: files say the same again, and so do loads of one configuration.
+TRIED = 20_000
 
 # Known in every row of `customer_scores` (the fixed names of the published contract), and how the names begin of those
 # that depend on what is sold and on what models.yml asks.
@@ -193,16 +195,13 @@ class Condition:
         return {column.name: names[column.name] for column in node.find_all(exp.Column)}
 
 
-@contextmanager
-def binding() -> Iterator[duckdb.DuckDBPyConnection]:
-    """An in-memory engine without access to files or the network, on which conditions are tried."""
+@functools.cache
+def engine() -> duckdb.DuckDBPyConnection:
+    """The in-memory engine on which conditions are tried, without access to files or the network."""
     options = {"threads": 1, "enable_external_access": "false", "autoload_known_extensions": "false"}
     connection = duckdb.connect(":memory:", config=options)
     connection.execute("set lock_configuration = true")
-    try:
-        yield connection
-    finally:
-        connection.close()
+    return connection
 
 
 def compile_source(text: str) -> tuple[str, tuple[str, ...]]:
@@ -211,7 +210,7 @@ def compile_source(text: str) -> tuple[str, tuple[str, ...]]:
     return sql_of(tree), _columns(tree)
 
 
-def check_source(text: str, connection: duckdb.DuckDBPyConnection) -> None:
+def check_source(text: str) -> None:
     """Raise ConditionError when `text` cannot be bound whatever the types of the source columns are.
 
     Values that it cannot read are not looked for here: extract sees them row by row.
@@ -220,7 +219,7 @@ def check_source(text: str, connection: duckdb.DuckDBPyConnection) -> None:
     reasons = []
     for kind in ("varchar", "any"):
         try:
-            connection.execute(f"describe select {sql} from ({_row(dict.fromkeys(columns, kind))})")
+            engine().execute(f"describe select {sql} from ({_row(dict.fromkeys(columns, kind))})")
             return
         except duckdb.Error as error:
             reasons.append(str(error).strip().splitlines()[0])
@@ -231,7 +230,6 @@ def check_source(text: str, connection: duckdb.DuckDBPyConnection) -> None:
 def compile_customer_condition(
     text: str,
     columns: Mapping[str, str],
-    connection: duckdb.DuckDBPyConnection,
     own_features: Collection[str] = (),
     audiences: Mapping[str, str] = MappingProxyType({}),
 ) -> Condition:
@@ -255,12 +253,10 @@ def compile_customer_condition(
     )
     maps = dict.fromkeys(("scores", "own_features"), "map(varchar, double)")
     types = dict(columns) | maps | {"segment_ids": "varchar[]"}
-    return Condition(normalised, (), _columns(tree), _bound(text, tree, types, connection))
+    return Condition(normalised, (), _columns(tree), _bound(text, tree, types))
 
 
-def compile_row_condition(
-    text: str, columns: Mapping[str, str], connection: duckdb.DuckDBPyConnection
-) -> Condition:
+def compile_row_condition(text: str, columns: Mapping[str, str]) -> Condition:
     """Compile a condition over the rows of a table with `columns` (name to DuckDB type), and nothing else.
 
     Raises ConditionError with every reason.
@@ -268,10 +264,10 @@ def compile_row_condition(
     tree = _parsed(text, _CONDITION_FUNCTIONS, own={})
     normalised = sql_of(tree)
     tree = _with_known_columns(tree, columns, allows_none=False)
-    return Condition(normalised, (), _columns(tree), _bound(text, tree, dict(columns), connection))
+    return Condition(normalised, (), _columns(tree), _bound(text, tree, dict(columns)))
 
 
-def compile_event_condition(text: str, connection: duckdb.DuckDBPyConnection) -> Condition:
+def compile_event_condition(text: str) -> Condition:
     """Compile the rule of a trait: a condition over the columns of events but those that say who somebody is.
 
     Raises ConditionError with every reason.
@@ -288,25 +284,22 @@ def compile_event_condition(text: str, connection: duckdb.DuckDBPyConnection) ->
         allowed = f"{', '.join(columns)}; no rule may ask who somebody is"
         raise ConditionError([refusal(name, allowed) for name in named])
     tree = _with_known_columns(tree, columns)
-    return Condition(normalised, (), _columns(tree), _bound(text, tree, columns, connection))
+    return Condition(normalised, (), _columns(tree), _bound(text, tree, columns))
 
 
-def compile_row_value(
-    text: str, columns: Mapping[str, str], connection: duckdb.DuckDBPyConnection
-) -> tuple[str, str]:
+def compile_row_value(text: str, columns: Mapping[str, str]) -> tuple[str, str]:
     """The SQL, in parentheses, and the DuckDB type of a value over the columns of one row. Raises ConditionError."""
     tree = _with_known_columns(_parsed(text, _CONDITION_FUNCTIONS), columns).transform(_harmless_cast)
     used = {name: columns[name] for name in _columns(tree)}
     sql = sql_of(tree)
-    reason = _bind(connection, sql, used)
+    reason = _bind(sql, used)
     if reason:
         raise ConditionError([refusal(text, f"an expression that DuckDB can evaluate: {reason}")])
-    return f"({sql})", _type_of(connection, sql, used) or ""
+    return f"({sql})", _type_of(sql, used) or ""
 
 
 def compile_visitor_condition(
     text: str,
-    connection: duckdb.DuckDBPyConnection,
     audiences: Mapping[str, str] = MappingProxyType({}),
 ) -> Condition:
     """Compile a condition of the dmp side over `trait('…')`, `frequency('…', days)` and `recency('…')`, of a trait or
@@ -330,8 +323,8 @@ def compile_visitor_condition(
     columns = {atom: exp.column(placeholder(index), quoted=True) for index, atom in enumerate(atoms)}
     tree = _substituted(tree, {name: lambda call: columns[_atom(call)].copy() for name in own})
     types = {placeholder(index): atom.sql_type for index, atom in enumerate(atoms)}
-    tree = _bound(text, tree, types, connection).transform(_certain)
-    if _holds_for_strangers(tree, atoms, connection):
+    tree = _bound(text, tree, types).transform(_certain)
+    if _holds_for_strangers(tree, atoms):
         allowed = "a condition that needs at least one trait to be seen, e.g. … and frequency('…', 30) >= 1"
         raise ConditionError([refusal(text, f"{allowed}; this one holds for everybody who never had them")])
     return Condition(normalised, atoms, (), tree)
@@ -620,20 +613,18 @@ def renamed(tree: exp.Expression, names: Mapping[str, str]) -> exp.Expression:
     )
 
 
-def _bound(
-    text: str, tree: exp.Expression, types: Mapping[str, str], connection: duckdb.DuckDBPyConnection
-) -> exp.Expression:
+def _bound(text: str, tree: exp.Expression, types: Mapping[str, str]) -> exp.Expression:
     """The tree with casts that never fail, once DuckDB agrees that it is a condition over columns of these types."""
     tree = tree.transform(_harmless_cast)
     used = {name: types[name] for name in _columns(tree)}
-    tree = _with_readable_texts(tree, used, connection)
+    tree = _with_readable_texts(tree, used)
     sql = sql_of(tree)
     for node in _stated(tree):
-        kind = _type_of(connection, sql_of(node), used)
+        kind = _type_of(sql_of(node), used)
         if kind not in ("BOOLEAN", '"NULL"', None):
             allowed = f"a condition that is true or false, e.g. … = 'true'; this is {kind.lower()}"
             raise ConditionError([refusal(text, allowed)])
-    reason = _bind(connection, sql, used)
+    reason = _bind(sql, used)
     if reason:
         raise ConditionError([refusal(text, f"a condition that DuckDB can evaluate: {reason}")])
     return tree
@@ -659,9 +650,7 @@ def _harmless_cast(node: exp.Expression) -> exp.Expression:
     return node
 
 
-def _with_readable_texts(
-    tree: exp.Expression, types: Mapping[str, str], connection: duckdb.DuckDBPyConnection
-) -> exp.Expression:
+def _with_readable_texts(tree: exp.Expression, types: Mapping[str, str]) -> exp.Expression:
     """Compare texts with numbers, dates and booleans as what those are: `trait('age') > 30` reads '31.5' as 31.5.
 
     Declared text columns are left alone: comparing `city` with 5 is an error that DuckDB then reports.
@@ -676,7 +665,7 @@ def _with_readable_texts(
 
     for node in list(tree.find_all(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In)):
         sides = operands(node)
-        kinds_found = [_type_of(connection, sql_of(side), types) for side in sides]
+        kinds_found = [_type_of(sql_of(side), types) for side in sides]
         others = {_comparable(kind) for kind in kinds_found} - {None}
         if len(others) != 1:
             continue
@@ -704,15 +693,13 @@ def _comparable(kind: str | None) -> str | None:
     return "double" if is_number else None
 
 
-def _holds_for_strangers(
-    tree: exp.Expression, atoms: tuple[Atom, ...], connection: duckdb.DuckDBPyConnection
-) -> bool:
+def _holds_for_strangers(tree: exp.Expression, atoms: tuple[Atom, ...]) -> bool:
     """True when the condition holds for a visitor who never had any trait of it: no values, no times, counts of 0."""
     values = ", ".join(
         f"{'0' if atom.kind == 'frequency' else 'null'}::{atom.sql_type} as {placeholder(index)}"
         for index, atom in enumerate(atoms)
     )
-    return connection.execute(f"select {sql_of(tree)} from (select {values})").fetchone()[0] is True
+    return engine().execute(f"select {sql_of(tree)} from (select {values})").fetchone()[0] is True
 
 
 def _certain(node: exp.Expression) -> exp.Expression:
@@ -730,22 +717,31 @@ def _certain(node: exp.Expression) -> exp.Expression:
     return exp.Coalesce(this=exp.Paren(this=node.copy()), expressions=[exp.false()])
 
 
-def _bind(connection: duckdb.DuckDBPyConnection, sql: str, types: Mapping[str, str]) -> str:
+def _bind(sql: str, types: Mapping[str, str]) -> str:
     """Try `sql` on a row without values and on one with unhelpful ones, texts that are no number and no date.
 
     What DuckDB has against it in one line, or ''.
     """
+    return _refusal_of_engine(sql, _row(types)) or _refusal_of_engine(sql, _row(types, with_values=True))
+
+
+@functools.lru_cache(maxsize=TRIED)
+def _refusal_of_engine(sql: str, row: str) -> str:
     try:
-        for values in (_row(types), _row(types, with_values=True)):
-            connection.execute(f"select {sql} from ({values})").fetchall()
+        engine().execute(f"select {sql} from ({row})").fetchall()
     except duckdb.Error as error:
         return str(error).strip().splitlines()[0]
     return ""
 
 
-def _type_of(connection: duckdb.DuckDBPyConnection, sql: str, types: Mapping[str, str]) -> str | None:
+def _type_of(sql: str, types: Mapping[str, str]) -> str | None:
+    return _type_in_row(sql, _row(types))
+
+
+@functools.lru_cache(maxsize=TRIED)
+def _type_in_row(sql: str, row: str) -> str | None:
     try:
-        return connection.execute(f"describe select {sql} from ({_row(types)})").fetchone()[1]
+        return engine().execute(f"describe select {sql} from ({row})").fetchone()[1]
     except duckdb.Error:
         return None
 

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
-
 from include.config.conditions import compile_row_condition, compile_row_value
 from include.config.schema import FeatureRule
 
@@ -135,17 +133,17 @@ def source_columns(over: str) -> dict[str, str]:
     return {**COMMON_COLUMNS, **SOURCES[over].columns}
 
 
-def compile_feature(name: str, rule: FeatureRule, connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+def compile_feature(name: str, rule: FeatureRule) -> dict[str, Any]:
     """One feature as plain values for dbt, its expressions as SQL over the columns of its source.
 
     Raises ConditionError when an expression is refused.
     """
     source, columns = SOURCES[rule.over], source_columns(rule.over)
     compiled = {
-        option: compile_row_value(text, columns, connection) if text else (None, None)
+        option: compile_row_value(text, columns) if text else (None, None)
         for option, text in (("of", rule.of), ("per", rule.per), ("by", rule.by))
     }
-    where = compile_row_condition(rule.where, columns, connection).predicate() if rule.where else None
+    where = compile_row_condition(rule.where, columns).predicate() if rule.where else None
     return {
         "name": name,
         "table": source.table,
@@ -161,14 +159,10 @@ def compile_feature(name: str, rule: FeatureRule, connection: duckdb.DuckDBPyCon
     }
 
 
-def compile_features(
-    rules: Mapping[str, FeatureRule], own: Iterable[str], connection: duckdb.DuckDBPyConnection
-) -> list[dict[str, Any]]:
+def compile_features(rules: Mapping[str, FeatureRule], own: Iterable[str]) -> list[dict[str, Any]]:
     """All features in the order in which they are declared; `own` are the names that the company added."""
     added = set(own)
-    return [
-        compile_feature(name, rule, connection) | {"is_own": name in added} for name, rule in rules.items()
-    ]
+    return [compile_feature(name, rule) | {"is_own": name in added} for name, rule in rules.items()]
 
 
 def _default(measure: str) -> float | None:

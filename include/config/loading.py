@@ -23,7 +23,6 @@ from include.config.checks import (
     check_profile,
 )
 from include.config.columns import customer_columns as columns_of_contract
-from include.config.conditions import binding
 from include.config.document import Document, KeyPath, read_document
 from include.config.errors import ConfigError, Problem, refusal, refusal_of
 from include.config.schema import (
@@ -207,28 +206,27 @@ def _disagreements(
     usable = {file: document for file, document in documents.items() if isinstance(document.data, dict)}
     destinations = loaded.get("destinations.yml")
     problems: list[Problem] = []
-    with binding() as connection:
-        if document := usable.get("channels.yml"):
-            problems += check_channels(document, connection)
-        if document := usable.get("identity.yml"):
-            problems += check_identity(document, connection)
-        if (document := usable.get("profile.yml")) and (channels := loaded.get("channels.yml")):
-            problems += check_profile(document, tuple(channels.channels))
-        if (document := usable.get("features.yml")) and _is_own(document):
-            problems += check_features(document, tuple(_default_features()), tuple(columns), connection)
-        if (document := usable.get("destinations.yml")) and (privacy := loaded.get("privacy.yml")):
-            known = destinations.destinations if destinations else ()
-            problems += check_destinations(document, privacy, known, folder)
-        if document := usable.get("models.yml"):
-            problems += check_models(document, columns, connection)
-            if _is_own(document) and (privacy := loaded.get("privacy.yml")):
-                problems += check_placements(document, privacy.event_days)
-        if document := usable.get("audiences.yml"):
-            by_id = destinations and {item.destination_id: item for item in destinations.destinations}
-            problems += check_audiences(document, columns, by_id, _own_features(usable), connection)
-            privacy, normalisation = loaded.get("privacy.yml"), loaded.get("normalisation.yml")
-            if privacy and normalisation:
-                problems += check_sensitive_traits(document, privacy, normalisation, connection)
+    if document := usable.get("channels.yml"):
+        problems += check_channels(document)
+    if document := usable.get("identity.yml"):
+        problems += check_identity(document)
+    if (document := usable.get("profile.yml")) and (channels := loaded.get("channels.yml")):
+        problems += check_profile(document, tuple(channels.channels))
+    if (document := usable.get("features.yml")) and _is_own(document):
+        problems += check_features(document, tuple(_default_features()), tuple(columns))
+    if (document := usable.get("destinations.yml")) and (privacy := loaded.get("privacy.yml")):
+        known = destinations.destinations if destinations else ()
+        problems += check_destinations(document, privacy, known, folder)
+    if document := usable.get("models.yml"):
+        problems += check_models(document, columns)
+        if _is_own(document) and (privacy := loaded.get("privacy.yml")):
+            problems += check_placements(document, privacy.event_days)
+    if document := usable.get("audiences.yml"):
+        by_id = destinations and {item.destination_id: item for item in destinations.destinations}
+        problems += check_audiences(document, columns, by_id, _own_features(usable))
+        privacy, normalisation = loaded.get("privacy.yml"), loaded.get("normalisation.yml")
+        if privacy and normalisation:
+            problems += check_sensitive_traits(document, privacy, normalisation)
     return problems
 
 

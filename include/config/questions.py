@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import duckdb
 from sqlglot import exp
 
-from include.config.conditions import Atom, Condition, atom_aliases, renamed, sql_of
+from include.config.conditions import Atom, Condition, atom_aliases, engine, renamed, sql_of
 
 BITS = 62  # of a signed word of 64, whose highest is the sign
 
@@ -48,7 +47,7 @@ class Questions:
         return sorted(asked | {atom.days for atom in self.atoms if atom.days})
 
 
-def ask(conditions: Mapping[str, Condition], connection: duckdb.DuckDBPyConnection) -> Questions:
+def ask(conditions: Mapping[str, Condition]) -> Questions:
     """The questions that the conditions of the dmp side ask, by audience."""
     leaves = {
         name: [(leaf, _trait_of(leaf, condition)) for leaf in _leaves(_without_not(condition.tree))]
@@ -56,7 +55,7 @@ def ask(conditions: Mapping[str, Condition], connection: duckdb.DuckDBPyConnecti
     }
     questions = sorted(
         {
-            _question(leaf, trait_id, conditions[name], connection)
+            _question(leaf, trait_id, conditions[name])
             for name, found in leaves.items()
             for leaf, trait_id in found
             if trait_id is not None
@@ -73,9 +72,7 @@ def ask(conditions: Mapping[str, Condition], connection: duckdb.DuckDBPyConnecti
         if trait_id is None
         for atom in conditions[name].atoms_in(leaf).values()
     )
-    predicates = {
-        name: _predicate(condition, places, aliases, connection) for name, condition in conditions.items()
-    }
+    predicates = {name: _predicate(condition, places, aliases) for name, condition in conditions.items()}
     return Questions(places, aliases, predicates)
 
 
@@ -83,7 +80,6 @@ def _predicate(
     condition: Condition,
     places: Mapping[Question, tuple[str, int]],
     aliases: Mapping[Atom, str],
-    connection: duckdb.DuckDBPyConnection,
 ) -> str:
     tree = exp.Paren(this=_without_not(condition.tree))
     for leaf in list(_leaves(tree.this)):
@@ -92,7 +88,7 @@ def _predicate(
             atoms = condition.atoms_in(leaf)
             answer = renamed(leaf, {column: aliases[atom] for column, atom in atoms.items()})
         else:
-            question = _question(leaf, trait_id, condition, connection)
+            question = _question(leaf, trait_id, condition)
             word, bit = places[question]
             sign = "=" if question.default else "<>"
             answer = exp.condition(f'("{word}" & {bit}) {sign} 0', dialect="duckdb")
@@ -100,16 +96,14 @@ def _predicate(
     return sql_of(tree)
 
 
-def _question(
-    leaf: exp.Expression, trait_id: str, condition: Condition, connection: duckdb.DuckDBPyConnection
-) -> Question:
+def _question(leaf: exp.Expression, trait_id: str, condition: Condition) -> Question:
     atoms = condition.atoms_in(leaf)
     predicate = sql_of(renamed(leaf, {column: _column(atom) for column, atom in atoms.items()}))
     values = ", ".join(
         f"{'0' if atom.kind == 'frequency' else 'null'}::{atom.sql_type} as {_column(atom)}"
         for atom in set(atoms.values())
     )
-    (default,) = connection.execute(f"select {predicate} from (select {values})").fetchone()
+    (default,) = engine().execute(f"select {predicate} from (select {values})").fetchone()
     return Question(trait_id, predicate, bool(default))
 
 

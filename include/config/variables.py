@@ -9,14 +9,11 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from include.code import hash_of_code
 from include.config.conditions import (
     OCCASION_COLUMNS,
     TIMELINE_COLUMNS,
     Condition,
-    binding,
     compile_customer_condition,
     compile_event_condition,
     compile_row_condition,
@@ -51,38 +48,32 @@ def dbt_variables(configuration: Configuration, day: date, lake: Lake) -> dict[s
     `audiences[].predicate` of the cdp side reads the columns of `customers` and `customer_features`, `scores` and
     `segment_ids`; of the dmp side the aliases in `atoms`. `traits[].predicate` reads the events of the dmp side.
     """
-    with binding() as connection:
-        rules = {
-            rule.trait_id: compile_event_condition(rule.where, connection) for rule in configuration.traits
+    rules = {rule.trait_id: compile_event_condition(rule.where) for rule in configuration.traits}
+    conditions = _conditions(configuration)
+    questions = ask(
+        {
+            audience.audience_id: conditions[audience.audience_id]
+            for audience in configuration.audiences
+            if audience.side == "dmp"
+        },
+    )
+    labels = [
+        {
+            "score": each.score,
+            "activity": each.label.activity,
+            "predicate": compile_row_condition(each.label.where or "true", TIMELINE_COLUMNS).predicate(),
         }
-        conditions = _conditions(configuration, connection)
-        questions = ask(
-            {
-                audience.audience_id: conditions[audience.audience_id]
-                for audience in configuration.audiences
-                if audience.side == "dmp"
-            },
-            connection,
-        )
-        labels = [
-            {
-                "score": each.score,
-                "activity": each.label.activity,
-                "predicate": compile_row_condition(
-                    each.label.where or "true", TIMELINE_COLUMNS, connection
-                ).predicate(),
-            }
-            for each in configuration.models.propensities
-        ]
-        columns = {**configuration.customer_columns, **OCCASION_COLUMNS}
-        action_rules = [
-            {
-                **rule.model_dump(exclude={"when"}),
-                "words": rule.words or _readable(rule.rule_id),
-                "predicate": compile_customer_condition(rule.when, columns, connection).predicate(),
-            }
-            for rule in configuration.models.actions.rules
-        ]
+        for each in configuration.models.propensities
+    ]
+    columns = {**configuration.customer_columns, **OCCASION_COLUMNS}
+    action_rules = [
+        {
+            **rule.model_dump(exclude={"when"}),
+            "words": rule.words or _readable(rule.rule_id),
+            "predicate": compile_customer_condition(rule.when, columns).predicate(),
+        }
+        for rule in configuration.models.actions.rules
+    ]
     privacy, actions = configuration.privacy, configuration.models.actions
     return {
         "as_of_date": f"{day:%Y-%m-%d}",
@@ -231,8 +222,7 @@ def lifecycle_variables(lifecycle: Lifecycle) -> dict[str, Any]:
 def feature_variables(configuration: Configuration, day: date) -> dict[str, Any]:
     """What dbt is told of features: how each is computed, and as of which days, the business day first."""
     purchase = configuration.models.purchase
-    with binding() as connection:
-        features = compile_features(configuration.features, configuration.own_features, connection)
+    features = compile_features(configuration.features, configuration.own_features)
     cutoffs = [day - timedelta(days=number * purchase.horizon_days) for number in range(purchase.cutoffs + 1)]
     return {"feature_cutoffs": [f"{cutoff:%Y-%m-%d}" for cutoff in cutoffs], "features": features}
 
@@ -252,7 +242,7 @@ def question_variables(questions: Questions) -> dict[str, Any]:
     }
 
 
-def _conditions(configuration: Configuration, connection: duckdb.DuckDBPyConnection) -> dict[str, Condition]:
+def _conditions(configuration: Configuration) -> dict[str, Condition]:
     texts = {
         side: {
             audience.audience_id: audience.where
@@ -263,13 +253,12 @@ def _conditions(configuration: Configuration, connection: duckdb.DuckDBPyConnect
     }
     of_customers = {
         name: compile_customer_condition(
-            where, configuration.customer_columns, connection, configuration.own_features, texts["cdp"]
+            where, configuration.customer_columns, configuration.own_features, texts["cdp"]
         )
         for name, where in texts["cdp"].items()
     }
     of_visitors = {
-        name: compile_visitor_condition(where, connection, texts["dmp"])
-        for name, where in texts["dmp"].items()
+        name: compile_visitor_condition(where, texts["dmp"]) for name, where in texts["dmp"].items()
     }
     return of_customers | of_visitors
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from include.config import ConfigError, Configuration, load_configuration
-from include.config.conditions import binding
+from include.config.conditions import engine
 
 COLUMNS = {
     "customer_id": "varchar",
@@ -54,6 +54,5 @@ def problems(load: Callable[..., Configuration]) -> Callable[..., list[str]]:
 
 
 @pytest.fixture(scope="session")
-def connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    with binding() as opened:
-        yield opened
+def connection() -> duckdb.DuckDBPyConnection:
+    return engine()

@@ -9,7 +9,6 @@ import pytest
 from include.config import dbt_variables, load_configuration
 from include.config.checks import check_features
 from include.config.columns import customer_columns
-from include.config.conditions import binding
 from include.config.document import read_document
 from include.config.features import ALLOWED, NEEDED, compile_features
 from include.config.schema import FeatureRule
@@ -25,8 +24,7 @@ def test_the_contract_of_customer_features_is_what_is_declared():
     """A default feature without a column, or a column without a declaration, would break the build of dbt."""
     configuration = load_configuration(DEFAULT_CONFIG)
     contract = customer_columns()
-    with binding() as connection:
-        declared = compile_features(configuration.features, (), connection)
+    declared = compile_features(configuration.features, ())
     assert len(declared) >= 60
     assert {feature["name"]: contract.get(feature["name"]) for feature in declared} == {
         feature["name"]: feature["type"] for feature in declared
@@ -35,9 +33,8 @@ def test_the_contract_of_customer_features_is_what_is_declared():
 
 def test_the_default_file_keeps_its_own_rules():
     assert load_configuration(DEFAULT_CONFIG).own_features == ()
-    with binding() as connection:
-        document = read_document(DEFAULT_CONFIG / "features.yml")
-        assert list(check_features(document, (), (), connection)) == []
+    document = read_document(DEFAULT_CONFIG / "features.yml")
+    assert list(check_features(document, (), ())) == []
 
 
 def test_own_features_are_added_to_those_of_the_project(load, tmp_path):

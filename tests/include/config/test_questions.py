@@ -39,9 +39,9 @@ def literal(value: object) -> str:
 
 @pytest.mark.parametrize("where", CONDITIONS)
 def test_bits_answer_as_the_condition_itself_does(connection, where):
-    condition = compile_visitor_condition(where, connection)
+    condition = compile_visitor_condition(where)
     aliases = atom_aliases(condition.atoms)
-    questions = ask({"it": condition}, connection)
+    questions = ask({"it": condition})
     answers = set()
     for visitor in visitors():
         oracle = {
@@ -59,8 +59,8 @@ def test_bits_answer_as_the_condition_itself_does(connection, where):
 @pytest.mark.parametrize("where", ["not trait('a') = 'true'", "trait('a') not in ('true', '31')"])
 def test_who_never_had_a_trait_is_who_does_not_have_it(connection, where):
     """Of a rule every value is 'true': were the negation of the unknown unknown, nobody would be left."""
-    condition = compile_visitor_condition(f"frequency('b', 30) >= 1 and {where}", connection)
-    questions = ask({"it": condition}, connection)
+    condition = compile_visitor_condition(f"frequency('b', 30) >= 1 and {where}")
+    questions = ask({"it": condition})
     reader = {"value": "true", "recency": 0, "frequency_7": 1, "frequency_30": 1}
     holds = {
         name: _holds(connection, questions.predicates["it"], _words(connection, questions, visitor))
@@ -74,15 +74,15 @@ def test_who_never_had_a_trait_is_who_does_not_have_it(connection, where):
     assert holds == {"never had it": True, "has it": False, "has another value": True, "has neither": False}
 
 
-def test_the_questions_of_all_conditions_are_asked_once_and_fill_as_many_words_as_needed(connection):
+def test_the_questions_of_all_conditions_are_asked_once_and_fill_as_many_words_as_needed():
     texts = {f"a{number}": f"frequency('t{number:03d}', 30) >= 1" for number in range(BITS + 1)}
     texts["again"] = "trait('t000') = 'x' and frequency('t000',30) >= 1"
-    conditions = {name: compile_visitor_condition(text, connection) for name, text in texts.items()}
-    questions = ask(conditions, connection)
+    conditions = {name: compile_visitor_condition(text) for name, text in texts.items()}
+    questions = ask(conditions)
     assert len(questions.places) == BITS + 2
     assert {word for word, _ in questions.places.values()} == {"answers_1", "answers_2"}
     assert len(set(questions.places.values())) == BITS + 2
-    assert ask(dict(reversed(conditions.items())), connection) == questions
+    assert ask(dict(reversed(conditions.items()))) == questions
 
 
 def _answer(row: dict | None, atom) -> object:
