@@ -63,6 +63,8 @@ class WarmDbt:
 def serve() -> None:
     """Fork a child for each call, in which dbt runs once, as in a new process."""
     manifests: dict[str, tuple[Manifest, Path]] = {}
+    for contract in (Configuration, PackageConfig, ProfileConfig, Project, ProjectFlags):
+        contract.json_schema()  # dbt makes it of each before it reads a file, and keeps it
     for line in sys.stdin:
         call = json.loads(line)
         what = json.loads(Path(call["file"]).read_text())
@@ -93,7 +95,9 @@ def _run(call: dict[str, Any], parsed: tuple[Manifest, Path] | None) -> int:
 
 
 if __name__ == "__main__":
-    # Not loaded by the tests, which only ask this process.
+    # Not loaded by the tests, which only ask this process. DuckDB is left to the children: its threads are not forked.
+    from dbt.contracts.project import Configuration, PackageConfig, ProfileConfig, Project, ProjectFlags
+
     import include.warehouse.__main__ as child
     from include.warehouse.parsed import PARSED, WRITTEN, key_of, parsed_project, use
 
