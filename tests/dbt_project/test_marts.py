@@ -222,9 +222,11 @@ def test_an_audience_on_a_trait_that_nobody_holds_says_so(built: AudienceLake) -
 
 
 def test_the_control_group_is_a_matter_of_the_person_alone(built: AudienceLake) -> None:
+    held_back = variables()["control_share"] * 2**32
+
     def is_held_back(person: str) -> bool:
         digest = hashlib.md5(f"tandem-control:{person}".encode()).hexdigest()
-        return int(digest[:8], 16) < variables()["control_share"] * 2**32
+        return int(digest[:8], 16) < held_back
 
     found = built.read("select member_id, is_control from audience_members")
     assert {is_control for _, is_control in found} == {True, False}
