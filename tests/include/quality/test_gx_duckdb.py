@@ -16,7 +16,7 @@ def test_one_connection_is_kept_so_that_checks_see_what_was_made_in_it() -> None
     with open_engine() as engine:
         assert engine.add_asset("numbers", "select i from range(1000) t(i)") == 1000
         outcome = engine.evaluate(
-            "numbers", [Check("expect_column_values_to_not_be_null", {"column": "i"}, "stop")]
+            "numbers", [Check("expect_column_values_to_be_between", {"column": "i", "min_value": 0}, "stop")]
         )
     assert outcome[0].success
     assert outcome[0].error is None
@@ -32,7 +32,7 @@ def test_without_the_patch_no_check_can_be_evaluated(monkeypatch: pytest.MonkeyP
     with open_engine() as engine:
         engine.add_asset("numbers", "select i from range(10) t(i)")
         outcome = engine.evaluate(
-            "numbers", [Check("expect_column_values_to_not_be_null", {"column": "i"}, "stop")]
+            "numbers", [Check("expect_column_values_to_be_between", {"column": "i", "min_value": 0}, "stop")]
         )
     assert outcome[0].error is not None
 
