@@ -35,6 +35,7 @@ from include.publish.manifest import read_manifest
 from include.publish.release import current_release, sealed_releases
 from include.publish.serving import roll_back
 from include.settings import settings
+from tests.include.publish.conftest import FEW
 from tests.include.quality.small_lake import DAY, TABLES, SmallLake
 from tests.ways_out import WAYS_OUT
 
@@ -145,11 +146,11 @@ def test_a_bi_tool_keeps_the_database_open_while_the_next_release_takes_over(
     assert tool.returncode == 0
 
 
-def test_rows_that_do_not_add_up_are_told(small: SmallLake, configuration: Configuration) -> None:
-    small.change(
-        small.lake.staged("row_counts"), "select * replace (published_rows - 1 as published_rows) from old"
+def test_rows_that_do_not_add_up_are_told(few: SmallLake, configuration: Configuration) -> None:
+    few.change(
+        few.lake.staged("row_counts"), "select * replace (published_rows - 1 as published_rows) from old"
     )
-    manifest = json.loads((publish(small, configuration).path / "manifest.json").read_text())
+    manifest = json.loads((publish(few, configuration).path / "manifest.json").read_text())
     assert manifest["row_flow"]["balanced"] is False
     assert [name for name, holds in manifest["row_flow"]["checks"].items() if not holds] == [
         "staged = published + unattributed"
@@ -238,19 +239,19 @@ def test_the_name_of_a_release_depends_on(
 
 
 def test_an_older_day_does_not_take_over_from_a_newer_one(
-    small: SmallLake, configuration: Configuration
+    few: SmallLake, configuration: Configuration
 ) -> None:
-    newer = publish(small, configuration, NEXT_DAY)
-    older = publish(small, configuration, DAY)
+    newer = publish(few, configuration, NEXT_DAY)
+    older = publish(few, configuration, DAY)
     assert not older.is_current
     assert newer.release_id in older.note
     assert verify_release(older.path) == ()
-    assert current_release(small.lake) == newer.path.resolve()
+    assert current_release(few.lake) == newer.path.resolve()
 
 
-def test_releases_know_their_history(small: SmallLake, configuration: Configuration) -> None:
-    ids = [publish(small, configuration, day).release_id for day in (DAY_BEFORE, NEXT_DAY, DAY)]
-    history = small.lake.published / "releases" / ids[2] / "ops" / "releases.parquet"
+def test_releases_know_their_history(few: SmallLake, configuration: Configuration) -> None:
+    ids = [publish(few, configuration, day).release_id for day in (DAY_BEFORE, NEXT_DAY, DAY)]
+    history = few.lake.published / "releases" / ids[2] / "ops" / "releases.parquet"
     known = duckdb.execute(f"select release_id, as_of_date from read_parquet('{history}')").fetchall()
     assert known == [(ids[0], DAY_BEFORE), (ids[2], DAY)]
 
@@ -278,7 +279,7 @@ def test_one_changed_byte_is_found_in_each_of_a_hundred_places(
     """Of all files of a release in turn, and of its manifest alone; and readers are not pointed to it."""
     draw = random.Random(24)
     files = [path for path in sorted(release.path.rglob(within)) if path.is_file()]
-    assert len(files) == (1 if within == "manifest.json" else len(TABLES) + 4)
+    assert len(files) == (1 if within == "manifest.json" else len(FEW) + 4)
     for path in itertools.islice(itertools.cycle(files), 100):
         content = path.read_bytes()
         changed = bytearray(content)
@@ -354,15 +355,15 @@ def test_nothing_to_publish_is_a_clear_failure(tmp_path: Path, configuration: Co
 
 
 def test_old_releases_go_but_never_the_one_that_readers_see(
-    small: SmallLake, configuration: Configuration
+    few: SmallLake, configuration: Configuration
 ) -> None:
     days = [date(2017, 10, 1), date(2017, 11, 1), DAY]
-    ids = [publish(small, configuration, day).release_id for day in days]
-    assert prune_releases(small.lake, 30) == (ids[0],)
-    assert [path.name for path in sealed_releases(small.lake)] == ids[1:]
-    assert prune_releases(small.lake, 0) == (ids[1],)
-    assert current_release(small.lake).name == ids[2]
-    assert verify_release(current_release(small.lake)) == ()
+    ids = [publish(few, configuration, day).release_id for day in days]
+    assert prune_releases(few.lake, 30) == (ids[0],)
+    assert [path.name for path in sealed_releases(few.lake)] == ids[1:]
+    assert prune_releases(few.lake, 0) == (ids[1],)
+    assert current_release(few.lake).name == ids[2]
+    assert verify_release(current_release(few.lake)) == ()
 
 
 def test_what_a_killed_run_left_is_swept(
@@ -477,50 +478,50 @@ def test_what_is_half_removed_is_never_sealed(
 
 
 def test_a_copy_is_made_where_files_cannot_be_linked(
-    small: SmallLake, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+    few: SmallLake, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*arguments: object) -> None:
         raise OSError("Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", refuse)
-    building = write_release(small.lake, DAY, configuration)
-    table = small.lake.table("cdp", "customers")
+    building = write_release(few.lake, DAY, configuration)
+    table = few.lake.table("cdp", "customers")
     assert (building / "cdp/customers.parquet").read_bytes() == table.read_bytes()
     assert (building / "cdp/customers.parquet").stat().st_ino != table.stat().st_ino
 
 
-def test_a_release_does_not_change_when_the_lake_does(small: SmallLake, configuration: Configuration) -> None:
-    release = publish(small, configuration)
-    change_customer(small, "new@example.com")
-    shutil.rmtree(small.lake.root / "tables" / "dmp")
+def test_a_release_does_not_change_when_the_lake_does(few: SmallLake, configuration: Configuration) -> None:
+    release = publish(few, configuration)
+    change_customer(few, "new@example.com")
+    shutil.rmtree(few.lake.root / "tables" / "dmp")
     assert verify_release(release.path) == ()
 
 
 def test_one_command_rolls_back_and_is_noted_and_the_next_run_moves_forward(
-    small: SmallLake, configuration: Configuration
+    few: SmallLake, configuration: Configuration
 ) -> None:
-    first = publish(small, configuration, DAY_BEFORE)
-    change_customer(small, "new@example.com")
-    second = publish(small, configuration)
+    first = publish(few, configuration, DAY_BEFORE)
+    change_customer(few, "new@example.com")
+    second = publish(few, configuration)
 
     def roll_back(release: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "include", "rollback", "--to", release]
         return subprocess.run(
-            [*command, "--data", str(small.lake.data), "--config", str(configuration.folder)],
+            [*command, "--data", str(few.lake.data), "--config", str(configuration.folder)],
             cwd=Path(__file__).resolve().parents[3], capture_output=True, text=True,
         )  # fmt: skip
 
     done = roll_back(first.release_id)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"readers see {first.release_id}")
-    assert current_release(small.lake).name == first.release_id
-    noted = ledger.read(small.lake, DAY_BEFORE)[-1]
+    assert current_release(few.lake).name == first.release_id
+    noted = ledger.read(few.lake, DAY_BEFORE)[-1]
     assert (noted.step, noted.part, noted.status) == ("rollback", first.release_id, "done")
     refused = roll_back("2017-12-24_0123456789ab")
     assert refused.returncode == 1
     kept = f"{first.release_id}, {second.release_id}"
     assert refused.stderr.strip().endswith(
-        f"no release '2017-12-24_0123456789ab' in {small.lake.published}, kept are: {kept}"
+        f"no release '2017-12-24_0123456789ab' in {few.lake.published}, kept are: {kept}"
     )
-    assert publish(small, configuration).is_current
-    assert current_release(small.lake).name == second.release_id
+    assert publish(few, configuration).is_current
+    assert current_release(few.lake).name == second.release_id
