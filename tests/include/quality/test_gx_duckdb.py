@@ -147,6 +147,17 @@ def test_keys_that_come_twice_are_counted_as_great_expectations_counts_them(
     assert (number.success, number.unexpected) == (True, 0)
 
 
+def test_nulls_are_found_as_great_expectations_finds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = [Check("expect_column_values_to_not_be_null", {"column": name}, "stop") for name in ("i", "j")]
+    with open_engine() as engine:
+        engine.add_asset("numbers", "select i, nullif(i, 3) as j from range(10) t(i)")
+        outcomes = engine.evaluate("numbers", checks)
+        monkeypatch.setattr(gx_duckdb, "OF_NULLS", "")
+        alone = engine.evaluate("numbers", checks)
+    assert outcomes == alone
+    assert [(outcome.success, outcome.unexpected) for outcome in outcomes] == [(True, 0), (False, 1)]
+
+
 def test_keys_without_all_their_parts_are_like_no_other() -> None:
     with open_engine() as engine:
         engine.add_asset("keys", f"select * from ({KEYS}) where i = 1 or i > 5")
