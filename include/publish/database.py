@@ -35,6 +35,7 @@ def build_database(lake: Lake, release: Path) -> Path:
     path.unlink(missing_ok=True)
     descriptions = _descriptions(lake)
     with duckdb.connect(str(path), config=settings().limits) as connection:
+        connection.begin()  # else each statement is logged and synchronised on its own
         for file in sorted(release.glob("*/*.parquet")):
             side, table = file.parent.name, file.stem
             connection.execute(f'create schema if not exists "{side}"')
@@ -43,6 +44,7 @@ def build_database(lake: Lake, release: Path) -> Path:
                 f"select * from read_parquet('{str(file).replace(chr(39), chr(39) * 2)}', hive_partitioning = false)"
             )
             _comment(connection, f'"{side}"."{table}"', descriptions.get(table))
+        connection.commit()
         connection.execute("checkpoint")
     return path
 

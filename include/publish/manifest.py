@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from datetime import date
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 2  # since 2 a manifest ends in its own hash
+LAST_ENTRY = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n}\n\Z')
 
 
 def build_manifest(
@@ -77,11 +79,18 @@ def write_manifest(release: Path, manifest: dict[str, Any]) -> None:
 def _sealed(manifest: dict[str, Any]) -> bytes:
     """A manifest as it is written: its last entry is the SHA-256 of all before."""
     said = {key: value for key, value in manifest.items() if key != "sha256"}
-    return _written(said | {"sha256": hashlib.sha256(_written(said)).hexdigest()})
+    text = json.dumps(said, indent=1, ensure_ascii=False).removesuffix("\n}")
+    digest = hashlib.sha256(f"{text}\n}}\n".encode()).hexdigest()
+    return f'{text},\n "sha256": "{digest}"\n}}\n'.encode()
 
 
-def _written(manifest: dict[str, Any]) -> bytes:
-    return f"{json.dumps(manifest, indent=1, ensure_ascii=False)}\n".encode()
+def _has_its_hash(content: bytes) -> bool:
+    """Whether a manifest, as it is written, ends in the SHA-256 of all before."""
+    last = LAST_ENTRY.search(content)
+    if last is None:
+        return False
+    before = content[: last.start()] + b"\n}\n"
+    return hashlib.sha256(before).hexdigest().encode() == last[1]
 
 
 def read_manifest(release: Path) -> dict[str, Any]:
@@ -102,7 +111,7 @@ def verify_release(release: Path) -> tuple[str, ...]:
         return (f"{MANIFEST} is missing",)
     except ValueError as error:
         return (f"{MANIFEST} cannot be read: {error}",)
-    if (manifest.get("schema_version") != 1 or "sha256" in manifest) and content != _sealed(manifest):
+    if (manifest.get("schema_version") != 1 or "sha256" in manifest) and not _has_its_hash(content):
         return (f"{MANIFEST} does not have the hash that it says of itself",)
     listed = {entry["path"]: entry for entry in manifest["files"]}
     found = {path.relative_to(release).as_posix(): path for path in _files(release)}

@@ -15,7 +15,9 @@ from include.quality.keys import repeated_hashes
 from include.settings import settings
 
 EXAMPLES_KEPT = 3
+CHECKED = "checked relation"
 SEVERITIES = {"stop": "critical", "warn": "warning"}
+OF_NULLS = "expect_column_values_to_not_be_null"
 OF_UNIQUE_KEYS = frozenset({"expect_column_values_to_be_unique", "expect_compound_columns_to_be_unique"})
 
 
@@ -52,13 +54,17 @@ class Outcome:
     error: str | None = None
 
 
+HOLDS = Outcome(True, None, 0, ())  # when no row breaks a check
+
+
 class Engine:
     """An in-memory DuckDB that Great Expectations evaluates its checks in; nothing is read into pandas."""
 
     def __init__(self, datasource: Any) -> None:
         self._datasource = datasource
         self._engine = datasource.get_execution_engine()
-        self._batches: dict[str, Any] = {}
+        asset = datasource.get_asset(CHECKED)
+        self._batch = asset.get_batch(asset.build_batch_request())
 
     def execute(self, sql: str) -> list[tuple]:
         """Run one statement in the connection that the checks use. Raises NotEvaluated."""
@@ -89,7 +95,7 @@ class Engine:
 
     def _evaluate_conditions(self, asset: str, checks: dict[int, Check]) -> dict[int, Outcome]:
         """Of the rows that break any condition, found in one reading, GX counts and shows those that break each: in the
-        asset itself it would look for them twice per condition."""
+        asset itself it would look for them twice per condition. It is not asked of conditions that no row breaks."""
         try:
             relation = self._add_broken_rows(asset, checks)
         except NotEvaluated as error:
@@ -97,15 +103,16 @@ class Engine:
                 return dict.fromkeys(checks, Outcome(False, None, None, (), str(error)))
             alone = (self._evaluate_conditions(asset, {at: check}) for at, check in checks.items())
             return {at: outcome for outcomes in alone for at, outcome in outcomes.items()}
-        queries = {
-            at: f"select {_names(check.shown)} from {{batch}} where {_breaks(at)} order by all"
-            for at, check in checks.items()
-        }
+        asked = ", ".join(f"bool_or({_breaks(at)})" for at in checks)
+        (found,) = self.execute(f'select {asked} from "{relation}"')
         given = {
-            at: replace(check, arguments={"unexpected_rows_query": queries[at]})
-            for at, check in checks.items()
+            at: replace(check, arguments={"unexpected_rows_query": _broken_rows(at, check)})
+            for (at, check), is_broken in zip(checks.items(), found, strict=True)
+            if is_broken
         }
-        return self._validate(relation, given, "COMPLETE")  # anything less brings no rows
+        # Anything less than COMPLETE brings no rows.
+        outcomes = self._validate(relation, given, "COMPLETE") if given else {}
+        return dict.fromkeys(checks, HOLDS) | outcomes
 
     def _add_broken_rows(self, asset: str, checks: dict[int, Check]) -> str:
         """Keep the rows of an asset that break any of the conditions, and which. Raises NotEvaluated."""
@@ -122,13 +129,32 @@ class Engine:
         """Whether a check of each value holds is asked first: for examples GX reads as much again, also when there are
         none. COMPLETE would fetch every bad value, a SUMMARY keeps the count exact and the examples few."""
         of_values = {at: check for at, check in checks.items() if _is_of_every_value(check)}
-        holding = {at for at, check in of_values.items() if self._repeats_no_key(asset, check)}
+        whole = self._whole_columns(asset, of_values.values())
+        holding = {
+            at
+            for at, check in of_values.items()
+            if (check.type == OF_NULLS and check.arguments["column"] in whole)
+            or self._repeats_no_key(asset, check)
+        }
         asked = {at: check for at, check in of_values.items() if at not in holding}
         held = self._validate(asset, asked, "BOOLEAN_ONLY") if asked else {}
         holding |= {at for at, outcome in held.items() if outcome.success}
         others = {at: check for at, check in checks.items() if at not in holding}
         outcomes = self._validate(asset, others, "SUMMARY") if others else {}
-        return dict.fromkeys(holding, Outcome(True, None, 0, ())) | outcomes
+        return dict.fromkeys(holding, HOLDS) | outcomes
+
+    def _whole_columns(self, asset: str, checks: Iterable[Check]) -> set[str]:
+        """The columns that are to have no null and have none, found in one reading: GX reads the asset for each, and
+        takes longer to plan that than to read."""
+        columns = {check.arguments["column"] for check in checks if check.type == OF_NULLS}
+        if not columns:
+            return set()
+        nulls = ", ".join(f'count(*) - count("{column}")' for column in columns)
+        try:
+            (found,) = self.execute(f'select {nulls} from "{asset}"')
+        except NotEvaluated:
+            return set()  # GX says which and why
+        return {column for column, count in zip(columns, found, strict=True) if not count}
 
     def _repeats_no_key(self, asset: str, check: Check) -> bool:
         """Whether a check of unique keys holds for certain, because no two keys have the same hash.
@@ -155,16 +181,11 @@ class Engine:
             implementation = get_expectation_impl(check.type)
             severity = SEVERITIES[check.severity]
             suite.add_expectation(implementation(**check.arguments, severity=severity, meta={"at": at}))
-        results = self._batch(relation).validate(
+        self.execute(f'create or replace temporary view "{CHECKED}" as select * from "{relation}"')
+        results = self._batch.validate(
             suite, result_format={"result_format": result_format, "partial_unexpected_count": EXAMPLES_KEPT}
         )
         return {result.expectation_config.meta["at"]: _outcome(result) for result in results.results}
-
-    def _batch(self, relation: str) -> Any:
-        if relation not in self._batches:
-            asset = self._datasource.add_query_asset(relation, f'select * from "{relation}"')
-            self._batches[relation] = asset.get_batch(asset.build_batch_request())
-        return self._batches[relation]
 
 
 @contextmanager
@@ -186,7 +207,15 @@ def open_engine() -> Iterator[Engine]:
     context = gx.get_context(mode="ephemeral", project_config=configuration)
     # Settings are set by statement: GX compares what it is given with what the driver has left of it, finds a
     # difference, and would make a second, empty database.
-    engine = Engine(context.data_sources.add_sql("duckdb", connection_string="duckdb:///:memory:"))
+    engine = Engine(
+        context.data_sources.add_sql(
+            # GX knows of one asset, a view that leads to what is checked: with each that is added later it writes the
+            # whole project's configuration as YAML again, though none of it is kept.
+            "duckdb",
+            connection_string="duckdb:///:memory:",
+            assets=[{"name": CHECKED, "type": "query", "query": f'select * from "{CHECKED}"'}],
+        )
+    )
     try:
         engine.execute(f"set threads = {settings().threads}")
         engine.execute(f"set memory_limit = '{settings().memory_limit}'")
@@ -242,6 +271,10 @@ def _names(columns: Iterable[str]) -> str:
 
 def _breaks(at: int) -> str:
     return f'"breaks {at}"'
+
+
+def _broken_rows(at: int, check: Check) -> str:
+    return f"select {_names(check.shown)} from {{batch}} where {_breaks(at)} order by all"
 
 
 def _is_of_every_value(check: Check) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,8 +49,13 @@ def write_index(folder: Path, day: date) -> None:
 
 
 def _write(path: Path, template: str, **values: object) -> None:
-    environment = Environment(
+    with replacing(path) as temporary:
+        temporary.write_text(_templates().get_template(template).render(**values), encoding="utf-8")
+
+
+@cache
+def _templates() -> Environment:
+    """One for all pages: to compile a template takes longer than to fill it."""
+    return Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    with replacing(path) as temporary:
-        temporary.write_text(environment.get_template(template).render(**values), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -40,13 +41,18 @@ def write_report(lake: Lake, release: Path, day: date, horizon_days: int) -> Pat
             "day": day,
             "day_in_words": day_in_words(day),
         }
-    environment = Environment(
+    with replacing(path) as temporary:
+        temporary.write_text(_templates().get_template("report.html").render(content), encoding="utf-8")
+    return path
+
+
+@cache
+def _templates() -> Environment:
+    """One for all reports: to compile the template takes longer than to fill it."""
+    return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    with replacing(path) as temporary:
-        temporary.write_text(environment.get_template("report.html").render(content), encoding="utf-8")
-    return path

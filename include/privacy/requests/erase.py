@@ -205,10 +205,10 @@ def _erase_in_place(
             path.unlink()
         elif path.suffix == ".parquet":
             mark(connection, parquet(path))
-            found.update(count_by_request(connection))
-            rewrite_parquet(
-                connection, path, UNION if place.erase == "rows_with" else 'select "row" from named'
-            )
+            if rows := count_by_request(connection):
+                found.update(rows)
+                gone = UNION if place.erase == "rows_with" else 'select "row" from named'
+                rewrite_parquet(connection, path, gone)
         elif held := requests_in(path, tokens):
             found.update(held)
             if place.erase == "rows_with":

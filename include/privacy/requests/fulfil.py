@@ -93,15 +93,16 @@ def fulfil(lake: Lake, configuration: Configuration, settings: Settings, day: da
         each for each in examine(lake, configuration, settings, day) if each.status in ("approved", "running")
     ]
     proofs: list[Proof] = []
-    with scratch_engine(lake, settings, "privacy") as (connection, folder):
-        for request in todo:
-            if request.kind == "access":
-                proofs += answer(connection, lake, configuration, request, day)
-            elif request.kind == "objection":
-                proofs += object_to(connection, lake, configuration, request, day, folder)
-            elif request.kind == "return":
-                proofs.append(_lift(connection, lake, configuration, request, day))
     erasures = [each for each in todo if each.kind == "erasure"]
+    if len(todo) > len(erasures):
+        with scratch_engine(lake, settings, "privacy") as (connection, folder):
+            for request in todo:
+                if request.kind == "access":
+                    proofs += answer(connection, lake, configuration, request, day)
+                elif request.kind == "objection":
+                    proofs += object_to(connection, lake, configuration, request, day, folder)
+                elif request.kind == "return":
+                    proofs.append(_lift(connection, lake, configuration, request, day))
     if erasures:
         # What a run has read of these people it would go on with: it begins anew.
         lake.open_run.unlink(missing_ok=True)

@@ -52,8 +52,7 @@ def find_records(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
 def mark_landed(connection: duckdb.DuckDBPyConnection, file: Landed) -> None:
     """Make `named` and `mentioned` of a landed file, as `mark` does; named are also rows that are theirs by what they
     are a record of."""
-    mark(connection, file.relation)
-    relation = in_memory(connection, file.relation)
+    relation = mark(connection, file.relation)
     if relation is None:
         return
     connection.execute(
@@ -74,8 +73,9 @@ def erase_landed(connection: duckdb.DuckDBPyConnection, lake: Lake) -> tuple[Cou
     files = landed_files(lake)
     for file in files:
         mark_landed(connection, file)
-        found.update(count_by_request(connection))
-        if rewrite_parquet(connection, file.path, 'select "row" from named'):
+        rows = count_by_request(connection)
+        found.update(rows)
+        if rows and rewrite_parquet(connection, file.path, 'select "row" from named'):
             recount(connection, lake, file.path)
     return found, len(files)
 
@@ -87,8 +87,9 @@ def erase_quarantined(connection: duckdb.DuckDBPyConnection, lake: Lake) -> tupl
     files = refused_files(lake)
     for path in files:
         mark(connection, parquet(path))
-        found.update(count_by_request(connection))
-        if rewrite_parquet(connection, path, f'select "row" from ({UNION})'):
+        rows = count_by_request(connection)
+        found.update(rows)
+        if rows and rewrite_parquet(connection, path, f'select "row" from ({UNION})'):
             recount(connection, lake, path)
     return found, len(files)
 

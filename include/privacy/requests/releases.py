@@ -94,7 +94,8 @@ def _write_again(
         link(path, target)
         if path.suffix == ".parquet":
             mark(connection, parquet(target))
-            rewrite_parquet(connection, target, 'select "row" from named')
+            if count_by_request(connection):
+                rewrite_parquet(connection, target, 'select "row" from named')
         elif held := tokens_of(read_text(target)) & tokens:
             _without(target, held)
     contents = read_contents(building, connection)

@@ -47,9 +47,9 @@ def columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> Columns:
     )
 
 
-def mark(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
+def mark(connection: duckdb.DuckDBPyConnection, relation: str) -> str | None:
     """Make `named(row, request_id)`, rows that are somebody's by a naming column, and `mentioned(row, request_id,
-    column_name, token)`, other rows with a value of theirs in a text.
+    column_name, token)`, other rows with a value of theirs in a text. Returns what `in_memory` does.
 
     `relation` is SQL with a number of each row in the column `file_row_number`.
     """
@@ -61,7 +61,7 @@ def mark(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
     )
     held = in_memory(connection, relation)
     if held is None:
-        return
+        return None
     columns = columns_of(connection, held)
     queries = [_named(held, columns, name, what) for name, what in columns.naming.items()]
     if {"channel", "record_id"} <= columns.names:
@@ -73,13 +73,16 @@ def mark(connection: duckdb.DuckDBPyConnection, relation: str) -> None:
                 on person.what = 'node' and person.value = 'customers:' || held.channel || ':' || held.record_id
             """
         )
+    named = 0
     if queries:
-        connection.execute(f"insert into named {' union '.join(queries)}")
+        (named,) = connection.execute(f"insert into named {' union '.join(queries)}").fetchone()
     texts = list(columns.texts.items())
     for together in [texts] if held != relation else [[text] for text in texts]:
         if together:
             _mark_mentions(connection, held, together)
-    connection.execute('delete from mentioned where "row" in (select "row" from named)')
+    if named:
+        connection.execute('delete from mentioned where "row" in (select "row" from named)')
+    return held
 
 
 def count_by_request(connection: duckdb.DuckDBPyConnection) -> Counter[str]:
@@ -100,13 +103,12 @@ def count_by_request(connection: duckdb.DuckDBPyConnection) -> Counter[str]:
 def in_memory(connection: duckdb.DuckDBPyConnection, relation: str) -> str | None:
     """A relation to ask many things of: its rows in memory when they are few, for opening a file takes as long as
     reading it then; itself otherwise, and None when it has no row."""
-    (count,) = connection.execute(f"select count(*) from {relation}").fetchone()
+    (count,) = connection.execute(
+        f"create or replace temp table held_in_memory as select * from {relation} limit {FEW_ROWS + 1}"
+    ).fetchone()
     if not count:
         return None
-    if count > FEW_ROWS:
-        return relation
-    connection.execute(f"create or replace temp table held_in_memory as select * from {relation}")
-    return "held_in_memory"
+    return relation if count > FEW_ROWS else "held_in_memory"
 
 
 def parquet(path: Path) -> str:
@@ -227,7 +229,7 @@ def _mark_mentions(
         ((name, kind),) = columns
         text = _as_text(name, kind)
         texts = f"(select {ROW}, {literal(name)} as column_name, {text} as text from {relation} as held)"
-    connection.execute(
+    (mentions,) = connection.execute(
         f"""
         insert into mentioned
         select texts.{ROW}, person.request_id, texts.column_name, person.token
@@ -244,8 +246,8 @@ def _mark_mentions(
         )
         inner join person_token using (token)
         """
-    )
-    if connection.execute("select 1 from mention limit 1").fetchone():
+    ).fetchone()
+    if mentions:
         connection.execute(
             f"""
             insert into mentioned

@@ -308,7 +308,7 @@ def copied(shop: Shop, folder: Path) -> Shop:
         shop,
         source=folder / "source",
         lake=Lake(folder / "data"),
-        configuration=load_configuration(folder / "source"),
+        configuration=shop.configuration.model_copy(update={"folder": (folder / "source").resolve()}),
     )
 
 

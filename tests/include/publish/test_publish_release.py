@@ -35,6 +35,7 @@ from include.publish.manifest import read_manifest
 from include.publish.release import current_release, sealed_releases
 from include.publish.serving import roll_back
 from include.settings import settings
+from tests.include.publish.conftest import FEW
 from tests.include.quality.small_lake import DAY, TABLES, SmallLake
 from tests.ways_out import WAYS_OUT
 
@@ -77,9 +78,8 @@ def test_a_release_holds_every_table_the_database_the_report_and_a_manifest(
 
 
 def test_the_manifest_lists_every_file_and_its_rows_add_up(
-    small: SmallLake, configuration: Configuration
+    release: Release, configuration: Configuration
 ) -> None:
-    release = publish(small, configuration)
     manifest = json.loads((release.path / "manifest.json").read_text())
     customers = next(entry for entry in manifest["files"] if entry.get("table") == "cdp/customers")
     assert customers["rows"] == 120
@@ -104,19 +104,19 @@ def test_the_manifest_lists_every_file_and_its_rows_add_up(
 
 
 def test_a_table_has_a_new_schema_version_when_its_columns_change_and_only_then(
-    small: SmallLake, configuration: Configuration
+    release: Release, small: SmallLake, configuration: Configuration
 ) -> None:
-    def version() -> str:
-        manifest = json.loads((publish(small, configuration).path / "manifest.json").read_text())
+    def version(release: Release) -> str:
+        manifest = json.loads((release.path / "manifest.json").read_text())
         return next(
             each["schema_version"] for each in manifest["files"] if each.get("table") == "cdp/customers"
         )
 
-    first = version()
+    first = version(release)
     change_customer(small, "new@example.com")
-    assert version() == first
+    assert version(publish(small, configuration)) == first
     small.change(small.lake.table("cdp", "customers"), "select *, 1 as added from old")
-    assert version() != first
+    assert version(publish(small, configuration)) != first
 
 
 READ = """
@@ -129,9 +129,8 @@ with duckdb.connect(sys.argv[1], read_only=True) as opened:
 
 
 def test_a_bi_tool_keeps_the_database_open_while_the_next_release_takes_over(
-    small: SmallLake, configuration: Configuration
+    release: Release, small: SmallLake, configuration: Configuration
 ) -> None:
-    publish(small, configuration)
     database = small.lake.current / "tandem.duckdb"
     with subprocess.Popen(
         [sys.executable, "-c", READ, str(database)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -147,11 +146,11 @@ def test_a_bi_tool_keeps_the_database_open_while_the_next_release_takes_over(
     assert tool.returncode == 0
 
 
-def test_rows_that_do_not_add_up_are_told(small: SmallLake, configuration: Configuration) -> None:
-    small.change(
-        small.lake.staged("row_counts"), "select * replace (published_rows - 1 as published_rows) from old"
+def test_rows_that_do_not_add_up_are_told(few: SmallLake, configuration: Configuration) -> None:
+    few.change(
+        few.lake.staged("row_counts"), "select * replace (published_rows - 1 as published_rows) from old"
     )
-    manifest = json.loads((publish(small, configuration).path / "manifest.json").read_text())
+    manifest = json.loads((publish(few, configuration).path / "manifest.json").read_text())
     assert manifest["row_flow"]["balanced"] is False
     assert [name for name, holds in manifest["row_flow"]["checks"].items() if not holds] == [
         "staged = published + unattributed"
@@ -198,25 +197,27 @@ def small_rows(small: SmallLake, name: str) -> int:
     return duckdb.execute(f"select count(*) from read_parquet('{path}')").fetchone()[0]
 
 
-def test_running_a_day_again_changes_nothing(small: SmallLake, configuration: Configuration) -> None:
-    first = publish(small, configuration)
+def test_running_a_day_again_changes_nothing(
+    release: Release, small: SmallLake, configuration: Configuration
+) -> None:
     before = files_of(small.lake.published)
     small.change(small.lake.table("ops", "run_costs"), "select * replace (9.9 as wall_seconds) from old")
     small.change(small.lake.table("cdp", "customers"), "from old order by customer_id desc")
     second = publish(small, configuration)
-    assert second.release_id == first.release_id
+    assert second.release_id == release.release_id
     assert files_of(small.lake.published) == before
-    assert second.tables == first.tables
+    assert second.tables == release.tables
 
 
-def test_a_changed_value_makes_a_new_release(small: SmallLake, configuration: Configuration) -> None:
-    first = publish(small, configuration)
+def test_a_changed_value_makes_a_new_release(
+    release: Release, small: SmallLake, configuration: Configuration
+) -> None:
     change_customer(small, "new@example.com")
     second = publish(small, configuration)
-    assert second.release_id != first.release_id
+    assert second.release_id != release.release_id
     assert current_release(small.lake) == second.path.resolve()
     assert [path.name for path in sealed_releases(small.lake)] == sorted(
-        [first.release_id, second.release_id]
+        [release.release_id, second.release_id]
     )
 
 
@@ -230,26 +231,27 @@ def test_a_changed_value_makes_a_new_release(small: SmallLake, configuration: Co
     ],
     ids=["a row twice", "columns in another order", "a value that is gone", "another type"],
 )
-def test_the_name_of_a_release_depends_on(query: str, small: SmallLake, configuration: Configuration) -> None:
-    first = publish(small, configuration)
+def test_the_name_of_a_release_depends_on(
+    query: str, release: Release, small: SmallLake, configuration: Configuration
+) -> None:
     small.change(small.lake.table("cdp", "customers"), query)
-    assert publish(small, configuration).release_id != first.release_id
+    assert publish(small, configuration).release_id != release.release_id
 
 
 def test_an_older_day_does_not_take_over_from_a_newer_one(
-    small: SmallLake, configuration: Configuration
+    few: SmallLake, configuration: Configuration
 ) -> None:
-    newer = publish(small, configuration, NEXT_DAY)
-    older = publish(small, configuration, DAY)
+    newer = publish(few, configuration, NEXT_DAY)
+    older = publish(few, configuration, DAY)
     assert not older.is_current
     assert newer.release_id in older.note
     assert verify_release(older.path) == ()
-    assert current_release(small.lake) == newer.path.resolve()
+    assert current_release(few.lake) == newer.path.resolve()
 
 
-def test_releases_know_their_history(small: SmallLake, configuration: Configuration) -> None:
-    ids = [publish(small, configuration, day).release_id for day in (DAY_BEFORE, NEXT_DAY, DAY)]
-    history = small.lake.published / "releases" / ids[2] / "ops" / "releases.parquet"
+def test_releases_know_their_history(few: SmallLake, configuration: Configuration) -> None:
+    ids = [publish(few, configuration, day).release_id for day in (DAY_BEFORE, NEXT_DAY, DAY)]
+    history = few.lake.published / "releases" / ids[2] / "ops" / "releases.parquet"
     known = duckdb.execute(f"select release_id, as_of_date from read_parquet('{history}')").fetchall()
     assert known == [(ids[0], DAY_BEFORE), (ids[2], DAY)]
 
@@ -272,17 +274,16 @@ def test_the_results_of_the_publish_gate_come_into_the_release_once(
 
 @pytest.mark.parametrize("within", ["*", "manifest.json"])
 def test_one_changed_byte_is_found_in_each_of_a_hundred_places(
-    within: str, small: SmallLake, configuration: Configuration
+    within: str, release: Release, small: SmallLake
 ) -> None:
     """Of all files of a release in turn, and of its manifest alone; and readers are not pointed to it."""
-    release, draw = publish(small, configuration), random.Random(24)
+    draw = random.Random(24)
     files = [path for path in sorted(release.path.rglob(within)) if path.is_file()]
-    assert len(files) == (1 if within == "manifest.json" else len(TABLES) + 4)
+    assert len(files) == (1 if within == "manifest.json" else len(FEW) + 4)
     for path in itertools.islice(itertools.cycle(files), 100):
         content = path.read_bytes()
         changed = bytearray(content)
         changed[draw.randrange(len(content))] ^= draw.randint(1, 255)
-        path.unlink()  # the file of the lake, which it is a link to, stays
         path.write_bytes(changed)
         name = path.relative_to(release.path).as_posix()
         assert any(name in problem for problem in verify_release(release.path)), name
@@ -292,18 +293,14 @@ def test_one_changed_byte_is_found_in_each_of_a_hundred_places(
     assert verify_release(release.path) == ()
 
 
-def test_a_release_of_before_its_manifest_had_a_hash_is_whole(
-    small: SmallLake, configuration: Configuration
-) -> None:
-    release = publish(small, configuration)
+def test_a_release_of_before_its_manifest_had_a_hash_is_whole(release: Release) -> None:
     manifest = read_manifest(release.path)
     assert manifest.pop("sha256")
     (release.path / "manifest.json").write_text(json.dumps(manifest | {"schema_version": 1}))
     assert verify_release(release.path) == ()
 
 
-def test_missing_cut_and_added_files_are_found(small: SmallLake, configuration: Configuration) -> None:
-    release = publish(small, configuration)
+def test_missing_cut_and_added_files_are_found(release: Release) -> None:
     (release.path / "dmp/visitors.parquet").unlink()
     (release.path / "cdp/notes.parquet").write_text("notes")
     with (release.path / "tandem.duckdb").open("ab") as handle:
@@ -318,14 +315,13 @@ def test_missing_cut_and_added_files_are_found(small: SmallLake, configuration: 
 
 
 def test_a_release_that_is_not_whole_is_mended_by_the_next_run(
-    small: SmallLake, configuration: Configuration
+    release: Release, small: SmallLake, configuration: Configuration
 ) -> None:
-    first = publish(small, configuration)
-    (first.path / "dmp/visitors.parquet").unlink()
+    (release.path / "dmp/visitors.parquet").unlink()
     with pytest.raises(StepFailed, match=r"is not whole.*visitors\.parquet is missing"):
-        point_readers_to(small.lake, first.release_id)
-    assert publish(small, configuration).release_id == first.release_id
-    assert verify_release(first.path) == ()
+        point_readers_to(small.lake, release.release_id)
+    assert publish(small, configuration).release_id == release.release_id
+    assert verify_release(release.path) == ()
 
 
 @pytest.mark.parametrize("way", WAYS_OUT)
@@ -339,9 +335,8 @@ def test_readers_are_led_to_no_release_elsewhere(
 
 
 def test_a_link_among_the_releases_is_no_release(
-    small: SmallLake, configuration: Configuration, tmp_path: Path
+    release: Release, small: SmallLake, configuration: Configuration, tmp_path: Path
 ) -> None:
-    release = publish(small, configuration)
     elsewhere = shutil.copytree(release.path, tmp_path / "elsewhere" / "2017-10-01_0123456789ab")
     (release.path.parent / elsewhere.name).symlink_to(elsewhere)
     before = files_of(elsewhere)
@@ -360,19 +355,20 @@ def test_nothing_to_publish_is_a_clear_failure(tmp_path: Path, configuration: Co
 
 
 def test_old_releases_go_but_never_the_one_that_readers_see(
-    small: SmallLake, configuration: Configuration
+    few: SmallLake, configuration: Configuration
 ) -> None:
     days = [date(2017, 10, 1), date(2017, 11, 1), DAY]
-    ids = [publish(small, configuration, day).release_id for day in days]
-    assert prune_releases(small.lake, 30) == (ids[0],)
-    assert [path.name for path in sealed_releases(small.lake)] == ids[1:]
-    assert prune_releases(small.lake, 0) == (ids[1],)
-    assert current_release(small.lake).name == ids[2]
-    assert verify_release(current_release(small.lake)) == ()
+    ids = [publish(few, configuration, day).release_id for day in days]
+    assert prune_releases(few.lake, 30) == (ids[0],)
+    assert [path.name for path in sealed_releases(few.lake)] == ids[1:]
+    assert prune_releases(few.lake, 0) == (ids[1],)
+    assert current_release(few.lake).name == ids[2]
+    assert verify_release(current_release(few.lake)) == ()
 
 
-def test_what_a_killed_run_left_is_swept(small: SmallLake, configuration: Configuration) -> None:
-    release = publish(small, configuration)
+def test_what_a_killed_run_left_is_swept(
+    release: Release, small: SmallLake, configuration: Configuration
+) -> None:
     releases = small.lake.published / "releases"
     for name in (".building-2017-11-29", ".removing-2017-10-01_abc"):
         (releases / name / "cdp").mkdir(parents=True)
@@ -384,9 +380,9 @@ def test_what_a_killed_run_left_is_swept(small: SmallLake, configuration: Config
 
 
 def test_a_reader_who_polls_during_swaps_sees_whole_releases_only(
-    small: SmallLake, configuration: Configuration
+    release: Release, small: SmallLake, configuration: Configuration
 ) -> None:
-    ids = [publish(small, configuration).release_id]
+    ids = [release.release_id]
     change_customer(small, "new@example.com")
     ids.append(publish(small, configuration).release_id)
     seen: list[str] = []
@@ -426,19 +422,18 @@ module.seal_release(lake, date(2017, 12, 2), configuration, building)
 
 @pytest.mark.parametrize("moment", ["write_manifest", "_take_place", "point_readers_to"])
 def test_a_run_that_is_killed_leaves_the_last_release_and_the_next_run_is_whole(
-    moment: str, small: SmallLake, configuration: Configuration
+    moment: str, release: Release, small: SmallLake, configuration: Configuration
 ) -> None:
-    first = publish(small, configuration)
-    before = files_of(first.path)
+    before = files_of(release.path)
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, str(small.lake.data), str(configuration.folder), moment],
         cwd=Path(__file__).resolve().parents[3],
         capture_output=True,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    assert current_release(small.lake) == first.path.resolve()
-    assert files_of(first.path) == before
-    assert verify_release(first.path) == ()
+    assert current_release(small.lake) == release.path.resolve()
+    assert files_of(release.path) == before
+    assert verify_release(release.path) == ()
     second = publish(small, configuration, NEXT_DAY)
     assert second.is_current
     assert verify_release(second.path) == ()
@@ -447,9 +442,8 @@ def test_a_run_that_is_killed_leaves_the_last_release_and_the_next_run_is_whole(
 
 @pytest.mark.parametrize("moment", ["fsync", "build_database", "_take_place", "point_readers_to"])
 def test_sealing_that_was_killed_is_tried_again_alone(
-    moment: str, small: SmallLake, configuration: Configuration
+    moment: str, release: Release, small: SmallLake, configuration: Configuration
 ) -> None:
-    publish(small, configuration)
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, str(small.lake.data), str(configuration.folder), moment],
         cwd=Path(__file__).resolve().parents[3],
@@ -468,9 +462,8 @@ def test_sealing_that_was_killed_is_tried_again_alone(
 
 
 def test_what_is_half_removed_is_never_sealed(
-    small: SmallLake, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+    release: Release, small: SmallLake, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = publish(small, configuration)
     building = write_release(small.lake, DAY, configuration)
 
     def remove_half(folder: Path) -> None:
@@ -480,55 +473,55 @@ def test_what_is_half_removed_is_never_sealed(
     with monkeypatch.context() as patch, pytest.raises(OSError, match="killed"):
         patch.setattr(shutil, "rmtree", remove_half)
         seal_release(small.lake, DAY, configuration, building)
-    assert seal_release(small.lake, DAY, configuration, building).release_id == first.release_id
-    assert [path.name for path in (small.lake.published / "releases").glob("2*")] == [first.release_id]
+    assert seal_release(small.lake, DAY, configuration, building).release_id == release.release_id
+    assert [path.name for path in (small.lake.published / "releases").glob("2*")] == [release.release_id]
 
 
 def test_a_copy_is_made_where_files_cannot_be_linked(
-    small: SmallLake, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+    few: SmallLake, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*arguments: object) -> None:
         raise OSError("Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", refuse)
-    building = write_release(small.lake, DAY, configuration)
-    table = small.lake.table("cdp", "customers")
+    building = write_release(few.lake, DAY, configuration)
+    table = few.lake.table("cdp", "customers")
     assert (building / "cdp/customers.parquet").read_bytes() == table.read_bytes()
     assert (building / "cdp/customers.parquet").stat().st_ino != table.stat().st_ino
 
 
-def test_a_release_does_not_change_when_the_lake_does(small: SmallLake, configuration: Configuration) -> None:
-    release = publish(small, configuration)
-    change_customer(small, "new@example.com")
-    shutil.rmtree(small.lake.root / "tables" / "dmp")
+def test_a_release_does_not_change_when_the_lake_does(few: SmallLake, configuration: Configuration) -> None:
+    release = publish(few, configuration)
+    change_customer(few, "new@example.com")
+    shutil.rmtree(few.lake.root / "tables" / "dmp")
     assert verify_release(release.path) == ()
 
 
 def test_one_command_rolls_back_and_is_noted_and_the_next_run_moves_forward(
-    small: SmallLake, configuration: Configuration
+    few: SmallLake, configuration: Configuration
 ) -> None:
-    first = publish(small, configuration, DAY_BEFORE)
-    change_customer(small, "new@example.com")
-    second = publish(small, configuration)
+    first = publish(few, configuration, DAY_BEFORE)
+    change_customer(few, "new@example.com")
+    second = publish(few, configuration)
 
     def roll_back(release: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "include", "rollback", "--to", release]
         return subprocess.run(
-            [*command, "--data", str(small.lake.data), "--config", str(configuration.folder)],
+            [*command, "--data", str(few.lake.data), "--config", str(configuration.folder)],
             cwd=Path(__file__).resolve().parents[3], capture_output=True, text=True,
         )  # fmt: skip
 
     done = roll_back(first.release_id)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"readers see {first.release_id}")
-    assert current_release(small.lake).name == first.release_id
-    noted = ledger.read(small.lake, DAY_BEFORE)[-1]
+    assert current_release(few.lake).name == first.release_id
+    noted = ledger.read(few.lake, DAY_BEFORE)[-1]
     assert (noted.step, noted.part, noted.status) == ("rollback", first.release_id, "done")
     refused = roll_back("2017-12-24_0123456789ab")
     assert refused.returncode == 1
     kept = f"{first.release_id}, {second.release_id}"
     assert refused.stderr.strip().endswith(
-        f"no release '2017-12-24_0123456789ab' in {small.lake.published}, kept are: {kept}"
+        f"no release '2017-12-24_0123456789ab' in {few.lake.published}, kept are: {kept}"
     )
-    assert publish(small, configuration).is_current
-    assert current_release(small.lake).name == second.release_id
+    assert publish(few, configuration).is_current
+    assert current_release(few.lake).name == second.release_id

@@ -16,7 +16,7 @@ def test_one_connection_is_kept_so_that_checks_see_what_was_made_in_it() -> None
     with open_engine() as engine:
         assert engine.add_asset("numbers", "select i from range(1000) t(i)") == 1000
         outcome = engine.evaluate(
-            "numbers", [Check("expect_column_values_to_not_be_null", {"column": "i"}, "stop")]
+            "numbers", [Check("expect_column_values_to_be_between", {"column": "i", "min_value": 0}, "stop")]
         )
     assert outcome[0].success
     assert outcome[0].error is None
@@ -32,7 +32,7 @@ def test_without_the_patch_no_check_can_be_evaluated(monkeypatch: pytest.MonkeyP
     with open_engine() as engine:
         engine.add_asset("numbers", "select i from range(10) t(i)")
         outcome = engine.evaluate(
-            "numbers", [Check("expect_column_values_to_not_be_null", {"column": "i"}, "stop")]
+            "numbers", [Check("expect_column_values_to_be_between", {"column": "i", "min_value": 0}, "stop")]
         )
     assert outcome[0].error is not None
 
@@ -145,6 +145,17 @@ def test_keys_that_come_twice_are_counted_as_great_expectations_counts_them(
     assert pair.examples == ({"channel": "web", "event_id": "e1"},) * 3
     assert (event.success, event.unexpected) == (False, 6)
     assert (number.success, number.unexpected) == (True, 0)
+
+
+def test_nulls_are_found_as_great_expectations_finds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = [Check("expect_column_values_to_not_be_null", {"column": name}, "stop") for name in ("i", "j")]
+    with open_engine() as engine:
+        engine.add_asset("numbers", "select i, nullif(i, 3) as j from range(10) t(i)")
+        outcomes = engine.evaluate("numbers", checks)
+        monkeypatch.setattr(gx_duckdb, "OF_NULLS", "")
+        alone = engine.evaluate("numbers", checks)
+    assert outcomes == alone
+    assert [(outcome.success, outcome.unexpected) for outcome in outcomes] == [(True, 0), (False, 1)]
 
 
 def test_keys_without_all_their_parts_are_like_no_other() -> None:
