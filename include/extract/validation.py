@@ -22,7 +22,7 @@ def checked(kind: Kind, canonical: Canonical, types: dict[str, str], party: str,
     `types` are the DuckDB types of the canonical query's columns.
     """
     given = [column for column in kind.columns if column.name in canonical.columns]
-    cleaned, values, bad = [], [], {}
+    cleaned, values, rules = [], [], {}
     for column in given:
         text = _text(column.name)
         if f"{column.name}__text" in types:  # the spec has read it
@@ -52,7 +52,8 @@ def checked(kind: Kind, canonical: Canonical, types: dict[str, str], party: str,
             values.append(f"{_read(column, text)} as {_value(column.name)}")
         rule = _rule(column, may_fail=f"{column.name}__source" in types)
         if rule:
-            bad[column.name] = rule
+            rules[column.name] = rule
+    bad = {name: identifier(f"{name}__bad") for name in rules}
     counted = None if kind.counted in canonical.columns else kind.counted
     required = [column for column in kind.columns if column.required and column.name != counted]
     optional = [column for column in given if not column.required and column.name in bad]
@@ -70,10 +71,13 @@ def checked(kind: Kind, canonical: Canonical, types: dict[str, str], party: str,
     return f"""
         select {_lines(landed)}
         from (
-            select *{"".join(f", {value}" for value in values)}
+            select *{"".join(f", {rule} as {bad[name]}" for name, rule in rules.items())}
             from (
-                select {ROW}, {RAW}, {IS_MALFORMED}, attributes{"".join(f", {item}" for item in cleaned)}
-                from ({canonical.query})
+                select *{"".join(f", {value}" for value in values)}
+                from (
+                    select {ROW}, {RAW}, {IS_MALFORMED}, attributes{"".join(f", {item}" for item in cleaned)}
+                    from ({canonical.query})
+                )
             )
         )
         {f"order by {ROW}" if counted else ""}

@@ -11,7 +11,7 @@ import duckdb
 
 from include.extract.formats.reading import IS_MALFORMED, RAW, ROW, SOURCE, Source
 from include.extract.specs.canonical import Canonical
-from include.extract.sql import clean, identifier, literal, read_value, texts
+from include.extract.sql import clean, identifier, literal, texts, with_times
 
 if TYPE_CHECKING:
     from include.config import Channel, MapEntry
@@ -121,6 +121,11 @@ def _canonical(channel: Channel, rows: str, keys: Keys, event: str, is_malformed
         columns.pop(f"{name}__text", None)  # an override is read like any other text
         columns[name] = _override(entry)
     selected = ",\n            ".join(f"{sql} as {identifier(name)}" for name, sql in columns.items())
+    events = f"""
+        select * exclude ({EVENT}), {is_malformed} as {IS_MALFORMED}, unnest({EVENT})
+        from (select *, {event} as {EVENT} from ({rows}))
+    """
+    times = {f"tandem_{name}": identifier(name) for name in TIMES}
     query = f"""
         select
             {ROW},
@@ -128,13 +133,7 @@ def _canonical(channel: Channel, rows: str, keys: Keys, event: str, is_malformed
             {IS_MALFORMED},
             {_attributes(keys)} as attributes,
             {selected}
-        from (
-            select *, {_times()}
-            from (
-                select * exclude ({EVENT}), {is_malformed} as {IS_MALFORMED}, unnest({EVENT})
-                from (select *, {event} as {EVENT} from ({rows}))
-            )
-        )
+        from (select *, {_corrected_time()} as tandem_occurred_at from ({with_times(events, times)}))
     """
     return Canonical(query, tuple(name for name in columns if not name.endswith("__text")))
 
@@ -324,21 +323,16 @@ def _of_page(name: str) -> str:
     return f"coalesce(context.page.{name}, {own})"
 
 
-def _times() -> str:
+def _corrected_time() -> str:
     """Segment's correction of a wrong device clock: timestamp = receivedAt - (sentAt - originalTimestamp).
 
     A sentAt before originalTimestamp was written by another clock and corrects nothing.
     """
-    parsed = ", ".join(
-        f"{read_value(clean(identifier(name)), 'timestamp')} as {identifier('tandem_' + name)}"
-        for name in TIMES
-    )
-    return f"""{parsed},
-            case
+    return """case
                 when tandem_sentAt >= tandem_originalTimestamp and tandem_receivedAt is not null
                     then tandem_receivedAt - (tandem_sentAt - tandem_originalTimestamp)
                 else coalesce(tandem_timestamp, tandem_originalTimestamp, tandem_sentAt, tandem_receivedAt)
-            end as tandem_occurred_at"""
+            end"""
 
 
 def _platform() -> str:

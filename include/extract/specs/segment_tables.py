@@ -16,7 +16,7 @@ from include.extract.formats.reading import Source
 from include.extract.specs.canonical import Canonical
 from include.extract.specs.events import EVENT, canonical_events, host_of, json_members, known_fields
 from include.extract.specs.fields import Fields, missing_column, read_fields, without_nulls
-from include.extract.sql import clean, identifier, literal, read_value
+from include.extract.sql import identifier, literal, read_value, with_times
 from include.ledger import StepFailed
 
 if TYPE_CHECKING:
@@ -94,11 +94,8 @@ def map_tables(channel: Channel, source: Source, file_name: str) -> Canonical:
         {"tandem_own": json_members(own), "tandem_consent": _consent(fields),
          "tandem_context_traits": json_members(_members(fields, "context_traits_"))},
     )  # fmt: skip
-    times = ", ".join(
-        f"{read_value(clean(f'{EVENT}.{identifier(name)}'), 'timestamp')} as {identifier('tandem_' + name)}"
-        for name in TIMES
-    )
-    return canonical_events(fields, f"select *, {times} from ({known})", _columns(table))
+    times = {f"tandem_{name}": f"{EVENT}.{identifier(name)}" for name in TIMES}
+    return canonical_events(fields, with_times(known, times), _columns(table))
 
 
 def table_of(name: str) -> str | None:

@@ -19,7 +19,7 @@ from include.extract.specs.events import (
     renamed,
 )
 from include.extract.specs.fields import VALUES, Fields, missing_column, read_fields, without_nulls
-from include.extract.sql import clean, identifier, literal, read_value
+from include.extract.sql import identifier, literal, with_times
 from include.ledger import StepFailed
 
 if TYPE_CHECKING:
@@ -135,9 +135,7 @@ def map_snowplow(channel: Channel, source: Source, file_name: str) -> Canonical:
 
 def _prepared(known: str) -> str:
     """The parts of an event that its columns are made of: times, its own data, the entities that came with it."""
-    times = ", ".join(
-        f"{read_value(clean(f'{EVENT}.{name}'), 'timestamp')} as tandem_{name}" for name in TIMES
-    )
+    times = {f"tandem_{name}": f"{EVENT}.{name}" for name in TIMES}
     entities = ", ".join(_entity(name, schema) for name, (schema, _) in ENTITIES.items())
     own_data = f"json_extract({_json_of(f'{EVENT}.unstruct_event')}, '$.data.data')"
     data = f"coalesce({own_data}, {_json_of('tandem_unstructured')})"
@@ -151,12 +149,11 @@ def _prepared(known: str) -> str:
         from (
             select
                 * replace ({entities}),
-                {times},
                 case when {is_plain} then {EVENT}.event else {other} end as tandem_kind,
                 -- A loader's column of events holds an object, or a list of one.
                 case when json_type({data}) = 'ARRAY' then json_extract({data}, '$[0]') else {data} end
                     as tandem_data
-            from ({known})
+            from ({with_times(known, times)})
         )"""
 
 

@@ -47,6 +47,7 @@ VENDOR = pa.schema(
     {"side": pa.string(), "member_id": pa.string(), "tcf_vendor": pa.int64(), "is_granted": pa.bool_()}
 )
 LATER = datetime(2024, 8, 1)
+_CHECKED: dict[tuple[str, ...], str] = {}  # the hash of a configuration, by the texts of its files
 
 
 @dataclass
@@ -83,7 +84,11 @@ class Activation:
         ids = [line.split("id:")[1].strip() for line in destinations.splitlines() if "- id:" in line]
         (self.folder / "destinations.yml").write_text("destinations:\n" + (destinations or "  []\n"))
         (self.folder / "audiences.yml").write_text(audiences or AUDIENCES % ", ".join(ids))
-        return load_configuration(self.folder, COLUMNS)
+        # What was loaded before and says the same is not tried again.
+        said = tuple(path.read_text() for path in sorted(self.folder.glob("*.yml")))
+        configuration = load_configuration(self.folder, COLUMNS, checked=_CHECKED.get(said))
+        _CHECKED[said] = configuration.hash
+        return configuration
 
     def add(self, *names: str, audience: str = "loyal", **facts: object) -> None:
         """Customers with an address of their own."""

@@ -89,7 +89,7 @@ _SOURCE_KEYS = {*FileSource.model_fields, *SqlSource.model_fields}
 
 
 @cache
-def _reader() -> duckdb.DuckDBPyConnection:
+def reader() -> duckdb.DuckDBPyConnection:
     """One engine for all that the tests look up, since to open one takes longer than to ask it. It keeps nothing of the
     files that it has read, which the next run may have replaced."""
     config = {"threads": 1, "enable_external_file_cache": "false"}
@@ -97,7 +97,7 @@ def _reader() -> duckdb.DuckDBPyConnection:
 
 
 def _query(sql: str) -> list[dict]:
-    with _reader().cursor() as connection:
+    with reader().cursor() as connection:
         result = connection.execute(sql)
         names = [column[0] for column in result.description]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from datetime import date, timedelta
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from include.extract.drift import write_drift
-from tests.include.extract.conftest import DAY, Desk
+from tests.include.extract.conftest import DAY, Desk, reader
 
 DAYS = [DAY + timedelta(days=number) for number in range(4)]
 
@@ -33,7 +32,7 @@ def deliver(desk: Desk, day: date, rows: list[dict], name: str = "customers") ->
 def drift(desk: Desk, day: date = DAYS[-1]) -> list[tuple]:
     write_drift(desk.lake, day)
     columns = "source_column, change, from_type, to_type, since_date::varchar, files, times, is_current"
-    with duckdb.connect() as connection:
+    with reader().cursor() as connection:
         path = desk.lake.ops(day, "schema_drift")
         return connection.execute(f"select {columns} from read_parquet('{path}') order by all").fetchall()
 

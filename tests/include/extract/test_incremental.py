@@ -6,13 +6,12 @@ import re
 import shutil
 from datetime import date, timedelta
 
-import duckdb
 import pytest
 
 from include.extract import complete_landing, landing
 from include.extract.kinds import kinds
 from include.ledger import StepFailed
-from tests.include.extract.conftest import DAY
+from tests.include.extract.conftest import DAY, reader
 
 HEADER = "id,updated_at,mail,born\n"
 PARTS = {
@@ -321,7 +320,7 @@ def test_a_date_that_does_not_exist_fails(customers):
 
 def test_an_empty_typed_file_of_every_kind_matches_every_pattern(desk):
     complete_landing(desk.lake)
-    with duckdb.connect(":memory:") as connection:
+    with reader().cursor() as connection:
         for kind in kinds().values():
             path = f"{desk.lake.landing(kind.name)}/*/*/*.parquet"
             described = connection.execute(
@@ -340,7 +339,7 @@ def test_landed_files_have_exactly_the_columns_of_their_kind(customers):
     customers.deliver(file(DAY), rows(1))
     customers.extract()
     path = customers.lake.landing("customers", "crm", DAY) / "part.parquet"
-    with duckdb.connect(":memory:") as connection:
+    with reader().cursor() as connection:
         described = connection.execute(
             f"describe select * from read_parquet('{path}', hive_partitioning = false)"
         ).fetchall()

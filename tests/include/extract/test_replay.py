@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,7 +19,7 @@ from include.extract.landing import read_receipts
 from include.extract.replay import Replayed, replay_channel
 from include.publish.reuse import hash_of_inputs
 from include.settings import DEFAULT_CONFIG, settings
-from tests.include.extract.conftest import DAY, Desk
+from tests.include.extract.conftest import DAY, Desk, reader
 
 NAME = f"customers_{DAY}.csv"
 HEADER = "id,updated_at,mail,born,shoe_size\n"
@@ -298,12 +297,14 @@ def test_a_lake_of_an_earlier_version_is_replayed(customers, calls):
     customers.deliver(NAME, HEADER + "1,2017-11-30,a@x.org,,41\n2,30.11.2017,b@x.org,,42\n")
     customers.extract()
     for path in customers.lake.root.rglob("*.parquet"):
-        with duckdb.connect() as connection:
-            connection.execute(f"create table old as from read_parquet('{path}', hive_partitioning = false)")
+        with reader().cursor() as connection:
+            connection.execute(
+                f"create temp table old as from read_parquet('{path}', hive_partitioning = false)"
+            )
             for column in ("form", "delivery", "columns"):
                 connection.execute(f"alter table old drop column if exists {column}")
             connection.execute(f"copy old to '{path}' (format parquet)")
-    with duckdb.connect() as connection:
+    with reader().cursor() as connection:
         (receipt,) = read_receipts(connection, customers.lake, "crm")
     assert (receipt.delivery, receipt.columns, receipt.quarantined) == ("increment", {}, 1)
     remap(customers, observed_at=GERMAN_DATE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -71,6 +72,13 @@ def _rows(
     ]
 
 
+@cache
+def _engine() -> duckdb.DuckDBPyConnection:
+    """One engine for all that is staged and looked up here, since to open one takes longer than to ask it. It keeps
+    nothing of the files that it has read, which the next resolution may have replaced."""
+    return duckdb.connect(config={"threads": 1, "enable_external_file_cache": "false"})
+
+
 @dataclass
 class Desk:
     """A lake to resolve in: put evidence down, resolve a day, read what came out."""
@@ -97,7 +105,7 @@ class Desk:
         path = self.lake.staged("identity_evidence")
         path.parent.mkdir(parents=True, exist_ok=True)
         landed = pd.DataFrame(self.rows, columns=list(COLUMNS))
-        with duckdb.connect(config={"threads": 2}) as connection:
+        with _engine().cursor() as connection:
             columns = ", ".join(f"cast({column} as {kind}) as {column}" for column, kind in COLUMNS.items())
             connection.register("landed", landed)
             connection.execute(
@@ -124,7 +132,7 @@ class Desk:
 
     def read(self, table: str, number: int = 1) -> list[dict]:
         """The rows of a result in file order."""
-        with duckdb.connect() as connection:
+        with _engine().cursor() as connection:
             result = connection.execute(
                 f"select * from read_parquet('{self.path(table, number)}', hive_partitioning = false)"
             )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from include.config import load_configuration
@@ -23,6 +21,12 @@ RUBBISH = [
     ("phone", "  ", "invalid"),
     ("national_id", "4711", "not_configured"),
 ]
+LEFT = [
+    ("customer_number", "#N/A"), ("customer_number", "(null)"), ("customer_number", "99999999"),
+    ("customer_number", "XXX"), ("user_id", "(not set)"), ("user_id", r"\N"), ("user_id", "{{user_id}}"),
+    ("user_id", "%%USERID%%"), ("user_id", "${id}"), ("email", "*|EMAIL|*"), ("user_id", "a" * 2000),
+    ("anonymous_id", "OPTOUT"), ("email", "no@email.com"), ("email", "no-email@shop.example"),
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -43,22 +47,24 @@ def test_rubbish_never_merges(littered: Desk, id_type: str, value: str, reason: 
     assert fates[node_of(one), value] == fates[node_of(other), value] == ("blocked", reason)
 
 
-@pytest.mark.parametrize(
-    ("id_type", "value"),
-    [
-        ("customer_number", "#N/A"), ("customer_number", "(null)"), ("customer_number", "99999999"),
-        ("customer_number", "XXX"), ("user_id", "(not set)"), ("user_id", r"\N"), ("user_id", "{{user_id}}"),
-        ("user_id", "%%USERID%%"), ("user_id", "${id}"), ("email", "*|EMAIL|*"), ("user_id", "a" * 2000),
-        ("anonymous_id", "OPTOUT"), ("email", "no@email.com"), ("email", "no-email@shop.example"),
-    ],
-)  # fmt: skip
+@pytest.fixture(scope="module")
+def left_behind(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """Two records for everything of LEFT, by the default rules."""
+    folder = tmp_path_factory.mktemp("left")
+    (folder / "config").mkdir()
+    desk = Desk(folder / "data", load_configuration(folder / "config").identity)
+    for id_type, value in LEFT:
+        desk.put(record(f"one {value}", **{id_type: value}), record(f"other {value}", **{id_type: value}))
+    desk.resolve()
+    return desk
+
+
+@pytest.mark.parametrize(("id_type", "value"), LEFT)
 def test_what_spreadsheets_trackers_and_templates_leave_is_nobody_by_default(
-    id_type: str, value: str, tmp_path: Path
+    left_behind: Desk, id_type: str, value: str
 ) -> None:
-    (tmp_path / "config").mkdir()
-    desk = Desk(tmp_path / "data", load_configuration(tmp_path / "config").identity)
-    desk.put(record("1", **{id_type: value}), record("2", **{id_type: value})).resolve()
-    assert desk.customer(record("1")) != desk.customer(record("2"))
+    one, other = record(f"one {value}", **{id_type: value}), record(f"other {value}", **{id_type: value})
+    assert left_behind.customer(one) != left_behind.customer(other)
 
 
 def test_nobody_claims_rubbish(littered: Desk) -> None:

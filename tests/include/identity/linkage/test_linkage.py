@@ -66,22 +66,31 @@ def test_households_with_twins_and_gaps_stay_apart_and_their_records_are_found(t
     assert pairs["both"] / pairs["true"] >= 0.97
 
 
-def test_the_same_records_in_another_order_give_the_same_bytes(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def sixty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """The people of sixty households, linked: the folder with what was written, and who is one."""
+    folder = tmp_path_factory.mktemp("sixty")
+    return folder, linked(folder, people(60))
+
+
+def test_the_same_records_in_another_order_give_the_same_bytes(
+    sixty: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
     rows = people(60)
-    digests = []
-    for attempt in range(2):
-        folder = tmp_path / str(attempt)
-        folder.mkdir()
-        linked(folder, rows)
-        digests.append([digest(folder / "linked" / f"{name}.parquet") for name in ("links", "partitions")])
-        random.Random(attempt).shuffle(rows)
+    random.Random(0).shuffle(rows)
+    linked(tmp_path, rows)
+    digests = [
+        [digest(folder / "linked" / f"{name}.parquet") for name in ("links", "partitions")]
+        for folder in (sixty[0], tmp_path)
+    ]
     assert digests[0] == digests[1]
-    assert duckdb.sql(f"select count(*) from '{tmp_path}/0/linked/links.parquet'").fetchone()[0] > 50
+    assert duckdb.sql(f"select count(*) from '{sixty[0]}/linked/links.parquet'").fetchone()[0] > 50
 
 
-def test_a_flood_of_records_that_hold_an_identifier_alone_changes_no_link(tmp_path: Path) -> None:
-    rows = people(60)
-    alone = linked(tmp_path, rows)
+def test_a_flood_of_records_that_hold_an_identifier_alone_changes_no_link(
+    sixty: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    rows, (_, alone) = people(60), sixty
     flooded = linked(
         tmp_path,
         [*rows, *({"node_key": f"x{number}", "email": "one@example.org"} for number in range(20_000))],
