@@ -32,6 +32,14 @@ from tests.warm_dbt import WarmDbt
 logging.getLogger("py4j").setLevel(logging.WARNING)
 
 COMPANY = ("tests/integration", "tests/privacy", "tests/faults")
+# The folders that take longest after those, longest first.
+LONG = (
+    "tests/dbt_project",
+    "tests/include/extract",
+    "tests/include/identity",
+    "tests/ml",
+    "tests/include/benchmark",
+)
 # Files that share nothing with the others of their folder and take long: the other worker may run them.
 ALONE = (
     "tests/integration/test_stitching_scenarios.py",
@@ -58,8 +66,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderSchedu
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The company takes longest, so it begins first."""
-    items.sort(key=lambda item: not item.nodeid.startswith(COMPANY))
+    """What takes longest begins first, so that no worker has it left when the other is done."""
+    order = [*COMPANY, *LONG]
+    items.sort(
+        key=lambda item: next(
+            (at for at, folder in enumerate(order) if item.nodeid.startswith(folder)), len(order)
+        )
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
