@@ -67,7 +67,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderSchedu
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first, so that no worker has it left when the other is done."""
-    order = [*COMPANY, *LONG]
+    order = [COMPANY, *LONG]
     items.sort(
         key=lambda item: next(
             (at for at, folder in enumerate(order) if item.nodeid.startswith(folder)), len(order)

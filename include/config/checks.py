@@ -325,7 +325,7 @@ def check_audiences(
     yield from check_ids(document, "audiences")
     for index, trait in _items(document.data, "traits"):
         if isinstance(trait, dict) and isinstance(trait.get("where"), str):
-            found = _try(lambda where: compile_event_condition(where), trait["where"])
+            found = _try(compile_event_condition, trait["where"])
             yield from _reasons(document, ("traits", index, "where"), found)
     yield from _check_folders(document)
     same_side = {side: _conditions_of(document, side) for side in ("cdp", "dmp")}

@@ -161,14 +161,14 @@ def test_traits_that_differ_in_case_only_are_different():
     assert condition.predicate(atom_aliases(condition.atoms)) == "(\"t1\" = '1' AND \"t2\" = '2')"
 
 
-def test_an_audience_in_a_condition_stands_for_its_condition(connection):
+def test_an_audience_in_a_condition_stands_for_its_condition():
     audiences = {
         "growers": "frequency('garden', 30) >= 1 or audience('northern')",
         "northern": "trait('region') = 'n'",
     }
     nested = compile_visitor_condition("audience('growers') and recency('garden') < 9", audiences)
     written = compile_visitor_condition(
-        "(frequency('garden', 30) >= 1 or (trait('region') = 'n')) and recency('garden') < 9", connection
+        "(frequency('garden', 30) >= 1 or (trait('region') = 'n')) and recency('garden') < 9"
     )
     assert nested == written
     customers = compile_customer_condition(
