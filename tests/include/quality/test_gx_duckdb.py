@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -156,6 +157,40 @@ def test_nulls_are_found_as_great_expectations_finds_them(monkeypatch: pytest.Mo
         alone = engine.evaluate("numbers", checks)
     assert outcomes == alone
     assert [(outcome.success, outcome.unexpected) for outcome in outcomes] == [(True, 0), (False, 1)]
+
+
+def test_conditions_that_no_row_breaks_are_to_great_expectations_what_they_are_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    conditions = ("i > 7", "i > 9", "nullif(i, i) > 0")
+    checks = [Check("unexpected_rows_expectation", {}, "stop", where, ("i",)) for where in conditions]
+    asked = []
+    with open_engine() as engine:
+        engine.add_asset("numbers", "select i from range(10) t(i)")
+        validate = engine._validate
+
+        def of_all(
+            relation: str, given: dict[int, Check], result_format: str
+        ) -> dict[int, gx_duckdb.Outcome]:
+            asked.append(sorted(given))
+            queries = {at: gx_duckdb._broken_rows(at, check) for at, check in enumerate(checks)}
+            return validate(
+                relation,
+                {
+                    at: replace(checks[at], arguments={"unexpected_rows_query": sql})
+                    for at, sql in queries.items()
+                },
+                result_format,
+            )
+
+        outcomes = engine.evaluate("numbers", checks)
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "_add_broken_rows", lambda asset, _: f"{asset}: broken rows 0, 1, 2")
+            patch.setattr(engine, "_validate", of_all)
+            of_great_expectations = engine.evaluate("numbers", checks)
+    assert asked == [[0]]
+    assert outcomes == of_great_expectations
+    assert [outcome.unexpected for outcome in outcomes] == [2, 0, 0]
 
 
 def test_keys_without_all_their_parts_are_like_no_other() -> None:
