@@ -151,13 +151,30 @@ def _append(lake: Lake, day: date, entry: Entry) -> None:
         handle.write(f"\n{json.dumps(asdict(entry), ensure_ascii=False)}\n")
 
 
+def count_cost(cpu_seconds: float, peak_memory_bytes: int) -> None:
+    """Count what a process took that works for this one and is no child of it."""
+    _elsewhere.cpu_seconds += cpu_seconds
+    _elsewhere.peak_memory_bytes = max(_elsewhere.peak_memory_bytes, peak_memory_bytes)
+
+
+@dataclass
+class _Cost:
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+
+_elsewhere = _Cost()
+
+
 def _cpu_seconds() -> float:
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    used = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    return used + _elsewhere.cpu_seconds
 
 
 def _peak_memory_bytes() -> int:
-    return 1024 * max(
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
-        resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
+    own, children = (
+        1024 * resource.getrusage(whose).ru_maxrss
+        for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
+    return max(own, children, _elsewhere.peak_memory_bytes)

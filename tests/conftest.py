@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,7 @@ os.environ.setdefault(
 )
 os.environ.setdefault("TANDEM_PSEUDONYM_KEY", "a key for the tests alone")
 
-from include.warehouse import dbt
 from tests.company import DAYS, Company, configure, make_channels
-from tests.warm_dbt import WarmDbt
 
 # It tells of its end when there is nothing to write to any more.
 logging.getLogger("py4j").setLevel(logging.WARNING)
@@ -73,16 +71,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             (at for at, folder in enumerate(order) if item.nodeid.startswith(folder)), len(order)
         )
     )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def warm_dbt() -> Iterator[None]:
-    """Each worker's tests call dbt in children of one process."""
-    warm = WarmDbt()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dbt, "run_child", warm)
-        yield
-    warm.close()
 
 
 @pytest.fixture(scope="session")

@@ -34,8 +34,9 @@ fit in it and are sorted through the disk, so that the limit grows by more than 
 of a kind it is reckoned from so many, which is less than sorting all would take, for that needs more than 70 GB of
 disk for a hundred million. What a process takes to start (Python, dbt, Great Expectations, the libraries that learn)
 is measured by processes that start and do nothing, taken off the parts, and told as *starting* for a run through
-Airflow, which starts each once and dbt for each of its calls. That is the CPU of the one process of `dags test`: Celery
-and Kubernetes start Python, with what a task imports, anew for each of the tasks, which comes on top of it.
+Airflow, which starts each once (dbt, in what was accepted before 2026-11-29, for each of its calls). That is the CPU
+of the one process of `dags test` and of that of dbt: Celery and Kubernetes start Python, with what a task imports,
+anew for each of the tasks, which comes on top of it.
 
 `python -m include.benchmark --check --size small` measures again and names each step, model and task that takes a
 quarter more CPU, in limits, than was accepted (`include/benchmark/accepted/`), needs a quarter more memory, moves a

@@ -1,86 +1,122 @@
-"""The child process of `run_dbt`: `python -m include.warehouse <call.json>` runs dbt once in this process."""
+"""The process that dbt is loaded in: `python -m include.warehouse` runs each call of dbt in a child that it forks.
+
+To load dbt takes longer than most that a small company asks of it. A line of standard input is a call; the answer is
+a line when it has ended. A child ends with who asked for it: nobody else would wait for what it writes.
+"""
 
 from __future__ import annotations
 
 import gc
 import json
 import os
-import shutil
+import select
+import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dbt.cli.main import dbtRunner
+from dbt.contracts.project import Configuration, PackageConfig, ProfileConfig, Project, ProjectFlags
+from dbt_common.clients.jinja import template_cache
 
-from include.settings import pseudonym_key, settings
-from include.warehouse.costs import results_of
-from include.warehouse.parsed import bind_sources, parsed_project
+from include.settings import settings
+from include.warehouse import child
+from include.warehouse.parsed import is_parsed, key_of, parsed_project
 
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
 
-def main(call_file: Path) -> int:
-    """Run dbt as the call in the file says, and write what came of each node to its `outcome`.
-
-    Returns 0, or 1 when a node failed and 2 when dbt did.
-    """
-    call = json.loads(call_file.read_text())
-    with _engine(call):
-        return _run(call)
+# The engine's adapter is left to the children: threads of DuckDB, and of what parses, do not live on after a fork.
+CONTRACTS = (Configuration, PackageConfig, ProfileConfig, Project, ProjectFlags)
 
 
-@contextmanager
-def _engine(call: dict[str, Any]) -> Iterator[None]:
-    """What dbt needs of the engine: DuckDB is dbt-duckdb's own affair; Spark is a session, open while dbt runs."""
-    if settings().target != "spark":
-        yield
-        return
-    from include.warehouse.spark import Warehouse, plug_in, secrets_of
+def serve() -> None:
+    """Answer calls until nobody asks any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asks decides, and gets it as well
+    projects = Projects()
+    for contract in CONTRACTS:
+        contract.json_schema()  # dbt makes it of each before it reads a file, and keeps it
+    for line in sys.stdin:
+        call = json.loads(line)
+        os.environ.clear()
+        os.environ.update(call["environment"])
+        settings.cache_clear()
+        file = Path(call["file"])
+        parsed = None
+        with suppress(Exception):  # whatever dbt raises of a project, the child meets it too and tells of it
+            parsed = projects.find(json.loads(file.read_text()))
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(reading)
+            sys.exit(_run(file, parsed, writing))
+        os.close(writing)
+        answer = _answer_of(pid, _listen(pid, reading))
+        sys.stdout.write(f"{json.dumps(answer)}\n")
+        sys.stdout.flush()
 
-    if not call["arguments"]:
-        plug_in()
-        yield
-        return
-    from include.spark import spark_session
 
-    limits = settings()
-    folder = Path(os.environ["TANDEM_TEMPORARY"])
-    engine = limits.threads, limits.memory_limit, folder, limits.spark_master
-    with spark_session(*engine, secrets_of(pseudonym_key())) as session:
-        plug_in(Warehouse(session, Path(call["warehouse"])))
-        yield
+class Projects:
+    """The project that was called last, parsed. One that is not yet is left to the child, which keeps it in files."""
+
+    def __init__(self) -> None:
+        self._key = ""
+        self._parsed: tuple[Manifest, Path] | None = None
+        self._has_macros = False
+
+    def find(self, call: dict[str, Any]) -> tuple[Manifest, Path] | None:
+        project, cache = Path(call["project"]), Path(call["parsed"])
+        key = key_of(project)
+        if not is_parsed(cache / key):
+            return None
+        if key != self._key:
+            self._key, self._parsed = key, parsed_project(project, cache, call["options"])
+            self._has_macros = False
+        elif not self._has_macros:
+            # For several calls it is worth while.
+            for macro in self._parsed[0].macros.values():
+                template_cache.get_node_template(macro)
+            self._has_macros = True
+        else:
+            return self._parsed
+        gc.collect()
+        gc.freeze()  # what was parsed stays until the end: not to be looked through again and again
+        return self._parsed
 
 
-def _run(call: dict[str, Any]) -> int:
-    try:
-        manifest, written = parsed_project(Path(call["project"]), Path(call["parsed"]), call["options"])
-    except Exception as error:  # noqa: BLE001 - whatever dbt raises, its words go to the one who called
-        sys.stderr.write(f"{error}\n")
-        return 2
-    target = Path(call["target"])
-    target.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(written, target / written.name)
-    if not call["arguments"]:
-        return 0
-    bind_sources(manifest, call["lake"], call["as_of_date"])
-    gc.freeze()  # what was parsed stays until the end: not to be looked through again and again
-    outcome = dbtRunner(manifest=manifest).invoke([*call["arguments"], "--no-write-json"])
-    results = getattr(outcome.result, "results", None)
-    if results is not None:
-        Path(call["outcome"]).write_text(
-            json.dumps(
-                {
-                    "elapsed_time": outcome.result.elapsed_time,
-                    "results": [asdict(result) for result in results_of(results)],
-                }
-            )
-        )
-    if outcome.exception is not None:
-        sys.stderr.write(f"{outcome.exception}\n")
-        return 2
-    return 0 if outcome.success else 1
+def _run(file: Path, parsed: tuple[Manifest, Path] | None, errors: int) -> int:
+    """Be the child: nothing that it says may be taken for an answer."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number, target in enumerate((nothing, nothing, errors)):
+        os.dup2(target, number)
+    return child.main(file, parsed)
+
+
+def _listen(pid: int, reading: int) -> str:
+    """What the child says of errors, until it has ended. It is killed when who asked is gone."""
+    said = bytearray()
+    while True:
+        ready, _, _ = select.select([reading, sys.stdin], [], [])
+        if reading not in ready:
+            os.kill(pid, signal.SIGKILL)
+            sys.exit(1)
+        found = os.read(reading, 1 << 16)
+        if not found:
+            os.close(reading)
+            return said.decode(errors="replace")
+        said += found
+
+
+def _answer_of(pid: int, said: str) -> dict[str, Any]:
+    _, status, usage = os.wait4(pid, 0)
+    return {
+        "status": os.waitstatus_to_exitcode(status),
+        "stderr": said,
+        "cpu_seconds": usage.ru_utime + usage.ru_stime,
+        "peak_memory_bytes": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    serve()

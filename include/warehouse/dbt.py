@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +16,7 @@ from include.lake import Lake, scratch_folder
 from include.ledger import StepFailed
 from include.settings import PROJECT, gigabytes, settings
 from include.warehouse.costs import NodeResult, write_model_costs
+from include.warehouse.process import DBT
 
 DBT_PROJECT = PROJECT / "dbt_project"
 OUTCOME = "results.json"
@@ -156,13 +156,7 @@ def _call(
 
 def run_child(call_file: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run dbt in a process of its own, whose whole environment is given, as the call in the file says."""
-    return subprocess.run(
-        [sys.executable, "-m", "include.warehouse", str(call_file)],
-        cwd=PROJECT,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    return DBT.run(call_file, environment)
 
 
 def as_yaml(variables: dict[str, Any]) -> str:

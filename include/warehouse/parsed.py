@@ -32,7 +32,7 @@ def parsed_project(project: Path, cache: Path, options: list[str]) -> tuple[Mani
     Raises dbt's own exception when the project does not parse.
     """
     parsed = cache / key_of(project)
-    if not (parsed / WRITTEN).exists():
+    if not is_parsed(parsed):
         _parse(project, parsed, options)
     use(parsed)
     manifest: Manifest = Manifest.from_msgpack(
@@ -40,6 +40,11 @@ def parsed_project(project: Path, cache: Path, options: list[str]) -> tuple[Mani
     )
     manifest.build_flat_graph()
     return manifest, parsed / WRITTEN
+
+
+def is_parsed(parsed: Path) -> bool:
+    """Whether a folder of the cache holds a parsed project."""
+    return all((parsed / name).exists() for name in (PARSED, WRITTEN))
 
 
 def bind_sources(manifest: Manifest, lake: str, as_of_date: str) -> None:

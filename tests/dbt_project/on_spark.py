@@ -14,8 +14,7 @@ import pytest
 
 from include.lake import Lake
 from include.settings import settings
-from include.warehouse import dbt, run_models
-from include.warehouse.dbt import run_child
+from include.warehouse import run_models
 from tests.dbt_project.small_lake import KEY, variables
 from tests.spark.__main__ import copy_hand_overs
 from tests.spark.parity import Parity, compare
@@ -54,8 +53,6 @@ def compared(small: Lake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     copy_hand_overs(small, lake)
     (folder / "spark-defaults.conf").write_text(DEFAULTS)
     with pytest.MonkeyPatch.context() as environment:
-        # The process that the tests fork dbt from has DuckDB's adapter.
-        environment.setattr(dbt, "run_child", run_child)
         environment.setenv("TANDEM_TARGET", "spark")
         environment.setenv("SPARK_CONF_DIR", str(folder))
         environment.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")

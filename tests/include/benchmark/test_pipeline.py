@@ -43,6 +43,7 @@ def test_what_a_process_takes_to_start_is_no_work_of_its_step() -> None:
     assert (run.engine, run.learning) == pytest.approx((12.0, 2.0))
     # Airflow, five calls of dbt, and what gates and learning import beyond Python itself.
     assert run.starting == 20 + 5 * 6 + 2 + 6
+    assert replace(run, starts=STARTS | {"calls": 9.0}).starting == 20 + 9 + 2 + 6
 
 
 def test_the_next_day_is_held_against_the_first_load() -> None:
