@@ -300,7 +300,7 @@ def test_one_changed_byte_is_found_in_each_of_a_hundred_places(
         content = path.read_bytes()
         changed = bytearray(content)
         changed[draw.randrange(len(content))] ^= draw.randint(1, 255)
-        path.unlink()  # the file of the lake, which it is a link to, stays
+        path.unlink()  # it may be a link to the file of the lake, which stays
         path.write_bytes(changed)
         name = path.relative_to(release.path).as_posix()
         assert any(name in problem for problem in verify_release(release.path)), name
