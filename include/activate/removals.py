@@ -55,13 +55,15 @@ class Removed:
     def purge(self, folder: Path) -> tuple[Path, ...]:
         """Take the rows out of the files of an activation folder, of a day or of a release, with their manifests.
         Returns the files that changed."""
-        changed: list[Path] = []
+        found = []
+        for pair, manifest in read_manifests(folder).items():
+            rows = self.rows.get((*pair, layout_of(manifest).columns))
+            if rows is not None and rows.num_rows:
+                found.append((folder.joinpath(*pair), manifest, rows))
+        if not found:
+            return ()  # as of most folders, and an engine takes longer to open than they to read
         with duckdb.connect() as engine:
-            for pair, manifest in read_manifests(folder).items():
-                rows = self.rows.get((*pair, layout_of(manifest).columns))
-                if rows is not None and rows.num_rows:
-                    changed += _purge(engine, folder.joinpath(*pair), manifest, rows)
-        return tuple(changed)
+            return tuple(path for each in found for path in _purge(engine, *each))
 
 
 def remove_people(

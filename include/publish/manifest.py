@@ -38,7 +38,7 @@ def build_manifest(
 ) -> dict[str, Any]:
     """Everything about a release that is sealed, but its manifest. Nothing in it is read from the clock."""
     content_hash = hash_of_release({name: each.content_hash for name, each in contents.items()})
-    inputs, flow = _inputs(lake, day, connection), _row_flow(lake, day, connection)
+    inputs = _inputs(lake, day, connection)
     by_file = {f"{name}.parquet": each for name, each in contents.items()}
     return {
         "schema_version": SCHEMA_VERSION,
@@ -48,7 +48,7 @@ def build_manifest(
         "configuration": configuration.hash,
         "code": {"commit": _commit(), "files": hash_of_code()},
         "inputs": inputs,
-        "row_flow": flow,
+        "row_flow": _row_flow(lake, inputs, connection),
         "gates": _gates(lake, day, connection),
         "files": [_file(path, release, by_file) for path in _files(release)],
     }
@@ -179,12 +179,13 @@ def _inputs(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> lis
     )
 
 
-def _row_flow(lake: Lake, day: date, connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+def _row_flow(
+    lake: Lake, inputs: list[dict[str, Any]], connection: duckdb.DuckDBPyConnection
+) -> dict[str, Any]:
     """The way of the rows from what was received to what is published, and whether each equation holds.
 
     received = landed + quarantined + erased; landed = staged + superseded + deleted; staged = published + unattributed.
     """
-    inputs = _inputs(lake, day, connection)
     counts = lake.staged("row_counts")
     staged = (
         _rows(

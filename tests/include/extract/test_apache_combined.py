@@ -63,9 +63,8 @@ def test_escaped_quotes_belong_to_the_value(server):
     assert (landed["user_agent"], landed["referrer"]) == (r'Say "hi" \o', 'https://example.org/"q"')
 
 
-@pytest.mark.parametrize(
-    ("request_line", "status", "kind"),
-    [
+def test_a_page_that_was_shown_is_a_page_view_and_all_else_a_request(server):
+    requests = [
         ("GET / HTTP/1.1", 200, "page"),
         ("HEAD /about.html HTTP/1.1", 301, "page"),
         ("GET /search?q=a.css HTTP/1.1", 200, "page"),
@@ -75,11 +74,11 @@ def test_escaped_quotes_belong_to_the_value(server):
         ("GET /robots.txt HTTP/1.1", 200, "track"),
         ("-", 408, "track"),
         (r"\x16\x03\x01", 400, "track"),
-    ],
-)
-def test_a_page_that_was_shown_is_a_page_view_and_all_else_a_request(server, request_line, status, kind):
-    (landed,) = deliver(server, line(request_line, status))
-    assert (landed["type"], landed["name"]) == (kind, None if kind == "page" else "Request")
+    ]
+    landed = deliver(server, *(line(request_line, status) for request_line, status, _ in requests))
+    assert [(item["type"], item["name"]) for item in landed] == [
+        (kind, None if kind == "page" else "Request") for _, _, kind in requests
+    ]
 
 
 def test_what_is_no_request_keeps_its_text(server):

@@ -107,8 +107,9 @@ def test_two_files_at_once_or_one_after_the_other_give_the_same_bytes(customers)
     assert customers.prints() == before
 
 
-def test_files_that_come_in_any_of_twenty_orders_land_the_same_bytes(customers):
-    """Six files of three days, one of which came otherwise before; each order lands as all files at once do."""
+def test_files_that_come_in_any_of_eight_orders_land_the_same_bytes(customers):
+    """Six files of three days, one of which came otherwise before; each order lands as all files at once do: that of
+    their days, the days from the last to the first, and six that are drawn."""
     final = {
         file(DAY - timedelta(days=day), part): rows(10 * day, 10 * day + 1, mail=f"{part}@example.com")
         + "bad\n"
@@ -119,11 +120,11 @@ def test_files_that_come_in_any_of_twenty_orders_land_the_same_bytes(customers):
     for name, content in final.items():
         customers.deliver(name, content)
     customers.extract()
-    at_once, draw = customers.prints(), random.Random(5)
-    for _ in range(20):
+    at_once, draw, by_name = customers.prints(), random.Random(5), sorted(final)
+    by_day = sorted(final, key=lambda name: name.rpartition("_")[2])
+    for names in (by_day, by_day[::-1], *(draw.sample(by_name, len(final)) for _ in range(6))):
         shutil.rmtree(customers.folder)
         shutil.rmtree(customers.lake.root)
-        names = draw.sample(sorted(final), len(final))
         customers.deliver(draw.choice(names[1:]), rows(99))
         for number, name in enumerate(names, start=1):
             customers.deliver(name, final[name])
@@ -132,17 +133,26 @@ def test_files_that_come_in_any_of_twenty_orders_land_the_same_bytes(customers):
         assert customers.prints() == at_once, names
 
 
-def test_lines_in_any_of_twenty_orders_land_the_same_rows(web):
-    lines = [
+def test_lines_in_any_of_eight_orders_land_the_same_rows(web):
+    """Four of them with the damaged or the blank line as the first or the last."""
+    good, others = [
         json.dumps(
             {"messageId": f"m{number}", "type": "page", "anonymousId": f"a{number % 7}",
              "timestamp": f"2017-11-30T10:{number}:00Z", "receivedAt": f"2017-11-30T10:{number}:05Z"}
         )
         for number in range(10, 50)
-    ] + ["not json", ""]  # fmt: skip
+    ], ["not json", ""]  # fmt: skip
     draw, landed = random.Random(5), set()
-    for _ in range(20):
-        web.deliver(f"web_{DAY}.jsonl", "\n".join(draw.sample(lines, len(lines))) + "\n")
+
+    def mixed(lines: list[str]) -> list[str]:
+        return draw.sample(lines, len(lines))
+
+    orders = [mixed(good + others) for _ in range(4)]
+    for other in others:
+        rest = [*good, *(line for line in others if line != other)]
+        orders += [[other, *mixed(rest)], [*mixed(rest), other]]
+    for lines in orders:
+        web.deliver(f"web_{DAY}.jsonl", "\n".join(lines) + "\n")
         assert (web.extract().landed, [row["raw"] for row in web.quarantined()]) == (40, ["not json"])
         landed.add("\n".join(sorted(map(repr, web.landed("* exclude (source_row)")))))
     assert len(landed) == 1

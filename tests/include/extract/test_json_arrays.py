@@ -3,11 +3,13 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from collections import defaultdict
 
 import pytest
 
 from include.extract.formats import arrays
 from include.ledger import StepFailed
+from tests.include.extract.conftest import DAY
 
 FILE = "calls_2017-12-01.json"
 STYLES = {
@@ -43,6 +45,11 @@ def within(desk, records: str) -> None:
     desk.channel = desk.channel.model_copy(update={"source": source})
 
 
+def take_several(calls) -> None:
+    source = calls.channel.source.model_copy(update={"path": "calls_*_{date}.json"})
+    calls.channel = calls.channel.model_copy(update={"source": source})
+
+
 TRICKY = [
     call(1, note='a "quoted", {bracketed] text\\'),
     call(2, note="\\\\", items=[{"id": "i1"}, {"id": "i2"}]),
@@ -53,18 +60,25 @@ TRICKY = [
 ]
 
 
-@pytest.mark.parametrize("style", STYLES.values(), ids=STYLES.keys())
 @pytest.mark.parametrize("size", [7, 50, 300, 1 << 20])
-def test_every_element_is_a_row_wherever_a_block_ends(calls, monkeypatch, style, size):
+def test_every_element_is_a_row_wherever_a_block_ends(calls, monkeypatch, size):
+    """However the array is written; each style is in a file of its own."""
     monkeypatch.setattr(arrays, "BLOCK_BYTES", size)
-    calls.deliver(FILE, json.dumps(TRICKY, ensure_ascii=False, **style))
-    calls.extract()
+    take_several(calls)
+    for name, style in STYLES.items():
+        calls.deliver(f"calls_{name}_{DAY}.json", json.dumps(TRICKY, ensure_ascii=False, **style))
+    assert calls.extract().files == len(STYLES)
     landed = calls.landed()
-    assert [(item["interaction_id"], item["source_row"]) for item in landed] == [
-        (f"c{number}", number) for number in range(1, 7)
+    assert [(item["source_file"], item["interaction_id"], item["source_row"]) for item in landed] == [
+        (f"calls_{name}_{DAY}.json", f"c{number}", number)
+        for name in sorted(STYLES)
+        for number in range(1, 7)
     ]
-    assert [item["attributes"].get("note") for item in landed] == [element.get("note") for element in TRICKY]
-    assert landed[1]["attributes"]["items"] == '[{"id":"i1"},{"id":"i2"}]'
+    assert [item["attributes"].get("note") for item in landed] == [
+        element.get("note") for _ in STYLES for element in TRICKY
+    ]
+    items = [item["attributes"]["items"] for item in landed if item["interaction_id"] == "c2"]
+    assert items == ['[{"id":"i1"},{"id":"i2"}]'] * len(STYLES)
 
 
 def test_records_says_where_the_array_is(calls, small_blocks):
@@ -147,19 +161,31 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 @pytest.mark.parametrize("between", [b",", b",\n", b", \n  "], ids=["compact", "one per line", "indented"])
 @pytest.mark.parametrize("size", [300, 1 << 20])
-def test_a_damaged_element_is_quarantined_alone_with_its_text(calls, monkeypatch, damage, between, size):
+def test_a_damaged_element_is_quarantined_alone_with_its_text(calls, monkeypatch, between, size):
+    """Each damage is in a file of its own; the channel lands them in one run, which is faster."""
     monkeypatch.setattr(arrays, "BLOCK_BYTES", size)
+    take_several(calls)
     good = [json.dumps(call(number)).encode() for number in range(20)]
-    calls.deliver(FILE, b"[" + between.join([*good[:10], damage, *good[10:]]) + b"]")
+    damaged = {f"calls_{number}_{DAY}.json": damage for number, damage in enumerate(DAMAGES.values())}
+    for name, damage in damaged.items():
+        calls.deliver(name, b"[" + between.join([*good[:10], damage, *good[10:]]) + b"]")
     result = calls.extract()
-    assert (result.landed, result.quarantined) == (20, 1)
-    (bad,) = calls.quarantined()
-    assert bad["source_row"] == 11
-    assert bad["raw"].encode("latin-1" if bad["reason"] == "encoding" else "utf-8") == damage
-    assert ids(calls) == [f"c{number}" for number in range(20)]
+    assert (result.files, result.landed, result.quarantined) == (
+        len(damaged),
+        20 * len(damaged),
+        len(damaged),
+    )
+    landed = defaultdict(list)
+    for row in calls.landed():
+        landed[row["source_file"]].append(row["interaction_id"])
+    bad = {row["source_file"]: row for row in calls.quarantined()}
+    for name, damage in damaged.items():
+        assert bad[name]["source_row"] == 11, damage
+        is_text = bad[name]["reason"] != "encoding"
+        assert bad[name]["raw"].encode("utf-8" if is_text else "latin-1") == damage
+        assert landed[name] == [f"c{number}" for number in range(20)], damage
 
 
 @pytest.mark.parametrize("at", [0.3, 0.5, 0.99])

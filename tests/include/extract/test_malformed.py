@@ -8,6 +8,7 @@ import os
 import stat
 import tempfile
 import time
+from collections import defaultdict
 from datetime import date
 from pathlib import Path
 
@@ -59,6 +60,40 @@ def hold(desk: Desk, name: str, kind: Kind) -> None:
     assert time.process_time() - began < SECONDS
 
 
+def hold_at_once(desk: Desk, name: str, kinds: dict[str, Kind]) -> dict[str, list[dict]]:
+    """Deliver several kinds, none of which is refused, each in a file of its own, and hold what becomes of each file to
+    what has to. The channel lands them in one run, which takes half of the time of one for each. Returns what is
+    quarantined of each."""
+    source = desk.channel.source.model_copy(update={"path": name.format("*").replace("2017-12-01", "{date}")})
+    desk.channel = desk.channel.model_copy(update={"source": source})
+    files = {name.format(number): kind for number, kind in enumerate(kinds)}
+    for file, kind in files.items():
+        assert not kinds[kind].refused
+        desk.deliver(file, kinds[kind].content)
+    began = time.process_time()
+    result = desk.extract()
+    assert time.process_time() - began < SECONDS
+    assert (result.files, result.landed) == (len(kinds), sum(kind.landed for kind in kinds.values()))
+    landed, refused = by_file(desk.landed()), by_file(desk.quarantined())
+    for file, name_of_kind in files.items():
+        kind = kinds[name_of_kind]
+        assert len(landed[file]) == kind.landed, name_of_kind
+        reasons = {row["source_row"]: row["reason"] for row in refused[file]}
+        assert (reasons, len(refused[file])) == (kind.quarantined, len(kind.quarantined)), name_of_kind
+        rejected = [row["rejected_values"] for row in landed[file] if row["rejected_values"]]
+        assert [{column: given[column] for column in kind.without} for given in rejected] == (
+            [kind.without] if kind.without else []
+        ), name_of_kind
+    return {kind: refused[file] for file, kind in files.items()}
+
+
+def by_file(rows: list[dict]) -> dict[str, list[dict]]:
+    files = defaultdict(list)
+    for item in rows:
+        files[item["source_file"]].append(item)
+    return files
+
+
 def test_the_list_has_forty_kinds_and_more() -> None:
     assert len({*FILES, *ROWS, *LINES, *AMOUNTS, *TABLES}) >= 90
 
@@ -68,17 +103,15 @@ def test_a_malformed_file_is_refused_and_named(customers: Desk, name: str) -> No
     hold(customers, "customers_2017-12-01.csv", FILES[name])
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_a_malformed_row_is_set_apart_alone(customers: Desk, name: str) -> None:
-    hold(customers, "customers_2017-12-01.csv", ROWS[name])
+def test_a_malformed_row_is_set_apart_alone(customers: Desk) -> None:
+    hold_at_once(customers, "customers_{}_2017-12-01.csv", ROWS)
 
 
-@pytest.mark.parametrize("name", LINES)
-def test_a_malformed_line_is_set_apart_alone_with_its_text(calls: Desk, name: str) -> None:
-    hold(calls, "calls_2017-12-01.jsonl", LINES[name])
-    for bad in calls.quarantined():
-        raw = bad["raw"].encode("latin-1" if bad["reason"] == "encoding" else "utf-8")
-        assert raw == damage_of(LINES[name])
+def test_a_malformed_line_is_set_apart_alone_with_its_text(calls: Desk) -> None:
+    for name, refused in hold_at_once(calls, "calls_{}_2017-12-01.jsonl", LINES).items():
+        for bad in refused:
+            raw = bad["raw"].encode("latin-1" if bad["reason"] == "encoding" else "utf-8")
+            assert raw == damage_of(LINES[name]), name
 
 
 @pytest.mark.parametrize("name", AMOUNTS)

@@ -49,8 +49,8 @@ def replay(desk: Desk, day: date | None = None) -> list[Replayed]:
     receipts = desk.receipts()
     assert [(receipt["source_file"], receipt["received"]) for receipt in receipts] == before
     assert all(r["received"] == r["landed"] + r["quarantined"] for r in receipts)
-    assert sum(r["landed"] for r in receipts) == len(desk.landed())
-    assert sum(r["quarantined"] for r in receipts) == len(desk.quarantined())
+    assert sum(r["landed"] for r in receipts) == desk.count("landing")
+    assert sum(r["quarantined"] for r in receipts) == desk.count("quarantine")
     return replayed
 
 

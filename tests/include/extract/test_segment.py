@@ -93,32 +93,41 @@ def test_a_context_that_is_no_object_is_kept(web):
     assert [item["attributes"].get("context") for item in landed] == [None, "none", "[1]", None]
 
 
-@pytest.mark.parametrize(
-    ("times", "expected"),
-    [
-        ({"originalTimestamp": "2017-12-01T11:00:00Z", "sentAt": "2017-12-01T11:00:05Z",
-          "receivedAt": "2017-12-01T10:00:06Z"}, datetime(2017, 12, 1, 10, 0, 1)),
-        ({"originalTimestamp": "2017-12-01T11:00:00Z", "sentAt": "1970-01-01T00:00:00Z",
-          "receivedAt": "2017-12-01T11:00:06Z"}, datetime(2017, 12, 1, 11)),
-        ({"originalTimestamp": "2017-12-01T11:00:00Z", "sentAt": "soon", "receivedAt": "2017-12-01T11:00:06Z"},
-         datetime(2017, 12, 1, 11)),
-        ({"timestamp": "2017-12-01T09:00:00Z", "sentAt": "2017-12-01T11:00:05Z"}, datetime(2017, 12, 1, 9)),
-        ({"receivedAt": "2017-12-01T11:00:06+01:00"}, datetime(2017, 12, 1, 10, 0, 6)),
-    ],
-    ids=["a clock one hour ahead", "sentAt before the event", "unreadable sentAt", "no originalTimestamp",
-         "nothing but receivedAt"],
-)  # fmt: skip
-def test_a_wrong_device_clock_is_corrected(web, times, expected):
-    (landed,) = deliver(web, {"messageId": "m", "type": "page", **times})
-    assert landed["occurred_at"] == expected
+CLOCKS = {
+    "a clock one hour ahead": (
+        {"originalTimestamp": "2017-12-01T11:00:00Z", "sentAt": "2017-12-01T11:00:05Z",
+         "receivedAt": "2017-12-01T10:00:06Z"}, datetime(2017, 12, 1, 10, 0, 1)),
+    "sentAt before the event": (
+        {"originalTimestamp": "2017-12-01T11:00:00Z", "sentAt": "1970-01-01T00:00:00Z",
+         "receivedAt": "2017-12-01T11:00:06Z"}, datetime(2017, 12, 1, 11)),
+    "unreadable sentAt": (
+        {"originalTimestamp": "2017-12-01T11:00:00Z", "sentAt": "soon", "receivedAt": "2017-12-01T11:00:06Z"},
+        datetime(2017, 12, 1, 11)),
+    "no originalTimestamp": (
+        {"timestamp": "2017-12-01T09:00:00Z", "sentAt": "2017-12-01T11:00:05Z"}, datetime(2017, 12, 1, 9)),
+    "nothing but receivedAt": ({"receivedAt": "2017-12-01T11:00:06+01:00"}, datetime(2017, 12, 1, 10, 0, 6)),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "ahead",
-    [timedelta(hours=1), timedelta(hours=-1), timedelta(days=1), timedelta(days=-1), timedelta(days=365 * 30),
-     timedelta(days=-365 * 30)],
-    ids=["an hour ahead", "an hour behind", "a day ahead", "a day behind", "2047", "1987"],
-)  # fmt: skip
+def test_a_wrong_device_clock_is_corrected(web):
+    landed = deliver(
+        web, *({"messageId": name, "type": "page", **times} for name, (times, _) in CLOCKS.items())
+    )
+    assert {item["event_id"]: item["occurred_at"] for item in landed} == {
+        name: expected for name, (_, expected) in CLOCKS.items()
+    }
+
+
+CLOCKS_AHEAD = {
+    "an hour ahead": timedelta(hours=1),
+    "an hour behind": timedelta(hours=-1),
+    "a day ahead": timedelta(days=1),
+    "a day behind": timedelta(days=-1),
+    "2047": timedelta(days=365 * 30),
+    "1987": timedelta(days=-365 * 30),
+}
+
+
 @pytest.mark.parametrize(
     ("happened", "sent", "received"),
     [
@@ -130,36 +139,38 @@ def test_a_wrong_device_clock_is_corrected(web, times, expected):
     ids=["plain", "the hour that comes twice", "a leap day", "the other side of the date line"],
 )
 def test_however_wrong_a_clock_is_an_event_happened_so_long_before_it_was_received(
-    web, happened, sent, received, ahead
+    web, happened, sent, received
 ):
-    moments = [datetime.fromisoformat(text) + ahead for text in (happened, sent)]
-    times = {"originalTimestamp": f"{moments[0].isoformat()}", "sentAt": f"{moments[1].isoformat()}"}
-    (landed,) = deliver(web, {"messageId": "m", "type": "page", "receivedAt": received, **times})
-    assert landed["occurred_at"] == datetime.fromisoformat(happened).astimezone(UTC).replace(tzinfo=None)
-    assert landed["occurred_at"] <= landed["received_at"]
+    events = []
+    for name, ahead in CLOCKS_AHEAD.items():
+        moments = [datetime.fromisoformat(text) + ahead for text in (happened, sent)]
+        times = {"originalTimestamp": f"{moments[0].isoformat()}", "sentAt": f"{moments[1].isoformat()}"}
+        events.append({"messageId": name, "type": "page", "receivedAt": received, **times})
+    landed = deliver(web, *events)
+    expected = datetime.fromisoformat(happened).astimezone(UTC).replace(tzinfo=None)
+    assert {item["event_id"]: item["occurred_at"] for item in landed} == dict.fromkeys(CLOCKS_AHEAD, expected)
+    assert all(item["occurred_at"] <= item["received_at"] for item in landed)
 
 
-@pytest.mark.parametrize(
-    ("time", "reason"),
-    [
+def test_a_time_that_cannot_be_true_is_quarantined(web):
+    times = [
         ("1970-01-01T00:00:00Z", "out_of_range:occurred_at"),
         ("9999-12-31T23:59:59Z", "out_of_range:occurred_at"),
         ("0001-01-01T00:00:00Z", "out_of_range:occurred_at"),
         ("2017-02-29T10:00:00Z", "unreadable:occurred_at"),
         ("2017-12-01T24:30:00Z", "unreadable:occurred_at"),
-    ],
-)
-def test_a_time_that_cannot_be_true_is_quarantined(web, time, reason):
-    deliver(web, {"messageId": "m", "type": "page", "timestamp": time})
-    assert web.reasons() == [(1, reason)]
+    ]
+    deliver(web, *({"messageId": "m", "type": "page", "timestamp": time} for time, _ in times))
+    assert web.reasons() == [(number, reason) for number, (_, reason) in enumerate(times, start=1)]
 
 
-@pytest.mark.parametrize("time", ["2017-02-29T10:00:00Z", "2017-12-01T24:30:00Z", "soon"])
-def test_an_event_whose_time_is_none_happened_when_it_was_received_and_keeps_what_it_said(web, time):
-    received = "2017-12-01T10:00:00Z"
-    (landed,) = deliver(web, {"messageId": "m", "type": "page", "timestamp": time, "receivedAt": received})
-    assert landed["occurred_at"] == landed["received_at"] == datetime(2017, 12, 1, 10)
-    assert landed["attributes"] == {"timestamp": time}
+def test_an_event_whose_time_is_none_happened_when_it_was_received_and_keeps_what_it_said(web):
+    received, times = "2017-12-01T10:00:00Z", ["2017-02-29T10:00:00Z", "2017-12-01T24:30:00Z", "soon"]
+    page = {"messageId": "m", "type": "page", "receivedAt": received}
+    landed = deliver(web, *(page | {"timestamp": time} for time in times))
+    assert {item["occurred_at"] for item in landed} == {datetime(2017, 12, 1, 10)}
+    assert {item["received_at"] for item in landed} == {datetime(2017, 12, 1, 10)}
+    assert [item["attributes"] for item in landed] == [{"timestamp": time} for time in times]
 
 
 def test_an_unreadable_sent_at_is_kept(web):
@@ -181,9 +192,8 @@ def test_without_an_id_the_same_content_is_the_same_event(web):
     assert landed[0]["event_id"] == landed[1]["event_id"] != landed[2]["event_id"]
 
 
-@pytest.mark.parametrize(
-    ("event", "platform"),
-    [
+def test_the_platform_shows_in_channel_device_or_library(web):
+    events = [
         ({"channel": "browser"}, "web"),
         ({"channel": "mobile"}, "mobile"),
         ({"type": "screen"}, "mobile"),
@@ -193,11 +203,10 @@ def test_without_an_id_the_same_content_is_the_same_event(web):
         ({"context": {"library": {"name": "analytics-node"}}}, "server"),
         ({"context": {"page": {"url": "https://example.com/"}}}, "web"),
         ({}, None),
-    ],
-)
-def test_the_platform_shows_in_channel_device_or_library(web, event, platform):
-    (landed,) = deliver(web, {"messageId": "m", "type": "track", "timestamp": "2017-12-01"} | event)
-    assert landed["platform"] == platform
+    ]
+    track = {"messageId": "m", "type": "track", "timestamp": "2017-12-01"}
+    landed = deliver(web, *(track | event for event, _ in events))
+    assert [item["platform"] for item in landed] == [platform for _, platform in events]
 
 
 def test_the_map_of_the_channel_overrides_columns(web):

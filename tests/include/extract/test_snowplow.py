@@ -119,9 +119,9 @@ def test_every_field_has_its_column(desk, form):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("times", "expected"),
-    [
+def test_an_event_happened_when_the_corrected_clock_says(shop):
+    """Derived; corrected by the collector; true; sent before it was created; never sent."""
+    clocks = [
         ({}, datetime(2017, 12, 1, 10, 0, 1)),
         ({"derived_tstamp": None}, datetime(2017, 12, 1, 10, 0, 1)),
         ({"derived_tstamp": None, "true_tstamp": "2017-12-01 09:00:00"}, datetime(2017, 12, 1, 9)),
@@ -130,12 +130,9 @@ def test_every_field_has_its_column(desk, form):
             datetime(2017, 12, 1, 10, 0, 6),
         ),
         ({"derived_tstamp": None, "dvce_sent_tstamp": None}, datetime(2017, 12, 1, 10, 0, 6)),
-    ],
-    ids=["derived", "corrected by the collector", "true", "sent before it was created", "never sent"],
-)
-def test_an_event_happened_when_the_corrected_clock_says(shop, times, expected):
-    (landed,) = deliver(shop, event(**times))
-    assert landed["occurred_at"] == expected
+    ]
+    landed = deliver(shop, *(event(**times) for times, _ in clocks))
+    assert [item["occurred_at"] for item in landed] == [expected for _, expected in clocks]
 
 
 def test_a_page_ping_is_no_page_view(shop):
@@ -325,9 +322,9 @@ def answer(kind: str, *scopes: str, **more) -> dict:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("told", "consent"),
-    [
+def test_an_answer_grants_what_it_names_and_refuses_all_else(shop):
+    """Selected ones, all, none, withdrawn, expired, not confirmed, implied, and on another basis."""
+    answers = [
         (answer("allow_selected", "necessary", "Marketing"),
          {"marketing": True, "necessary": True, "(others)": False}),
         (answer("allow_all", "marketing"), {"marketing": True, "(others)": False}),
@@ -337,13 +334,12 @@ def answer(kind: str, *scopes: str, **more) -> dict:
         (answer("pending", "marketing"), {"marketing": False, "(others)": False}),
         (answer("implicit_consent", "marketing"), {"marketing": False, "(others)": False}),
         (answer("allow_all", "marketing", basisForProcessing="contract"), None),
-    ],
-    ids=["selected", "all", "none", "withdrawn", "expired", "not confirmed", "implied", "on another basis"],
-)  # fmt: skip
-def test_an_answer_grants_what_it_names_and_refuses_all_else(shop, told, consent):
-    (landed,) = deliver(shop, told)
-    assert (landed["type"], landed["name"]) == ("track", "consent_preferences")
-    assert (landed["consent"] and json.loads(landed["consent"])) == consent
+    ]  # fmt: skip
+    landed = deliver(shop, *(told for told, _ in answers))
+    assert {(item["type"], item["name"]) for item in landed} == {("track", "consent_preferences")}
+    assert [item["consent"] and json.loads(item["consent"]) for item in landed] == [
+        consent for _, consent in answers
+    ]
 
 
 def test_an_answer_is_read_of_a_loaders_column(desk):

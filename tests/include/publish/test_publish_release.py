@@ -61,10 +61,27 @@ def files_of(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
+@pytest.fixture(scope="module")
+def sealed_whole(
+    clean_lake: Path, configuration: Configuration, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Lake, Release]:
+    """The DATA folder that `whole` is copied from."""
+    small = SmallLake(Lake(shutil.copytree(clean_lake, tmp_path_factory.mktemp("sealed_whole") / "data")))
+    return small.lake, publish(small, configuration)
+
+
+@pytest.fixture
+def whole(sealed_whole: tuple[Lake, Release], small: SmallLake) -> Release:
+    """The release of all tables as they are, which is sealed once for all tests; readers see it."""
+    lake, release = sealed_whole
+    shutil.copytree(lake.published, small.lake.published, symlinks=True, dirs_exist_ok=True)
+    return replace(release, path=small.lake.published / "releases" / release.release_id)
+
+
 def test_a_release_holds_every_table_the_database_the_report_and_a_manifest(
-    small: SmallLake, configuration: Configuration
+    whole: Release, small: SmallLake
 ) -> None:
-    release = publish(small, configuration)
+    release = whole
     assert release.is_current
     assert re.fullmatch(r"2017-12-01_[0-9a-f]{12}", release.release_id)
     assert small.lake.current.resolve() == release.path.resolve()
@@ -273,17 +290,17 @@ def test_the_results_of_the_publish_gate_come_into_the_release_once(
 
 @pytest.mark.parametrize("within", ["*", "manifest.json"])
 def test_one_changed_byte_is_found_in_each_of_a_hundred_places(
-    within: str, small: SmallLake, configuration: Configuration
+    within: str, whole: Release, small: SmallLake
 ) -> None:
     """Of all files of a release in turn, and of its manifest alone; and readers are not pointed to it."""
-    release, draw = publish(small, configuration), random.Random(24)
+    release, draw = whole, random.Random(24)
     files = [path for path in sorted(release.path.rglob(within)) if path.is_file()]
     assert len(files) == (1 if within == "manifest.json" else len(TABLES) + 4)
     for path in itertools.islice(itertools.cycle(files), 100):
         content = path.read_bytes()
         changed = bytearray(content)
         changed[draw.randrange(len(content))] ^= draw.randint(1, 255)
-        path.unlink()  # the file of the lake, which it is a link to, stays
+        path.unlink()  # it may be a link to the file of the lake, which stays
         path.write_bytes(changed)
         name = path.relative_to(release.path).as_posix()
         assert any(name in problem for problem in verify_release(release.path)), name
@@ -413,11 +430,23 @@ from datetime import date
 def die(*arguments, **options):
     os.kill(os.getpid(), signal.SIGKILL)
 
-lake, configuration = Lake(Path(sys.argv[1])), load_configuration(Path(sys.argv[2]))
+lake, configuration = Lake(Path(sys.argv[1])), load_configuration(Path(sys.argv[2]), checked=sys.argv[4])
 building = module.write_release(lake, date(2017, 12, 2), configuration)
 setattr(os if sys.argv[3] == "fsync" else module, sys.argv[3], die)
 module.seal_release(lake, date(2017, 12, 2), configuration, building)
 """
+
+
+def publish_until(
+    moment: str, small: SmallLake, configuration: Configuration
+) -> subprocess.CompletedProcess[bytes]:
+    """Publish the next day in a process that kills itself where it would call `moment`."""
+    arguments = [str(small.lake.data), str(configuration.folder), moment, configuration.hash]
+    return subprocess.run(
+        [sys.executable, "-c", KILLED, *arguments],
+        cwd=Path(__file__).resolve().parents[3],
+        capture_output=True,
+    )
 
 
 @pytest.mark.parametrize("moment", ["write_manifest", "_take_place", "point_readers_to"])
@@ -425,11 +454,7 @@ def test_a_run_that_is_killed_leaves_the_last_release_and_the_next_run_is_whole(
     moment: str, release: Release, small: SmallLake, configuration: Configuration
 ) -> None:
     before = files_of(release.path)
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(small.lake.data), str(configuration.folder), moment],
-        cwd=Path(__file__).resolve().parents[3],
-        capture_output=True,
-    )
+    killed = publish_until(moment, small, configuration)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     assert current_release(small.lake) == release.path.resolve()
     assert files_of(release.path) == before
@@ -444,11 +469,7 @@ def test_a_run_that_is_killed_leaves_the_last_release_and_the_next_run_is_whole(
 def test_sealing_that_was_killed_is_tried_again_alone(
     moment: str, release: Release, small: SmallLake, configuration: Configuration
 ) -> None:
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(small.lake.data), str(configuration.folder), moment],
-        cwd=Path(__file__).resolve().parents[3],
-        capture_output=True,
-    )
+    killed = publish_until(moment, small, configuration)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     left = {path.name for path in small.lake.building_release(NEXT_DAY).rglob(".*.tmp")}
     assert bool(left) == (moment == "fsync")
