@@ -6,7 +6,8 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -93,9 +94,10 @@ def measure(topic: Topic, folder: Path, size: int, repeats: int) -> dict[str, Co
         [sys.executable, "-m", "include.benchmark", topic.name, "prepare", str(folder), str(size)], check=True
     )
     costs: dict[str, list[Cost]] = {variant.name: [] for variant in topic.variants}
-    for _ in range(repeats):
-        for variant in topic.variants:
-            costs[variant.name].append(_run(topic, variant, folder))
+    with _asking(topic, folder) as ask:
+        for _ in range(repeats):
+            for variant in topic.variants:
+                costs[variant.name].append(_run(topic, variant, folder, ask))
     medians = {name: _median(found) for name, found in costs.items()}
     groups: dict[str, list[Cost]] = {}
     for variant in topic.variants:
@@ -147,24 +149,35 @@ def digest_rows(files: Iterable[Path], columns: Sequence[str]) -> str:
     return str(total)
 
 
-def _run(topic: Topic, variant: Variant, folder: Path) -> Cost:
+def _run(topic: Topic, variant: Variant, folder: Path, ask: Callable[[str], str]) -> Cost:
     output = folder / "output"
     output.mkdir()
     usage = run(
         [sys.executable, "-m", "include.benchmark", topic.name, variant.name, str(folder)], listens=True
     )
-    digest = _asked(topic, "digest", folder) if topic.digest else ""
-    told = _asked(topic, "tell", folder) if topic.tell else ""
+    digest = ask("digest") if topic.digest else ""
+    told = ask("tell") if topic.tell else ""
     _remove(output)
     rows = json.loads(usage.output)["rows"]
     return Cost(usage.cpu, usage.wall, usage.peak, rows, usage.read, usage.written, digest, told)
 
 
-def _asked(topic: Topic, what: str, folder: Path) -> str:
-    """In a process of its own, as the inputs are made: its memory shall not count for the variants after it."""
-    command = [sys.executable, "-m", "include.benchmark", topic.name, what, str(folder)]
-    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return json.loads(answer)[what]
+@contextmanager
+def _asking(topic: Topic, folder: Path) -> Iterator[Callable[[str], str]]:
+    """Asks what the topic says of the output that is there, in a process of its own, as the inputs are made: its memory
+    shall not count for the variants after it. One process answers all, since most of an answer is its imports."""
+    command = [sys.executable, "-m", "include.benchmark", topic.name, "answer", str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def ask(what: str) -> str:
+            process.stdin.write(f"{what}\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+            if not answer:
+                raise RuntimeError(f"{topic.name}: {what!r} of the output could not be told")
+            return json.loads(answer)
+
+        yield ask
 
 
 def _remove(folder: Path) -> None:

@@ -44,28 +44,29 @@ def write_people(path: Path, records: int) -> int:
 def pairwise(partitions: Path, person: str, group: str) -> tuple[float, float, int]:
     """Of the pairs of records that `group` puts together, how many are of one `person`; of all that are, how
     many it found; and how many these are."""
-    counted = dict(
-        duckdb.sql(
-            f"""
-            with placed as (
-                select
-                    {person} as person,
-                    {group} as found
-                from '{partitions}'
-            ),
+    with duckdb.connect() as connection:
+        counted = dict(
+            connection.execute(
+                f"""
+                with placed as (
+                    select
+                        {person} as person,
+                        {group} as found
+                    from '{partitions}'
+                ),
 
-            sizes as (
-                select 'true' as what, count(*) as size from placed group by person
-                union all
-                select 'found', count(*) from placed group by found
-                union all
-                select 'both', count(*) from placed group by person, found
-            )
+                sizes as (
+                    select 'true' as what, count(*) as size from placed group by person
+                    union all
+                    select 'found', count(*) from placed group by found
+                    union all
+                    select 'both', count(*) from placed group by person, found
+                )
 
-            select what, sum(size * (size - 1) / 2) from sizes group by what
-            """
-        ).fetchall()
-    )
+                select what, sum(size * (size - 1) / 2) from sizes group by what
+                """
+            ).fetchall()
+        )
     return counted["both"] / counted["found"], counted["both"] / counted["true"], int(counted["true"])
 
 

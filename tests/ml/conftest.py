@@ -12,8 +12,10 @@ import pandas as pd
 import pytest
 
 from include.lake import Lake
+from ml.registry import Summary
 from ml.threads import single_threaded
 from tests.ml.shoppers import DAY, HORIZON
+from tests.ml.web_worlds import expand, web_world
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,6 +28,13 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def expanded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, Summary, pd.DataFrame, pd.DataFrame]:
+    """The seed with a taste of its own, expanded to the broad level: lake, summary, models, members."""
+    lake = Lake(tmp_path_factory.mktemp("expanded"))
+    return lake, *expand(lake, web_world())
 
 
 @pytest.fixture(scope="session")

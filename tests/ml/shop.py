@@ -67,20 +67,15 @@ def tasteful_purchases(customers: int = 400, days: int = 300, seed: int = 1) -> 
     """Customers of four tastes with twenty products each, one product in ten of any taste; categories tell nothing of
     taste. Even products are bought again about every twenty days, but often skipped, odd ones once."""
     generator = np.random.default_rng(seed)
-    frames = []
+    bought, ages = [], []
     for number in range(customers):
         own = 20 * (number % 4) + generator.choice(20, 12, replace=False)
         for product in np.where(generator.random(12) < 0.1, generator.integers(0, 80, 12), own):
             start, rhythm = int(generator.integers(0, days)), int(generator.integers(15, 25))
-            ages = np.arange(start, -1, -rhythm) if product % 2 == 0 else np.array([start])
-            frames.append(
-                pd.DataFrame(
-                    {
-                        "customer_id": f"c{number:04d}",
-                        "product_id": f"p{product:02d}",
-                        "category": f"category {product % 5}",
-                        "days_ago": ages[generator.random(len(ages)) < 0.7],
-                    }
-                )
-            )
-    return pd.concat(frames, ignore_index=True).drop_duplicates(["customer_id", "product_id", "days_ago"])
+            every = np.arange(start, -1, -rhythm) if product % 2 == 0 else np.array([start])
+            ages.append(every[generator.random(len(every)) < 0.7])
+            bought += [(f"c{number:04d}", f"p{product:02d}", f"category {product % 5}")] * len(ages[-1])
+    frame = pd.DataFrame(bought, columns=["customer_id", "product_id", "category"])
+    return frame.assign(days_ago=np.concatenate(ages)).drop_duplicates(
+        ["customer_id", "product_id", "days_ago"]
+    )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml.evaluation import evaluate
+from ml.evaluation import Estimate, evaluate
 from ml.influence import estimate_metrics
 
 RANKING = ("auc", "average_precision", "lift_at_5", "lift_at_10")
@@ -21,6 +21,13 @@ def judged() -> tuple[np.ndarray, dict[str, np.ndarray]]:
     }
 
 
+@pytest.fixture(scope="module")
+def resamples(judged) -> dict[str, dict[str, Estimate]]:
+    """What 2,000 resamples of people come to, of all scores and metrics at once."""
+    labels, scores = judged
+    return evaluate(labels, scores, probabilities=["good"], rounds=2_000, against="coarse")
+
+
 def test_values_are_those_of_the_evaluation_by_resamples(judged):
     labels, scores = judged
     resampled = evaluate(labels, scores, probabilities=["good"], rounds=0, against="coarse")
@@ -33,9 +40,9 @@ def test_values_are_those_of_the_evaluation_by_resamples(judged):
 
 @pytest.mark.parametrize("score", ["good", "coarse", "good - coarse"])
 @pytest.mark.parametrize("metric", RANKING)
-def test_intervals_are_those_that_resamples_of_people_come_to(judged, score, metric):
+def test_intervals_are_those_that_resamples_of_people_come_to(judged, resamples, score, metric):
     labels, scores = judged
-    resampled = evaluate(labels, scores, rounds=2_000, against="coarse")[score][metric]
+    resampled = resamples[score][metric]
     measured = estimate_metrics(labels, scores, against="coarse")[score][metric]
     width = resampled.high - resampled.low
     assert measured.high - measured.low == pytest.approx(width, rel=0.1)
@@ -43,9 +50,9 @@ def test_intervals_are_those_that_resamples_of_people_come_to(judged, score, met
 
 
 @pytest.mark.parametrize("metric", ["brier", "log_loss", "ece"])
-def test_intervals_of_calibration_are_those_that_resamples_of_people_come_to(judged, metric):
+def test_intervals_of_calibration_are_those_that_resamples_of_people_come_to(judged, resamples, metric):
     labels, scores = judged
-    resampled = evaluate(labels, scores, probabilities=["good"], rounds=2_000)["good"][metric]
+    resampled = resamples["good"][metric]
     measured = estimate_metrics(labels, scores, probabilities={"good": scores["good"]})["good"][metric]
     width = resampled.high - resampled.low
     assert (measured.low, measured.high) == pytest.approx((resampled.low, resampled.high), abs=0.1 * width)

@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.config.schema import LookalikeModel, Models
-from include.lake import Lake
 from ml.lookalike import expand_audiences, is_control
 from ml.tables import LOOKALIKE_FAIRNESS, LOOKALIKE_MEMBERS, LOOKALIKE_MODELS, LOOKALIKE_TRAITS
 from tests.ml.shoppers import DAY, Audience, Configuration, hand_over
@@ -19,13 +18,6 @@ from tests.ml.web_worlds import STRANGERS, card_of, configuration_of, expand, we
 @pytest.fixture
 def web() -> dict[str, pd.DataFrame]:
     return web_world()
-
-
-@pytest.fixture(scope="module")
-def expanded(tmp_path_factory):
-    """The seed with a taste of its own, expanded to the broad level: lake, summary, models, members."""
-    lake = Lake(tmp_path_factory.mktemp("expanded"))
-    return lake, *expand(lake, web_world())
 
 
 def test_strangers_of_the_seeds_taste_are_found(expanded):

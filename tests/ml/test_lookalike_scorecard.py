@@ -71,8 +71,8 @@ def test_after_a_change_of_the_key_nothing_is_compared_with_ids_of_the_old_one(l
     assert pd.isna(model["member_overlap"])
 
 
-def test_the_scorecard_says_why_the_test_over_time_was_not_possible(lake, web):
-    _, models, _ = expand(lake, web)
+def test_the_scorecard_says_why_the_test_over_time_was_not_possible(expanded):
+    _, _, models, _ = expanded
     assert "nothing is known of what was known then" in models.loc["loyal", "tests"]
     assert pd.isna(models.loc["loyal", "later_lift_at_5"])
 

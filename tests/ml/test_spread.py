@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -35,7 +36,7 @@ def _hand_over_web(lake: Lake) -> None:
         shoppers.hand_over(lake, table, in_order)
 
 
-@pytest.fixture(params=TABLES)
+@pytest.fixture(scope="module", params=TABLES)
 def learner(request) -> Learner:
     """A learner, its inputs, its day, what the configuration says, and how many people it scores."""
     if request.param == "lookalike":
@@ -49,22 +50,39 @@ def learner(request) -> Learner:
     return propensity, write, shoppers.DAY, shoppers.MODELS, int(snapshots["is_current"].sum())
 
 
+@pytest.fixture(scope="module")
+def trained(learner, tmp_path_factory) -> Lake:
+    """What was learned, to be scored in four parts."""
+    module, hand_over, day, told, people = learner
+    lake = Lake(tmp_path_factory.mktemp("trained"))
+    hand_over(lake)
+    with pytest.MonkeyPatch.context() as patch:
+        _use_small_blocks(patch)
+        patch.setattr(spread, "settings", lambda: replace(settings(), rows_per_task=people // 3 - 1))
+        assert module.train(lake, day, told) == 4
+    return lake
+
+
+def _use_small_blocks(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(propensity, "SCORING_BLOCK", 300)
+    patch.setattr(recommendation, "BLOCK", 70)
+
+
+def _copied(lake: Lake, folder: Path) -> Lake:
+    return Lake(shutil.copytree(lake.data, folder))
+
+
 def _tables(lake: Lake, day: date, task: str) -> dict[str, pd.DataFrame]:
     return {name: pd.read_parquet(lake.ml(day, name)) for name in TABLES[task]}
 
 
-def test_many_parts_in_any_order_give_the_tables_of_one(learner, tmp_path, monkeypatch):
-    module, hand_over, day, told, people = learner
-    task = module.__name__.removeprefix("ml.")
-    whole, parted = Lake(tmp_path / "whole"), Lake(tmp_path / "parted")
-    for lake in (whole, parted):
-        hand_over(lake)
-    monkeypatch.setattr(propensity, "SCORING_BLOCK", 300)
-    monkeypatch.setattr(recommendation, "BLOCK", 70)
+def test_many_parts_in_any_order_give_the_tables_of_one(learner, trained, tmp_path, monkeypatch):
+    module, hand_over, day, told, _ = learner
+    task, parts = module.__name__.removeprefix("ml."), 4
+    whole, parted = Lake(tmp_path / "whole"), _copied(trained, tmp_path / "parted")
+    hand_over(whole)
+    _use_small_blocks(monkeypatch)
     summary = in_one_process(module.train, module.score, module.gather, whole, day, told)
-    monkeypatch.setattr(spread, "settings", lambda: replace(settings(), rows_per_task=people // 3 - 1))
-    parts = module.train(parted, day, told)
-    assert parts == 4
     for number in reversed(range(parts)):
         module.score(parted, day, Part(number, parts))
     sizes = [each.stat().st_size for each in Spread.of(parted, day, module.TASK).folder.glob("part-*")]
@@ -77,16 +95,16 @@ def test_many_parts_in_any_order_give_the_tables_of_one(learner, tmp_path, monke
     assert module.gather(parted, day) == summary
 
 
-def test_a_part_that_is_missing_is_named_and_not_left_out(learner, tmp_path, monkeypatch):
-    module, hand_over, day, told, people = learner
-    lake = Lake(tmp_path)
-    hand_over(lake)
+def test_a_part_that_is_missing_is_named_and_not_left_out(learner, trained, tmp_path, monkeypatch):
+    module, hand_over, day, _, _ = learner
+    untrained, lake = Lake(tmp_path / "untrained"), _copied(trained, tmp_path / "trained")
+    hand_over(untrained)
     with pytest.raises(StepFailed, match=r"joblib is not there; clear the task train of \w+"):
-        module.score(lake, day, Part(0, 1))
-    monkeypatch.setattr(spread, "settings", lambda: replace(settings(), rows_per_task=people // 2 + 1))
-    assert module.train(lake, day, told) == 2
-    module.score(lake, day, Part(0, 2))
-    with pytest.raises(StepFailed, match=r"part-00001-of-00002.parquet is not there; clear the task score"):
+        module.score(untrained, day, Part(0, 1))
+    _use_small_blocks(monkeypatch)
+    for number in (0, 1, 3):
+        module.score(lake, day, Part(number, 4))
+    with pytest.raises(StepFailed, match=r"part-00002-of-00004.parquet is not there; clear the task score"):
         module.gather(lake, day)
 
 

@@ -81,11 +81,14 @@ def _engine() -> duckdb.DuckDBPyConnection:
 
 @dataclass
 class Desk:
-    """A lake to resolve in: put evidence down, resolve a day, read what came out."""
+    """A lake to resolve in: put evidence down, resolve a day, read what came out.
+
+    A few records take one thread less time than two; two are for what must not hang on the order of their work."""
 
     folder: Path
     rules: IdentityRules
     rows: list[tuple] = field(default_factory=list)
+    threads: int = 1
 
     @property
     def lake(self) -> Lake:
@@ -93,7 +96,7 @@ class Desk:
 
     @property
     def settings(self) -> Settings:
-        return Settings(self.folder, self.folder, "duckdb", threads=2, memory_limit="500MB")
+        return Settings(self.folder, self.folder, "duckdb", threads=self.threads, memory_limit="500MB")
 
     def put(self, *groups: list[tuple]) -> Desk:
         for group in groups:

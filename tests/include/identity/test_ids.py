@@ -107,6 +107,7 @@ def test_other_rules_keep_the_ids_of_whom_they_do_not_touch(desk: Desk) -> None:
 
 def test_days_that_were_not_resolved_are_told_as_if_they_had_been(desk: Desk, other_desk: Desk) -> None:
     evidence = random_evidence(12, days=3)
+    desk.threads = 2
     desk.put(*evidence)
     other_desk.put(*evidence)
     for number in (1, 2, 3):
@@ -118,6 +119,7 @@ def test_days_that_were_not_resolved_are_told_as_if_they_had_been(desk: Desk, ot
 
 
 def test_a_day_after_one_that_was_forgotten_is_resolved_as_before(desk: Desk) -> None:
+    desk.threads = 2
     desk.put(*random_evidence(13, days=4))
     for number in (1, 2, 3, 4):
         desk.resolve(number)
@@ -307,6 +309,7 @@ def test_who_is_linked_by_likeness_has_the_ids_that_the_days_gave(desk: Desk, ot
                 record(f"t{number}", landed=1, channel="till", phone=f"55500{number}"),
                 record(f"t{number}", landed=3, channel="till", email=f"p{number}@x"),
             ]
+    desk.threads = 2
     for each in (desk, other_desk):
         write_person_records(each, people)
         each.put(*records)

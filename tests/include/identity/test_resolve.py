@@ -44,6 +44,7 @@ def random_evidence(seed: int, days: int = 4) -> list[list[tuple]]:
 @pytest.mark.parametrize("seed", range(2))
 def test_day_by_day_gives_what_a_rebuild_gives(seed: int, desk: Desk, other_desk: Desk) -> None:
     evidence = random_evidence(seed, days=3)
+    desk.threads = 2
     for number in range(1, 5):
         desk.put(*(rows for rows in evidence)).resolve(number)
         desk.rows.clear()
@@ -58,6 +59,7 @@ def test_day_by_day_gives_what_a_rebuild_gives(seed: int, desk: Desk, other_desk
 
 
 def test_a_rerun_gives_the_same_bytes_even_after_later_days(desk: Desk) -> None:
+    desk.threads = 2
     desk.put(*random_evidence(7))
     first = {}
     for number in (1, 2, 3):
@@ -70,6 +72,7 @@ def test_a_rerun_gives_the_same_bytes_even_after_later_days(desk: Desk) -> None:
 
 
 def test_the_order_of_evidence_means_nothing(desk: Desk) -> None:
+    desk.threads = 2
     desk.put(*random_evidence(8, days=2)).resolve(4)
     expected = digests(desk, 4)
     path = desk.lake.staged("identity_evidence")

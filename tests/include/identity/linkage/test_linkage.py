@@ -217,7 +217,7 @@ def test_a_rule_makes_about_as_many_pairs_a_record_as_it_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("include.identity.linkage.blocking._PAIRS_OF_SMALL_INPUTS", 0)
-    rows = [row | {"postcode": "10000", "city": "Capital"} for row in people(200)]
+    rows = [row | {"postcode": "10000", "city": "Capital"} for row in people(120)]
     path = write(tmp_path / "records.parquet", rows)
     largest = {}
     for most in (1, 3):
@@ -311,8 +311,8 @@ def test_pairs_in_parts_say_what_they_say_at_once(tmp_path: Path, monkeypatch: p
     found = []
     for name in ("whole", "parts"):
         if name == "parts":
-            monkeypatch.setattr(linking, "_SCORED_PER_PART", 200)
-            monkeypatch.setattr(linking, "PAIRS_PER_PART", 200)
+            monkeypatch.setattr(linking, "_SCORED_PER_PART", 400)
+            monkeypatch.setattr(linking, "PAIRS_PER_PART", 400)
             monkeypatch.setattr(contradictions, "PAIRS_PER_PART", 200)
         engine = DuckDBEngine(duckdb.connect())
         engine.create_view("person_record", f"select * from '{tmp_path}/records.parquet'")
@@ -338,7 +338,7 @@ def test_pairs_in_parts_say_what_they_say_at_once(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize("edits", [1, 2])
 def test_texts_that_are_near_are_those_of_so_few_edits_whatever_the_cheaper_measures_say(edits: int) -> None:
     draw = random.Random(edits)
-    words = ["".join(draw.choices("abc", k=draw.randrange(1, 9))) for _ in range(1200)]
+    words = ["".join(draw.choices("abc", k=draw.randrange(1, 9))) for _ in range(900)]
     with duckdb.connect() as connection:
         connection.execute("create table words as select unnest(?) as word", [words])
         found, near_ones = connection.execute(
