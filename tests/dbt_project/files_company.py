@@ -49,14 +49,15 @@ class Company:
         complete_landing(self.lake)
         normalise_landing(self.lake, self.configuration.normalisation, self.settings)
 
-    def stage(self, day: date) -> None:
-        self._build("stage", day)
+    def stage(self, day: date, *models: str) -> None:
+        """The models of staging, or only some of them with what they read."""
+        self._build([f"+{model},tag:stage" for model in models] or ["tag:stage"], day)
 
     def identify(self, day: date) -> None:
         resolve(self.lake, day, self.configuration.identity, self.settings)
 
     def unify(self, day: date) -> None:
-        self._build("unify", day)
+        self._build(["tag:unify"], day)
 
     def check(self, day: date) -> None:
         """What dbt tests of what it built."""
@@ -107,8 +108,8 @@ class Company:
             ]
             return {name: sorted(connection.sql(f"from {name}").fetchall(), key=repr) for name in names}
 
-    def _build(self, step: str, day: date) -> None:
-        run_models([f"tag:{step}"], self.lake, dbt_variables(self.configuration, day, self.lake), KEY)
+    def _build(self, selected: list[str], day: date) -> None:
+        run_models(selected, self.lake, dbt_variables(self.configuration, day, self.lake), KEY)
 
     def ask(self, query: str) -> list[tuple]:
         with duckdb.connect(str(self.lake.warehouse), read_only=True) as connection:

@@ -123,7 +123,8 @@ def snapshots(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnec
         company.deliver(files)
         company.extract(day)
         variables = dbt_variables(company.configuration, day, company.lake)
-        run_models(["tag:stage"], company.lake, variables, KEY)
+        staged = [f"+{name},tag:stage" for name in ("customer_feature_snapshots", "identity_evidence")]
+        run_models(staged, company.lake, variables, KEY)
         company.identify(day)
         run_models(["+customer_feature_snapshots,tag:unify"], company.lake, variables, KEY)
         path = company.lake.staged("customer_feature_snapshots")

@@ -498,16 +498,16 @@ def test_a_new_day_reads_no_old_file_of_landing(history: History) -> None:
     company.forget()
     company.deliver(first_day())
     company.extract(DAYS[0])
-    company.stage(DAYS[0])
+    company.stage(DAYS[0], "stg_events")
     before = company.ask("select count(*) from stg_events where channel = 'web'")
     (company.lake.landing("events", "web", DAYS[0]) / "part.parquet").unlink()
     company.deliver(second_day())
     company.extract(DAYS[1])
-    company.stage(DAYS[1])
+    company.stage(DAYS[1], "stg_events")
     assert before == [(7,)]
     assert company.ask("select count(*) from stg_events where channel = 'web'") == [(8,)]
     # The first day again does not know the second: its table is built from what has landed, where the file is missing.
-    company.stage(DAYS[0])
+    company.stage(DAYS[0], "stg_events")
     assert company.ask("select count(*) from stg_events where channel = 'web'") == [(0,)]
 
 
@@ -538,6 +538,11 @@ channels:
     {party: first, kind: events, spec: segment, required: false,
      source: {path: "web_{date}.jsonl", format: jsonl}}
 """
+# The models of staging that the rules are asked of.
+ASKED = (
+    "stg_customers", "stg_customer_versions", "stg_orders", "stg_products", "stg_interactions", "stg_events",
+    "stg_event_orders", "stg_landed_counts",
+)  # fmt: skip
 ORDERS, EVENTS = "id,placed,changed,total,gone", "id,what,at,got,properties,gone"
 NOON, LATER = "2024-03-01 12:00,2024-03-01 12:00", "2024-03-01 12:00,2024-03-01 18:00"
 
@@ -569,7 +574,7 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> Company:
         }
     )  # fmt: skip
     company.extract(DAYS[0])
-    company.stage(DAYS[0])
+    company.stage(DAYS[0], *ASKED)
     company.deliver(
         {
             "orders_2024-03-02.csv": table(
@@ -587,7 +592,7 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> Company:
         }
     )  # fmt: skip
     company.extract(DAYS[1])
-    company.stage(DAYS[1])
+    company.stage(DAYS[1], *ASKED)
     return company
 
 

@@ -31,10 +31,8 @@ def words_of(path: Path) -> frozenset[str]:
 def values_of(path: Path) -> Iterator[str]:
     """Every distinct value of every column of a Parquet file, as text."""
     relation = duckdb.read_parquet(str(path), hive_partitioning=False)
-    for column in relation.columns:
-        for (value,) in relation.project(f'"{column}"::varchar').distinct().fetchall():
-            if value is not None:
-                yield value
+    for column in relation.project("columns(*)::varchar").to_arrow_table().columns:
+        yield from (value for value in column.unique().to_pylist() if value is not None)
 
 
 def with_hashes(values: Iterable[str]) -> frozenset[str]:
@@ -66,7 +64,7 @@ def small_cells(tables: Iterable[Path], minimum: int) -> dict[str, list[int]]:
 
 def _words(text: str) -> Iterator[str]:
     yield text
-    for word in WORD.findall(text):
+    for word in set(WORD.findall(text)):
         word = word.strip(".:-")
         yield word
         yield from (part.strip(".-") for part in PART.findall(word))
