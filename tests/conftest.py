@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ os.environ.setdefault(
 )
 os.environ.setdefault("TANDEM_PSEUDONYM_KEY", "a key for the tests alone")
 
+from include.settings import settings
 from tests.company import DAYS, Company, configure, make_channels
 
 # It tells of its end when there is nothing to write to any more.
@@ -71,6 +72,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             (at for at, folder in enumerate(order) if item.nodeid.startswith(folder)), len(order)
         )
     )
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_another_test() -> Iterator[None]:
+    """Settings are read from the environment once; each test may have set its own."""
+    yield
+    settings.cache_clear()
 
 
 @pytest.fixture(scope="session")

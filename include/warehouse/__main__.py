@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,9 +32,9 @@ CONTRACTS = (Configuration, PackageConfig, ProfileConfig, Project, ProjectFlags)
 
 
 def serve() -> None:
-    """Answer calls until nobody asks any more."""
+    """Answer calls until nobody asks any more. What this process takes itself is told with the next call."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asks decides, and gets it as well
-    projects = Projects()
+    projects, told = Projects(), 0.0
     for contract in CONTRACTS:
         contract.json_schema()  # dbt makes it of each before it reads a file, and keeps it
     for line in sys.stdin:
@@ -52,6 +53,9 @@ def serve() -> None:
             sys.exit(_run(file, parsed, writing))
         os.close(writing)
         answer = _answer_of(pid, _listen(pid, reading))
+        used = time.process_time()
+        answer["cpu_seconds"] += used - told
+        told = used
         sys.stdout.write(f"{json.dumps(answer)}\n")
         sys.stdout.flush()
 
