@@ -83,6 +83,12 @@ def test_every_published_table_has_a_contract_a_grain_and_described_columns(mani
             assert column["config"]["meta"]["pii"] in PII, f"{model['name']}.{name}"
 
 
+def test_no_table_of_the_warehouse_has_a_contract_for_none_would_be_checked(manifest: dict[str, Any]) -> None:
+    enforced = [model for model in models(manifest) if model["config"]["contract"]["enforced"]]
+    assert len(enforced) > 40
+    assert {model["config"]["materialized"] for model in enforced} == {"external"}
+
+
 def test_every_model_says_what_one_row_is(manifest: dict[str, Any]) -> None:
     assert [model["name"] for model in models(manifest) if "One row per" not in model["description"]] == []
 
