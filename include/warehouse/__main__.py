@@ -22,7 +22,7 @@ from dbt_common.clients.jinja import template_cache
 
 from include.settings import settings
 from include.warehouse import child
-from include.warehouse.parsed import is_parsed, key_of, parsed_project
+from include.warehouse.parsed import is_parsed, key_of, parsed_project, use
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
@@ -76,13 +76,14 @@ class Projects:
         if key != self._key:
             self._key, self._parsed = key, parsed_project(project, cache, call["options"])
             self._has_macros = False
-        elif not self._has_macros:
+        else:
+            use(cache / key)
+            if self._has_macros:
+                return self._parsed
             # For several calls it is worth while.
             for macro in self._parsed[0].macros.values():
                 template_cache.get_node_template(macro)
             self._has_macros = True
-        else:
-            return self._parsed
         gc.collect()
         gc.freeze()  # what was parsed stays until the end: not to be looked through again and again
         return self._parsed

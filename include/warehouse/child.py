@@ -16,7 +16,7 @@ from dbt.cli.main import dbtRunner
 
 from include.settings import pseudonym_key, settings
 from include.warehouse.costs import results_of
-from include.warehouse.parsed import bind_sources, parsed_project, use
+from include.warehouse.parsed import bind_sources, parsed_project
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
@@ -63,7 +63,6 @@ def _run(call: dict[str, Any], parsed: tuple[Manifest, Path] | None) -> int:
     except Exception as error:  # noqa: BLE001 - whatever dbt raises, its words go to the one who called
         sys.stderr.write(f"{error}\n")
         return 2
-    use(written.parent)
     target = Path(call["target"])
     target.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(written, target / written.name)

@@ -147,16 +147,11 @@ def _call(
         )
     )
     with scratch_folder(lake.scratch, "dbt") as temporary:
-        process = run_child(call_file, environment_of(lake, key, temporary))
+        process = DBT.run(call_file, environment_of(lake, key, temporary))
     if process.returncode == 0:
         return
     log = lake.data / "dbt" / "logs" / "dbt.log"
     raise StepFailed(f"dbt {step}: {_reason(target / OUTCOME, process)}; see {log}")
-
-
-def run_child(call_file: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run dbt in a process of its own, whose whole environment is given, as the call in the file says."""
-    return DBT.run(call_file, environment)
 
 
 def as_yaml(variables: dict[str, Any]) -> str:

@@ -50,9 +50,8 @@ class DbtProcess:
 
     def _ask(self, call: str) -> dict:
         """The answer to a call, empty when the process has ended without one."""
-        if (
-            self._process is None or self._owner != os.getpid()
-        ):  # one that this process was forked with is not its own
+        # One that this process was forked with is not its own.
+        if self._process is None or self._owner != os.getpid():
             self._process, self._owner = self._begin(), os.getpid()
         with suppress(BrokenPipeError):  # then it answers nothing
             self._process.stdin.write(f"{call}\n")

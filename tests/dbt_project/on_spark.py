@@ -15,6 +15,7 @@ import pytest
 from include.lake import Lake
 from include.settings import settings
 from include.warehouse import run_models
+from include.warehouse.dbt import _invoke
 from tests.dbt_project.small_lake import KEY, variables
 from tests.spark.__main__ import copy_hand_overs
 from tests.spark.parity import Parity, compare
@@ -58,6 +59,14 @@ def compared(small: Lake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         environment.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
         settings.cache_clear()
         run_models(list(MODELS), lake, variables() | FEW, KEY)
+        # What is tested of their rows holds there too.
+        _invoke(
+            "test",
+            lake,
+            variables() | FEW,
+            KEY,
+            ["test", "--select", *(f"{name},test_name:rows_are_whole" for name in IN_PARTS)],
+        )
     settings.cache_clear()
     yield {table.table: table for table in compare(small.warehouse, lake.spark_warehouse)}
     shutil.rmtree(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from include.lake import Lake
 from include.ledger import StepFailed
 from include.warehouse import run_models
-from include.warehouse.dbt import DBT_PROJECT
+from tests.dbt_project.few_models import make_project
 from tests.dbt_project.small_lake import KEY, variables
 
 BUILD_AND_DIE = """
@@ -41,11 +40,7 @@ def test_dbt_ends_with_a_checkpoint(small: Lake) -> None:
 
 
 def test_a_checkpoint_that_fails_says_why(tmp_path: Path) -> None:
-    """The project with one model, for what is built before it does not matter, and to parse all takes long."""
-    lake, project = Lake(tmp_path / "data"), tmp_path / "project"
-    shutil.copytree(DBT_PROJECT, project, ignore=shutil.ignore_patterns("models", "tests", "target", "logs"))
-    (project / "models").mkdir()
-    (project / "models" / "one.sql").write_text("select 1 as one\n")
+    lake, project = Lake(tmp_path / "data"), make_project(tmp_path / "project", one="select 1 as one")
     macro = project / "macros" / "checkpoint.sql"
     macro.write_text(macro.read_text().replace("'checkpoint' if", "'checkpoint nowhere' if"))
     with pytest.raises(StepFailed, match=r"on-run-end-0 failed: .*\"nowhere\" not found; see .*dbt\.log"):

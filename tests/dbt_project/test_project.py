@@ -152,7 +152,7 @@ def test_an_error_that_nobody_foresaw_is_told_by_its_last_line(
     said = (
         'Traceback (most recent call last):\n  File "a.py", line 1, in run\nOSError: no such manifest.json\n'
     )
-    monkeypatch.setattr(dbt, "run_child", lambda *_: CompletedProcess(["dbt"], 1, "", said))
+    monkeypatch.setattr(dbt.DBT, "run", lambda *_: CompletedProcess(["dbt"], 1, "", said))
     with pytest.raises(StepFailed, match=r"^dbt parse: OSError: no such manifest.json; see .*dbt\.log$"):
         parse_manifest(Lake(tmp_path / "data"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import duckdb
@@ -11,7 +10,8 @@ import pytest
 from include.lake import Lake
 from include.ledger import StepFailed
 from include.warehouse import run_models
-from include.warehouse.dbt import DBT_PROJECT, OUTCOME, _invoke, _results
+from include.warehouse.dbt import OUTCOME, _invoke, _results
+from tests.dbt_project.few_models import make_project
 from tests.dbt_project.small_lake import KEY, variables
 
 WHOLE = "select * from (values (1, 'a', 1.5), (1, 'b', 2.5), (2, 'c', 3.5)) as rows (person, kind, amount)"
@@ -47,14 +47,7 @@ models:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project with these models only: all of them take long to parse."""
-    folder = tmp_path_factory.mktemp("project")
-    shutil.copytree(DBT_PROJECT / "macros", folder / "macros")
-    for name in ("dbt_project.yml", "profiles.yml"):
-        shutil.copy(DBT_PROJECT / name, folder / name)
-    (folder / "models").mkdir()
-    for name, query in MODELS.items():
-        (folder / "models" / f"{name}.sql").write_text(f"{query}\n")
+    folder = make_project(tmp_path_factory.mktemp("few") / "project", **MODELS)
     (folder / "models" / "tests.yml").write_text(TESTS)
     return folder
 

@@ -16,16 +16,7 @@
 
 {% macro build_external() %}
     {%- set location = lake_location(model) -%}
-    {%- set existing_relation = load_cached_relation(this) -%}
-    {%- set target_relation = this.incorporate(type='view') -%}
-
-    {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {{ run_hooks(pre_hooks, inside_transaction=True) }}
-
-    {%- if existing_relation is not none and not existing_relation.is_view -%}
-        {% do adapter.drop_relation(existing_relation) %}
-    {%- endif -%}
-
+    {%- set target_relation = begin_relation('view') -%}
     {%- set query = sql -%}
     {% do require_labels(model, sql) %}
     {%- if config.get('contract').enforced -%}
@@ -64,10 +55,5 @@
         select * from read_parquet('{{ location }}')
     {%- endcall %}
 
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {% do persist_docs(target_relation, model) %}
-    {{ adapter.commit() }}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
-
-    {{ return({'relations': [target_relation]}) }}
+    {{ return(finish_relation(target_relation)) }}
 {% endmacro %}

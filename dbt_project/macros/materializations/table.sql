@@ -5,24 +5,10 @@
     company's models that takes longer than their queries.
 #}
 {% materialization table, adapter='duckdb' %}
-    {%- set existing_relation = load_cached_relation(this) -%}
-    {%- set target_relation = this.incorporate(type='table') -%}
-
-    {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {{ run_hooks(pre_hooks, inside_transaction=True) }}
-
-    {%- if existing_relation is not none and not existing_relation.is_table -%}
-        {% do adapter.drop_relation(existing_relation) %}
-    {%- endif -%}
+    {%- set target_relation = begin_relation('table') -%}
     {% call statement('main') -%}
         create or replace table {{ target_relation }} as
         {{ sql }}
     {%- endcall %}
-
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {% do persist_docs(target_relation, model) %}
-    {{ adapter.commit() }}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
-
-    {{ return({'relations': [target_relation]}) }}
+    {{ return(finish_relation(target_relation)) }}
 {% endmaterialization %}

@@ -18,6 +18,18 @@
     {%- endif -%}
 with
 
+{% if filled -%}
+counted as (
+
+    select
+        {%- for column in filled %}
+        count(*) filter (where {{ column }} is null) as {{ column }},
+        {%- endfor %}
+    from {{ model }}
+
+),
+
+{% endif -%}
 {% if of_model.grain -%}
 {{ repeated_hashes_of(model, of_model.grain) }},
 
@@ -35,40 +47,18 @@ repeated as (
 ),
 
 {% endif -%}
-counted as (
-
-    select
-        {%- for column in filled %}
-        count(*) filter (where {{ column }} is null) as {{ column }},
-        {%- endfor %}
-        count(*) as row_count,
-    from {{ model }}
-
-),
-
 faults as (
 
-    select
-        'no rows' as fault,
-        '' as found,
-        row_count,
-    from counted
-    where false
     {%- for column in filled %}
-
-    union all
-
     select
         'null' as fault,
         '{{ column }}' as found,
         {{ column }} as row_count,
     from counted
     where {{ column }} > 0
+    {{- '\n\n    union all\n' if of_model.grain or not loop.last }}
     {%- endfor %}
     {%- if of_model.grain %}
-
-    union all
-
     select
         'repeated' as fault,
         concat_ws(', '
