@@ -76,9 +76,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def no_settings_of_another_test() -> Iterator[None]:
-    """Settings are read from the environment once; each test may have set its own."""
+    """Settings are read from the environment once; each test may have set its own, and the command line does."""
+    before = _ours()
     yield
+    for name in _ours().keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
     settings.cache_clear()
+
+
+def _ours() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("TANDEM_")}
 
 
 @pytest.fixture(scope="session")

@@ -350,6 +350,33 @@ def check_audiences(
                     yield document.problem(
                         (*path, "destinations", position), f"{reason}; see destinations.yml"
                     )
+    if destinations is not None:
+        yield from _check_shared_places(document, destinations)
+
+
+def _check_shared_places(document: Document, destinations: Mapping[str, Destination]) -> Iterator[Problem]:
+    """No two destinations have the same people in the same table or list: who leaves one is taken out of it, though
+    the other still has them."""
+    taken: dict[tuple[object, ...], str] = {}
+    for index, audience in _items(document.data, "audiences"):
+        for position, name in _items(audience, "destinations"):
+            destination = destinations.get(name) if isinstance(name, str) else None
+            if destination is None or not isinstance(audience.get("id"), str):
+                continue
+            place = destination.place_of(audience["id"])
+            if not place or place[0] == "folder":
+                continue  # each day's files are new ones; those that are not are looked at with the destinations
+            if place[0] == "table":
+                place = (*place, audience["id"])
+            for side in destination.layout.takes:
+                first = taken.setdefault((place, destination.layout.columns, side), name)
+                if first != name:
+                    message = (
+                        f"found the {place[0] if place[0] == 'table' else 'list'} {place[1]} of {first} for {name}, "
+                        "allowed: one of its own, for each takes out who is not in it; see destinations.yml"
+                    )
+                    yield document.problem(("audiences", index, "destinations", position), message)
+                    break
 
 
 def _unreachable(

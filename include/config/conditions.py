@@ -33,6 +33,13 @@ TRIED = 20_000
 # that depend on what is sold and on what models.yml asks.
 SCORES = ("probability_active", "purchase_probability", "expected_orders", "expected_value")
 SCORE_PREFIXES = ("purchase_probability:", "propensity:")
+# Who is in which segment, `segments`: those that are there in every company, and how the ids look of those learned.
+SEGMENTS = (
+    "no_purchase_yet", "rfm_champions", "rfm_loyal", "rfm_potential_loyalists", "rfm_new", "rfm_promising",
+    "rfm_need_attention", "rfm_about_to_sleep", "rfm_at_risk", "rfm_cant_lose", "rfm_hibernating", "rfm_lost",
+    "rfm_no_purchase",
+)  # fmt: skip
+LEARNED_SEGMENT = re.compile(r"s\d+")
 # The columns of the customer timeline that a label may name.
 TIMELINE_COLUMNS = {
     "channel": "varchar",
@@ -474,7 +481,11 @@ def _score(call: exp.Anonymous) -> str | None:
 
 def _segment(call: exp.Anonymous) -> str | None:
     texts = _texts(call)
-    return None if texts is not None and len(texts) == 1 else refusal(sql_of(call).lower(), "segment('id')")
+    if texts is None or len(texts) != 1:
+        return refusal(sql_of(call).lower(), "segment('id')")
+    if LEARNED_SEGMENT.fullmatch(texts[0]) or texts[0] in SEGMENTS:
+        return None
+    return refusal_of(texts[0], (*SEGMENTS, "and those learned: s01, s02 and on"), "the segment")
 
 
 def _own_feature(

@@ -384,6 +384,15 @@ def test_an_unknown_score_is_named_with_the_nearest(problems):
     ]
 
 
+def test_an_unknown_segment_is_named_with_the_nearest(problems):
+    found = problems(audiences=AUDIENCE.replace("orders > 5", "segment('rfm_champion')"))
+    assert len(found) == 1
+    assert found[0].startswith(
+        "audiences.yml:4 audiences[loyal].where: found the segment 'rfm_champion', allowed: no_"
+    )
+    assert found[0].endswith("and those learned: s01, s02 and on (did you mean 'rfm_champions'?)")
+
+
 def test_an_unknown_function_is_named_with_the_nearest(problems):
     found = problems(audiences=AUDIENCE.replace("orders > 5", "segmnt('s1')"))
     assert found[0].startswith(
@@ -596,6 +605,46 @@ def test_a_wrong_destination_is_told_where_it_is_and_not_by_every_audience(probl
     destinations = "destinations:\n  - {id: tiktok, format: tiktok_custom_audience, min_size: 1}\n"
     (found,) = problems(audiences=AUDIENCE + "    destinations: [tiktok]\n", destinations=destinations)
     assert found.startswith("destinations.yml:2 destinations[tiktok]")
+
+
+IN_ONE_PLACE = {
+    "a table": (
+        "{to: table, connection: shop, table: people}",
+        "",
+        "audiences.yml:5 audiences[loyal].destinations[1]: found the table people of ours for theirs, allowed: one of "
+        "its own, for each takes out who is not in it; see destinations.yml",
+    ),
+    "a list": (
+        "{to: http, connection: shop}",
+        "format: meta_custom_audience, lists: {loyal: '7'}, ",
+        "audiences.yml:5 audiences[loyal].destinations[1]: found the list 7 of ours for theirs, allowed: one of its "
+        "own, for each takes out who is not in it; see destinations.yml",
+    ),
+}
+
+
+@pytest.mark.parametrize("place", IN_ONE_PLACE)
+def test_two_destinations_that_would_take_each_others_people_out_are_refused(problems, place):
+    deliver, options, message = IN_ONE_PLACE[place]
+    both = "".join(f"  - {{id: {name}, {options}deliver: {deliver}}}\n" for name in ("ours", "theirs"))
+    audiences = AUDIENCE + "    destinations: [ours, theirs]\n"
+    assert problems(audiences=audiences, destinations=f"destinations:\n{both}") == [message]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        "{id: theirs, deliver: {to: table, connection: shop, table: others}}",
+        "{id: theirs, deliver: {to: table, connection: other, table: people}}",
+        "{id: theirs, sides: [dmp], deliver: {to: table, connection: shop, table: people}}",
+        "{id: theirs, columns: {phone: [phone]}, deliver: {to: table, connection: shop, table: people}}",
+    ],
+)
+def test_destinations_that_have_nobody_in_common_may_share_a_connection(load, second):
+    first = "{id: ours, sides: [cdp], deliver: {to: table, connection: shop, table: people}}"
+    audiences = AUDIENCE + "    lookalike: {size: 0.1}\n    destinations: [ours, theirs]\n"
+    loaded = load(audiences=audiences, destinations=f"destinations:\n  - {first}\n  - {second}\n")
+    assert loaded.audiences[0].destinations == ("ours", "theirs")
 
 
 # Identity, models, privacy
