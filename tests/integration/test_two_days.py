@@ -1,4 +1,4 @@
-"""The whole pipeline: two days through Airflow, and one rebuild."""
+"""The whole pipeline: two days, the first through Airflow, and one rebuild."""
 
 from __future__ import annotations
 
