@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from include.identity.changes import MERGED, SPLIT
 from include.identity.engine import Engine, opened, parquet, text
 from include.identity.ids import find_registry, read_registry, registry_files
@@ -23,9 +21,11 @@ from include.identity.rules import IdentityRules, strengths
 from include.lake import Lake, replacing
 from include.ledger import StepFailed
 from include.settings import PROJECT, Settings
+from include.templates import fill
 
+TEMPLATE = Path(__file__).with_name("templates") / "plan.html"
 # The page looks like those of the gates.
-TEMPLATES = [Path(__file__).with_name("templates"), PROJECT / "include" / "quality" / "templates"]
+OF_GATES = PROJECT / "include" / "quality" / "templates"
 MOST_EXAMPLES = 10
 MOST_CLUSTERS = 10
 
@@ -140,11 +140,8 @@ def write_plan(lake: Lake, plan: Plan) -> Path:
     content = dataclasses.asdict(plan) | {"is_empty": plan.is_empty, "kept_share": round(plan.kept_share, 6)}
     with replacing(folder / "plan.json") as path:
         path.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     with replacing(folder / "plan.html") as path:
-        path.write_text(environment.get_template("plan.html").render(plan=plan), encoding="utf-8")
+        path.write_text(fill(TEMPLATE, {"plan": plan}, OF_GATES), encoding="utf-8")
     return folder / "plan.html"
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include.lake import Lake, replacing
 from include.ledger import STEPS
 from include.quality.trend import HEIGHT, WIDTH, Key, Trend, key_of
+from include.templates import fill
 
 if TYPE_CHECKING:
     from include.quality.results import GateResult
@@ -50,12 +49,4 @@ def write_index(folder: Path, day: date) -> None:
 
 def _write(path: Path, template: str, **values: object) -> None:
     with replacing(path) as temporary:
-        temporary.write_text(_templates().get_template(template).render(**values), encoding="utf-8")
-
-
-@cache
-def _templates() -> Environment:
-    """One for all pages: to compile a template takes longer than to fill it."""
-    return Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
+        temporary.write_text(fill(TEMPLATES / template, values), encoding="utf-8")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
-from functools import cache
 from pathlib import Path
 
 import duckdb
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include.lake import Lake, replacing
 from include.report.activation import activation
@@ -21,6 +19,7 @@ from include.report.sections import Source
 from include.report.state import state
 from include.report.value import value
 from include.settings import settings
+from include.templates import fill
 
 TEMPLATES = Path(__file__).with_name("templates")
 CHAPTERS = (inputs, customers, value, purchases, audiences, activation, run)
@@ -42,17 +41,5 @@ def write_report(lake: Lake, release: Path, day: date, horizon_days: int) -> Pat
             "day_in_words": day_in_words(day),
         }
     with replacing(path) as temporary:
-        temporary.write_text(_templates().get_template("report.html").render(content), encoding="utf-8")
+        temporary.write_text(fill(TEMPLATES / "report.html", content), encoding="utf-8")
     return path
-
-
-@cache
-def _templates() -> Environment:
-    """One for all reports: to compile the template takes longer than to fill it."""
-    return Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

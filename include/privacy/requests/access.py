@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-from jinja2 import Environment, FileSystemLoader
 
 from include.activate.files import activation_days
 from include.extract.kinds import kinds
@@ -21,11 +20,12 @@ from include.privacy.requests.people import find_people, find_values
 from include.privacy.requests.proofs import Proof
 from include.privacy.requests.queue import Request
 from include.privacy.requests.search import ROW, mark, parquet
+from include.templates import fill
 
 if TYPE_CHECKING:
     from include.config import Configuration
 
-TEMPLATES = Path(__file__).with_name("templates")
+TEMPLATE = Path(__file__).with_name("templates") / "answer.html"
 ROWS_SHOWN = 200
 
 
@@ -138,19 +138,21 @@ def _write(
         "sent_to": destinations,
         "tables": tables,
     }
-    templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True)
-    page = templates.get_template("answer.html").render(
-        request=request,
-        day=day,
-        identifiers=identifiers,
-        retention=retention,
-        destinations=destinations,
-        tables=tables,
-        meanings={
-            f"landed.{kind.name}": f"As it was delivered; each row is {kind.grain}."
-            for kind in kinds().values()
+    page = fill(
+        TEMPLATE,
+        {
+            "request": request,
+            "day": day,
+            "identifiers": identifiers,
+            "retention": retention,
+            "destinations": destinations,
+            "tables": tables,
+            "meanings": {
+                f"landed.{kind.name}": f"As it was delivered; each row is {kind.grain}."
+                for kind in kinds().values()
+            },
+            "shown": ROWS_SHOWN,
         },
-        shown=ROWS_SHOWN,
     )
     for name, text in (
         ("answer.json", json.dumps(machine, indent=1, ensure_ascii=False)),
