@@ -46,6 +46,8 @@ CSV_OPTIONS = ("delimiter", "quote", "escape", "header", "null_values")
 TEXT_OPTIONS = ("encoding",)
 DOCUMENT_OPTIONS = ("records",)
 UNPIVOTED = ("trait", "value")
+# What people stay in until they are taken out, by the way there; files in a folder are new ones each time.
+KEPT_IN = {"table": "table", "http": "list"}
 # The formats that each spec reads; what a database gives is read like Parquet.
 SPEC_FORMATS = {
     "mapped": ("csv", "jsonl", "json", "parquet"),
@@ -363,17 +365,17 @@ def _check_shared_places(document: Document, destinations: Mapping[str, Destinat
             destination = destinations.get(name) if isinstance(name, str) else None
             if destination is None or not isinstance(audience.get("id"), str):
                 continue
-            place = destination.place_of(audience["id"])
-            if not place or place[0] == "folder":
-                continue  # each day's files are new ones; those that are not are looked at with the destinations
-            if place[0] == "table":
-                place = (*place, audience["id"])
+            way, *place = destination.place_of(audience["id"]) or [""]
+            if way not in KEPT_IN:
+                continue
+            if way == "table":
+                place.append(audience["id"])
             for side in destination.layout.takes:
-                first = taken.setdefault((place, destination.layout.columns, side), name)
+                first = taken.setdefault((way, *place, destination.layout.columns, side), name)
                 if first != name:
                     message = (
-                        f"found the {place[0] if place[0] == 'table' else 'list'} {place[1]} of {first} for {name}, "
-                        "allowed: one of its own, for each takes out who is not in it; see destinations.yml"
+                        f"found the {KEPT_IN[way]} {place[0]} of {first} for {name}, allowed: one of its own, for each "
+                        "takes out who is not in it; see destinations.yml"
                     )
                     yield document.problem(("audiences", index, "destinations", position), message)
                     break

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from include.config.conditions import SEGMENTS
+from ml import segmentation
 from ml.rfm import IDS, NO_PURCHASE, Scores, learn_reference, name_segments, score, stability
 
 
@@ -45,7 +46,7 @@ def test_every_combination_of_scores_has_a_segment_and_every_segment_a_combinati
     cells = np.array(list(product(range(1, 6), repeat=3)))
     named = name_segments(Scores(*cells.T))
     assert set(named) == set(IDS)
-    assert {NO_PURCHASE, *IDS} <= set(SEGMENTS)
+    assert {segmentation.NO_PURCHASE, NO_PURCHASE, *IDS} == set(SEGMENTS)
     of = {tuple(cell): name for cell, name in zip(cells.tolist(), named, strict=True)}
     assert (of[5, 5, 5], of[1, 1, 1], of[1, 5, 5], of[5, 1, 1]) == (
         "rfm_champions", "rfm_lost", "rfm_cant_lose", "rfm_new",
